@@ -1,0 +1,1 @@
+"""Predict inference latency, its regime and the framework/compute crossover batch size."""

@@ -1,0 +1,102 @@
+"""What an architecture is: hyperparameters in, a module with random weights and its inputs out."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ftax_model import plugins
+from ftax_model.errors import InputError
+from ftax_model.workload import Workload
+
+
+class Architecture(abc.ABC):
+    """One family of models that can be built from hyperparameters; one file in this folder each.
+
+    A subclass sets the class attributes and writes `build`. Nothing is ever downloaded, and importing the file imports
+    neither torch nor transformers: `build` does.
+    """
+
+    family: ClassVar[str]
+    """``text-encoder``, ``generation``, ``vision``, ``speech`` or ``block``."""
+    defaults: ClassVar[Mapping[str, Any]]
+    """Every hyperparameter with its default; the type of the default is the type of the hyperparameter."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Published sizes by their usual names, each the hyperparameters that differ from the defaults."""
+    input_unit: ClassVar[str]
+    """What ``input_size`` counts: ``tokens``, ``pixels``, ``samples`` or ``features``."""
+    default_input_size: ClassVar[int]
+    lengths: ClassVar[tuple[str, ...]] = ("fixed",)
+    """Which values of ``Workload.lengths`` this architecture takes."""
+
+    @abc.abstractmethod
+    def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
+        """The module in evaluation mode and its keyword inputs, for a *completed* workload.
+
+        Both are made on torch's current default device (``with torch.device("meta")`` costs no memory) and in
+        ``workload.dtype``. The caller seeds the random numbers.
+        """
+
+    @abc.abstractmethod
+    def grid(self) -> list[Workload]:
+        """A few small workloads, tiny to moderate, that stand for the family."""
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise `InputError` where hyperparameters contradict each other (heads that do not divide the width)."""
+
+    def complete(self, workload: Workload) -> Workload:
+        """The workload with every hyperparameter and the input size written out.
+
+        Raises `InputError` for a hyperparameter that this architecture does not have, one of another type or not
+        positive, and for contradictions. A preset is asked for with the hyperparameter ``preset``.
+        """
+        given = dict(workload.settings)
+        preset = given.pop("preset", None)
+        if preset is not None:
+            plugins.check(preset, self.presets, what=f"preset of {workload.architecture}")
+            given = {**self.presets[preset], **given}
+        for name, value in given.items():
+            plugins.check(name, self.defaults, what=f"hyperparameter of {workload.architecture}")
+            _same_type(name, value, self.defaults[name])
+        plugins.check(workload.lengths, self.lengths, what=f"lengths of {workload.architecture}")
+        settings = {**self.defaults, **given}
+        self.check(settings)
+        return Workload(
+            workload.architecture,
+            settings,
+            batch_size=workload.batch_size,
+            input_size=workload.input_size or self.default_input_size,
+            dtype=workload.dtype,
+            lengths=workload.lengths,
+        )
+
+
+def divides(settings: Mapping[str, Any], part: str, whole: str) -> None:
+    """Raise `InputError` unless hyperparameter ``part`` divides ``whole``."""
+    if settings[whole] % settings[part]:
+        raise InputError(
+            f"{part} divides {whole}", f"{part} {settings[part]}, {whole} {settings[whole]}", "change one of them"
+        )
+
+
+def _same_type(name: str, value: Any, default: Any) -> None:
+    law = f"hyperparameter {name} is like its default {default!r}"
+    if isinstance(default, bool) or isinstance(value, bool):
+        good = isinstance(default, bool) and isinstance(value, bool)
+    elif isinstance(default, int):
+        good = isinstance(value, int) and value > 0
+        law += ", a whole number above 0"
+    elif isinstance(default, float):
+        good = isinstance(value, int | float) and value > 0
+        law += ", a number above 0"
+    elif isinstance(default, tuple):
+        good = isinstance(value, tuple) and len(value) > 0
+        law += ", a list"
+        if good:
+            for item in value:
+                _same_type(name, item, default[0])
+    else:
+        good = isinstance(value, type(default))
+    if not good:
+        raise InputError(law, repr(value), "give such a value")

@@ -1,0 +1,45 @@
+"""What a framework is: a module and inputs in, a callable that runs one inference out."""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from ftax_model.device import Device
+from ftax_model.workload import Workload
+
+
+class Framework(abc.ABC):
+    """One execution mode with one name; one file in this folder each.
+
+    An instance lives in one worker process and prepares one module at a time. Importing the file may import what the
+    framework needs; the runner asks `supports` before it builds anything.
+    """
+
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    """Device kinds that it can run on."""
+    torch: ClassVar[bool] = True
+    """Whether the workload must be built as a torch module, on the device, in its dtype."""
+
+    @abc.abstractmethod
+    def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
+        """A callable without arguments that runs one inference on ``inputs``; all compiling is done here or in its first call."""
+
+    @abc.abstractmethod
+    def version(self) -> str:
+        """Version of the software that runs the model."""
+
+    def supports(self, workload: Workload, device: Device) -> str | None:
+        """``None`` where this framework can run the workload there, else the reason it cannot."""
+        if device.kind not in self.devices:
+            return f"runs on {' or '.join(self.devices)} only"
+        return None
+
+    def synchronize(self) -> None:
+        """Wait until the device has nothing left to do. On a CPU the call itself waits."""
+
+    def clock(self) -> float:
+        """Seconds from an arbitrary start; monotone. A fake framework has a clock of its own."""
+        return time.perf_counter()

@@ -1,0 +1,147 @@
+"""Device: where a workload runs, with its numbers; the host CPU is part of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ftax_model import plugins
+from ftax_model.errors import DataError, InputError, MissingError
+
+KINDS = ("cpu", "cuda", "fake")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A CPU or a GPU model, and the host that feeds it.
+
+    Parameters
+    ----------
+    name : slug used in files, e.g. ``nvidia-h200`` or ``amd-epyc-2core``.
+    kind : ``cpu``, ``cuda`` or ``fake``.
+    model : the maker's name, as the driver or ``/proc/cpuinfo`` gives it.
+    host_cpu : model of the CPU that runs the framework.
+    cores : CPU cores that this process may use.
+    memory_bytes : memory of the device; ``None`` where unknown.
+    bandwidth : peak bytes per second of that memory; ``None`` where unknown.
+    peak_macs : peak multiply-accumulates per second for each dtype; empty where unknown.
+    source : where those peaks were read.
+    """
+
+    name: str
+    kind: str
+    model: str
+    host_cpu: str
+    cores: int
+    memory_bytes: int | None = None
+    bandwidth: float | None = None
+    peak_macs: tuple[tuple[str, float], ...] = field(default=())
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        plugins.check(self.kind, KINDS, what="device kind")
+
+    def peak(self, dtype: str) -> float | None:
+        """Peak multiply-accumulates per second in ``dtype``, or ``None`` where unknown."""
+        return dict(self.peak_macs).get(dtype)
+
+
+def names() -> list[str]:
+    """Devices whose numbers ship with the package."""
+    return plugins.names("ftax_model.devices", suffix=".toml")
+
+
+def specification(name: str) -> dict[str, Any]:
+    """The table in ``devices/<name>.toml``; raises `InputError` for a name that is not there."""
+    file = plugins.path("ftax_model.devices", name, suffix=".toml")
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise DataError("a device file is TOML", f"{file.name}: {error}", "mend the file") from error
+
+
+def detect(kind: str = "cpu") -> Device:
+    """The device of that kind on this machine.
+
+    Raises `InputError` for another kind and `MissingError` where there is no GPU or no driver.
+    """
+    host = cpu_model()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if kind == "fake":
+        return Device(name="fake", kind="fake", model="fake", host_cpu=host, cores=cores)
+    if kind == "cpu":
+        found = Device(
+            name=f"{_slug(host)}-{cores}core",
+            kind="cpu",
+            model=host,
+            host_cpu=host,
+            cores=cores,
+            memory_bytes=_memory(),
+        )
+        return _with_peaks(found, per_core=True)
+    if kind == "cuda":
+        model, memory = _gpu()
+        found = Device(name=_slug(model), kind="cuda", model=model, host_cpu=host, cores=cores, memory_bytes=memory)
+        return _with_peaks(found, per_core=False)
+    raise InputError(f"device kind is one of {', '.join(KINDS)}", repr(kind), "choose one of those")
+
+
+def cpu_model() -> str:
+    """Model name of the host CPU, with family and model number where the name alone hides them."""
+    info = _cpuinfo()
+    name = re.sub(r"\((R|TM|r|tm)\)", "", info.get("model name", "")) or platform.processor() or platform.machine()
+    numbers = f" (family {info['cpu family']}, model {info['model']})" if {"cpu family", "model"} <= info.keys() else ""
+    return " ".join(name.split()) + numbers
+
+
+def _with_peaks(device: Device, *, per_core: bool) -> Device:
+    for name in names():
+        table = specification(name)
+        if table["kind"] == device.kind and re.search(table["match"], device.model):
+            factor = device.cores if per_core else 1
+            peaks = tuple((dtype, float(rate) * factor) for dtype, rate in table["peak_macs"].items())
+            return replace(device, peak_macs=peaks, bandwidth=table.get("bandwidth"), source=table["source"])
+    return device
+
+
+def _slug(model: str) -> str:
+    plain = re.sub(r"\(.*?\)|@.*|\bCPU\b|\bProcessor\b", " ", model)
+    return "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
+
+
+def _cpuinfo() -> dict[str, str]:
+    file = Path("/proc/cpuinfo")
+    if not file.exists():
+        return {}
+    first = file.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
+    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def _gpu() -> tuple[str, int]:
+    cure = "measure on the CPU, or install the NVIDIA driver and run again"
+    try:
+        import pynvml
+    except ImportError as error:
+        raise MissingError("a GPU is found through pynvml", "no such package", "pip install nvidia-ml-py") from error
+    try:
+        pynvml.nvmlInit()
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+            return str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:
+        raise MissingError("device cuda needs an NVIDIA GPU and its driver", f"NVML: {error}", cure) from error

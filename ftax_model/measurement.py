@@ -1,0 +1,161 @@
+"""Measurement: what was seen of one workload on one platform, raw samples included."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ftax_model.errors import DataError
+from ftax_model.workload import Workload
+
+SCHEMA = 1
+
+STATUSES = ("ok", "out-of-memory", "unsupported", "timeout", "crashed")
+
+CLOCKS: Mapping[str, str] = {
+    "latency_s": "synchronise, call, synchronise: what one request waits; median over blocks",
+    "pipelined_s": "N calls between two synchronisations, divided by N; median over blocks",
+    "host_s": "time until the call returns, without synchronising",
+    "device_s": "time the device is busy with one call",
+}
+
+WIDE_SPREAD = 0.05
+SHORT_BLOCK_S = 1e-3
+FOREIGN_LOAD = 0.25
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What runs a workload: framework, device, dtype and thread count."""
+
+    framework: str
+    device: str
+    dtype: str
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.framework} on {self.device}, {self.dtype}, {self.threads} thread{'s' * (self.threads != 1)}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to measure: a workload on a platform, for the ``repeat``-th time in a fresh process."""
+
+    workload: Workload
+    framework: str
+    device: str
+    threads: int = 1
+    repeat: int = 0
+
+    @property
+    def platform(self) -> Platform:
+        """The platform of this cell."""
+        return Platform(self.framework, self.device, self.workload.dtype, self.threads)
+
+    @property
+    def key(self) -> str:
+        """Unique within a dataset."""
+        return f"{self.workload.key}/{self.framework}/{self.device}/{self.threads}/{self.repeat}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One record of a dataset.
+
+    ``latency_s`` and the other `CLOCKS` are seconds per call, ``None`` where that clock does not exist. ``samples`` are
+    the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls. ``prepare_s`` is compile or export
+    time, ``first_call_s`` the first call alone. ``features`` are the trace's columns (`ftax_model.operators.FEATURES`).
+    A failed cell has a ``status`` other than ``ok`` and a ``reason``, and no clocks.
+    """
+
+    cell: Cell
+    status: str = "ok"
+    reason: str = ""
+    latency_s: float | None = None
+    pipelined_s: float | None = None
+    host_s: float | None = None
+    device_s: float | None = None
+    samples: tuple[float, ...] = ()
+    calls_per_block: int = 0
+    warmup_calls: int = 0
+    prepare_s: float | None = None
+    first_call_s: float | None = None
+    peak_memory_bytes: int | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+    telemetry: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    measured_at: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise DataError(f"status is one of {', '.join(STATUSES)}", repr(self.status), "mend the record")
+        if self.status == "ok" and not (self.latency_s and self.latency_s > 0):
+            raise DataError("a good record has a positive latency_s", repr(self.latency_s), "mend the record")
+
+    @property
+    def spread(self) -> float | None:
+        """Interquartile range of the samples over their median; ``None`` below four samples."""
+        if len(self.samples) < 4:
+            return None
+        ordered = sorted(self.samples)
+        low, middle, high = (_quantile(ordered, q) for q in (0.25, 0.5, 0.75))
+        return (high - low) / middle
+
+    def warnings(self) -> tuple[str, ...]:
+        """What this measurement holds against itself; empty where it holds nothing."""
+        if self.status != "ok" or self.latency_s is None:
+            return ()
+        found = []
+        if self.spread is not None and self.spread > WIDE_SPREAD:
+            found.append("wide-spread")
+        if self.samples and self.calls_per_block * self.latency_s < SHORT_BLOCK_S:
+            found.append("short-block")
+        if float(self.environment.get("load_before", 0.0)) > FOREIGN_LOAD:
+            found.append("foreign-load")
+        if self.telemetry.get("throttled"):
+            found.append("throttled")
+        peak = self.environment.get("peak_macs")
+        if peak and self.features.get("macs", 0.0) / self.latency_s > float(peak):
+            found.append("above-peak")
+        return tuple(found)
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON values, one line of a dataset; `from_record` is the way back."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "cell"}
+        cell = {f.name: getattr(self.cell, f.name) for f in dataclasses.fields(self.cell)}
+        cell["workload"] = self.cell.workload.to_record()
+        return {"schema": SCHEMA, "key": self.cell.key, **cell, **values, "samples": list(self.samples)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Measurement:
+        """The measurement that `to_record` wrote; raises `DataError` where it is another schema or not a record."""
+        if not isinstance(record, Mapping) or "schema" not in record:
+            raise DataError(
+                "a record is a JSON object with a schema version", repr(record)[:60], "mend or drop the line"
+            )
+        if record["schema"] != SCHEMA:
+            raise DataError(
+                f"this version reads schema {SCHEMA}",
+                f"schema {record['schema']!r}",
+                "measure again, or use the version that wrote it",
+            )
+        values = dict(record)
+        try:
+            names = [f.name for f in dataclasses.fields(Cell)]
+            parts = {name: values.pop(name) for name in names}
+            parts["workload"] = Workload.from_record(parts["workload"])
+            del values["schema"], values["key"]
+            return cls(cell=Cell(**parts), **{**values, "samples": tuple(values.get("samples", ()))})
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                "a record has the fields of Measurement", f"{type(error).__name__}: {error}", "mend or drop the line"
+            ) from error
+
+
+def _quantile(ordered: list[float], q: float) -> float:
+    position = q * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
