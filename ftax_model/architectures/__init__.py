@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from ftax_model import plugins
 from ftax_model.architectures._base import Architecture
@@ -16,7 +16,7 @@ def names() -> list[str]:
     return plugins.names(__name__)
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> Architecture:
     """The architecture of that name; raises `InputError` for a name that is not there."""
     architecture = plugins.load(__name__, name)()
