@@ -65,8 +65,8 @@ class Measurement:
     """One record of a dataset.
 
     ``latency_s`` and the other `CLOCKS` are seconds per call, ``None`` where that clock does not exist. ``samples`` are
-    the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls. ``prepare_s`` is compile or export
-    time, ``first_call_s`` the first call alone. ``features`` are the trace's columns (`ftax_model.operators.FEATURES`).
+    the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls. ``prepare_s`` is the time to
+    compile or export, ``first_call_s`` the first call alone. ``features`` are the trace's columns (`ftax_model.operators.FEATURES`).
     A failed cell has a ``status`` other than ``ok`` and a ``reason``, and no clocks.
     """
 
@@ -131,27 +131,21 @@ class Measurement:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Measurement:
         """The measurement that `to_record` wrote; raises `DataError` where it is another schema or not a record."""
+        drop = "mend or drop the line"
         if not isinstance(record, Mapping) or "schema" not in record:
-            raise DataError(
-                "a record is a JSON object with a schema version", repr(record)[:60], "mend or drop the line"
-            )
+            raise DataError("a record is a JSON object with a schema version", repr(record)[:60], drop)
         if record["schema"] != SCHEMA:
-            raise DataError(
-                f"this version reads schema {SCHEMA}",
-                f"schema {record['schema']!r}",
-                "measure again, or use the version that wrote it",
-            )
+            cure = "measure again, or use the version that wrote it"
+            raise DataError(f"this version reads schema {SCHEMA}", f"schema {record['schema']!r}", cure)
         values = dict(record)
         try:
-            names = [f.name for f in dataclasses.fields(Cell)]
-            parts = {name: values.pop(name) for name in names}
+            parts = {f.name: values.pop(f.name) for f in dataclasses.fields(Cell)}
             parts["workload"] = Workload.from_record(parts["workload"])
             del values["schema"], values["key"]
             return cls(cell=Cell(**parts), **{**values, "samples": tuple(values.get("samples", ()))})
         except (KeyError, TypeError) as error:
-            raise DataError(
-                "a record has the fields of Measurement", f"{type(error).__name__}: {error}", "mend or drop the line"
-            ) from error
+            got = f"{type(error).__name__}: {error}"
+            raise DataError("a record has the fields of Measurement", got, drop) from error
 
 
 def _quantile(ordered: list[float], q: float) -> float:

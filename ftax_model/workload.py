@@ -67,14 +67,14 @@ class Workload:
             _whole("input size", input_size, MAX_INPUT_SIZE)
         plugins.check(dtype, DTYPES, what="dtype")
         plugins.check(lengths, LENGTHS, what="lengths")
-        for name, value in dict(
-            architecture=architecture,
-            hyperparameters=pairs,
-            batch_size=batch_size,
-            input_size=input_size,
-            dtype=dtype,
-            lengths=lengths,
-        ).items():
+        for name, value in {
+            "architecture": architecture,
+            "hyperparameters": pairs,
+            "batch_size": batch_size,
+            "input_size": input_size,
+            "dtype": dtype,
+            "lengths": lengths,
+        }.items():
             object.__setattr__(self, name, value)
 
     @cached_property
@@ -121,7 +121,8 @@ class Workload:
 def grid(architecture: str, **axes: Any) -> list[Workload]:
     """Every combination of the given values; an axis is a list of values, anything else is one value.
 
-    ``batch_size``, ``input_size``, ``dtype`` and ``lengths`` are the workload's own; every other axis is a hyperparameter.
+    ``batch_size``, ``input_size``, ``dtype`` and ``lengths`` are the workload's own; every other axis is a
+    hyperparameter.
     A hyperparameter that is itself a list (the depths of a ResNet) is given as a tuple.
 
     >>> [w.batch_size for w in grid("mlp", num_layers=2, batch_size=[1, 8])]

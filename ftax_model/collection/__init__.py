@@ -1,0 +1,1 @@
+"""The collection stage: workloads, frameworks and a device in; measurements out."""

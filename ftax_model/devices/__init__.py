@@ -1,0 +1,1 @@
+"""Numbers of known devices, one TOML file each."""

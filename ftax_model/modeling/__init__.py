@@ -1,0 +1,1 @@
+"""The modelling stage: measurements in; a fitted predictor out."""

@@ -1,0 +1,1 @@
+"""Tracing: a module becomes its operators, without weights or memory."""

@@ -25,7 +25,10 @@ class Framework(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
-        """A callable without arguments that runs one inference on ``inputs``; all compiling is done here or in its first call."""
+        """A callable without arguments that runs one inference on ``inputs``.
+
+        All compiling is done here or in the first call.
+        """
 
     @abc.abstractmethod
     def version(self) -> str:
