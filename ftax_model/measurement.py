@@ -66,8 +66,8 @@ class Measurement:
 
     ``latency_s`` and the other `CLOCKS` are seconds per call, ``None`` where that clock does not exist. ``samples`` are
     the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls. ``prepare_s`` is the time to
-    compile or export, ``first_call_s`` the first call alone. ``features`` are the trace's columns (`ftax_model.operators.FEATURES`).
-    A failed cell has a ``status`` other than ``ok`` and a ``reason``, and no clocks.
+    compile or export, ``first_call_s`` the first call alone. ``features`` are the trace's columns
+    (`ftax_model.operators.FEATURES`). A failed cell has a ``status`` other than ``ok`` and a ``reason``, and no clocks.
     """
 
     cell: Cell

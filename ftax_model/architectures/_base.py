@@ -30,6 +30,9 @@ class Architecture(abc.ABC):
     lengths: ClassVar[tuple[str, ...]] = ("fixed",)
     """Which values of ``Workload.lengths`` this architecture takes."""
 
+    preload: ClassVar[tuple[str, ...]] = ("torch",)
+    """Modules that `build` imports; a collection imports them once, before it forks its workers."""
+
     @abc.abstractmethod
     def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
         """The module in evaluation mode and its keyword inputs, for a *completed* workload.

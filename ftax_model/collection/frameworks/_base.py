@@ -20,8 +20,8 @@ class Framework(abc.ABC):
 
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     """Device kinds that it can run on."""
-    torch: ClassVar[bool] = True
-    """Whether the workload must be built as a torch module, on the device, in its dtype."""
+    preload: ClassVar[tuple[str, ...]] = ("torch",)
+    """Modules that it imports; a collection imports them once, before it forks its workers."""
 
     @abc.abstractmethod
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
