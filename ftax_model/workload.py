@@ -84,6 +84,11 @@ class Workload:
 
     @property
     def model(self) -> Workload:
+        """Architecture and hyperparameters alone: what all rows of one model share."""
+        return Workload(self.architecture, self.hyperparameters)
+
+    @property
+    def curve(self) -> Workload:
         """The same workload at batch size 1: what all rows of one batch sweep share."""
         return self.with_batch_size(1)
 

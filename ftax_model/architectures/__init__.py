@@ -8,7 +8,7 @@ from ftax_model import plugins
 from ftax_model.architectures._base import Architecture
 from ftax_model.workload import Workload
 
-__all__ = ["Architecture", "complete", "load", "names"]
+__all__ = ["Architecture", "complete", "label", "load", "names"]
 
 
 def names() -> list[str]:
@@ -27,3 +27,31 @@ def load(name: str) -> Architecture:
 def complete(workload: Workload) -> Workload:
     """The workload with every hyperparameter written out; raises `InputError` where it cannot be."""
     return load(workload.architecture).complete(workload)
+
+
+def label(workload: Workload) -> str:
+    """A short name for people: the preset, or the hyperparameters that differ from the defaults, and the input.
+
+    >>> label(Workload("toy", {"width": 8}))
+    'toy(width=8)'
+    """
+    architecture = load(workload.architecture)
+    full = architecture.complete(workload)
+    settings = full.settings
+    preset = next(
+        (name for name, own in architecture.presets.items() if {**architecture.defaults, **own} == settings), ""
+    )
+    changed = ", ".join(
+        f"{name}={_plain(value)}" for name, value in settings.items() if value != architecture.defaults[name]
+    )
+    parts = [preset or (f"{workload.architecture}({changed})" if changed else workload.architecture)]
+    parts += (
+        [f"{full.input_size} {architecture.input_unit}"] if full.input_size != architecture.default_input_size else []
+    )
+    parts += [full.dtype] if full.dtype != "float32" else []
+    parts += [full.lengths] if full.lengths != "fixed" else []
+    return " ".join(parts)
+
+
+def _plain(value: object) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
