@@ -1,0 +1,93 @@
+"""How good predictions are: held-out models, error figures, and the repeatability floor that they stand beside."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from ftax_model import dataset
+from ftax_model.errors import DataError
+from ftax_model.modeling.predictor import PLATFORM, LatencyPredictor
+
+CELL = ("curve", "batch_size", *PLATFORM)
+"""Columns that rows share when fresh processes measured the same thing."""
+
+PREDICTED = {
+    "latency_s": "predicted_s",
+    "low_s": "low_s",
+    "high_s": "high_s",
+    "regime": "regime",
+    "crossover_batch_size": "predicted_crossover",
+}
+"""Columns of a prediction and their names beside a measurement."""
+
+
+def hold_out(table: pd.DataFrame, *, by: str = "model", confidence: float = 0.9) -> pd.DataFrame:
+    """Every measured row predicted by a fit that saw no row of its ``by`` (a column: model, architecture, family).
+
+    Returns the measured rows with ``predicted_s``, ``low_s``, ``high_s``, ``regime``, ``predicted_crossover`` and
+    ``error`` (predicted over measured, minus 1). Rows of a platform that no other group measured are left out. Raises
+    `DataError` where there are fewer than two groups.
+    """
+    rows = dataset.good(table)
+    if rows[by].nunique() < 2:
+        raise DataError(f"holding out needs two of {by}", f"{rows[by].nunique()}", f"measure another {by}")
+    parts = [_predict_left_out(rows, rows[by] == value, confidence) for value in rows[by].unique()]
+    found = pd.concat([part for part in parts if not part.empty], ignore_index=True)
+    found["error"] = found["predicted_s"] / found["latency_s"] - 1
+    return found
+
+
+def _predict_left_out(rows: pd.DataFrame, out: pd.Series[bool], confidence: float) -> pd.DataFrame:
+    rest = rows[~out].groupby(list(PLATFORM)).filter(lambda part: len(part) > 1)
+    if rest.empty:
+        return rest
+    predictor = LatencyPredictor(confidence=confidence).fit(rest)
+    known = {tuple(dataclasses.asdict(fit.platform).values()) for fit in predictor.fits_}
+    part = rows[out & pd.MultiIndex.from_frame(rows[list(PLATFORM)]).isin(known)]
+    if part.empty:
+        return part
+    return part.join(predictor.predict_frame(part).rename(columns=PREDICTED)[list(PREDICTED.values())])
+
+
+def errors(predicted: Iterable[float], measured: Iterable[float]) -> dict[str, float]:
+    """Error figures of predictions against measurements, both in seconds.
+
+    ``n``, ``median`` and ``mape`` (of the absolute relative error), ``within_10`` (share within 10 %), ``bias`` (mean
+    signed relative error), ``spearman`` (nan below three rows).
+    """
+    got, truth = np.asarray(list(predicted), float), np.asarray(list(measured), float)
+    relative = got / truth - 1
+    return {
+        "n": float(len(truth)),
+        "median": float(np.median(np.abs(relative))),
+        "mape": float(np.mean(np.abs(relative))),
+        "within_10": float(np.mean(np.abs(relative) <= 0.1)),
+        "bias": float(np.mean(relative)),
+        "spearman": float(spearmanr(got, truth).statistic) if len(truth) > 2 else float("nan"),
+    }
+
+
+def floor(table: pd.DataFrame, *, by: Iterable[str] = ()) -> Any:
+    """The repeatability floor: median relative difference between two fresh processes that measured the same cell.
+
+    One number (nan where nothing was repeated), or a Series with one for each value of the columns ``by``.
+    """
+    rows = dataset.good(table)
+    by = list(by)
+    keys = [*by, *(key for key in CELL if key not in by)]
+    repeated = rows.groupby(keys)["latency_s"].filter(lambda values: len(values) > 1)
+    cells = rows.loc[repeated.index].groupby(keys)["latency_s"]
+    differences = cells.agg(lambda values: _mean_difference(np.log(values.to_numpy())))
+    return differences.groupby(by).median() if by else float(differences.median())
+
+
+def _mean_difference(values: Any) -> float:
+    """Mean absolute difference over all pairs."""
+    gaps = np.abs(values[:, None] - values[None, :])
+    return float(gaps.sum() / (len(values) * (len(values) - 1)))
