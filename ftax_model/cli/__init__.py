@@ -1,1 +1,72 @@
 """The command line: parse, call one function, print; one file a command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+import ftax_model
+from ftax_model import plugins
+from ftax_model.errors import FtaxError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The file name is the registry: ``cli/fit.py`` holds ``ftax fit`` as its ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names of all commands, sorted."""
+        return plugins.names(__name__)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported only now."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(ftax_model.__version__, prog_name="ftax")
+def ftax() -> None:
+    """Predict inference latency, its regime and the framework/compute crossover batch size.
+
+    Measure with `collect`, learn with `fit`, ask with `predict` and `crossover`. `ftax demo` does it all on this machine.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0, 2 for bad input (one line says what to do), 130 when interrupted."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _one_line
+        try:
+            ftax.main(None if arguments is None else list(arguments), prog_name="ftax", standalone_mode=False)
+        except FtaxError as error:
+            return _refuse(str(error))
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+        except click.ClickException as error:
+            return _refuse(error.format_message())
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted; what was written is kept", err=True)
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            sys.stderr.close()
+    return 0
+
+
+def _refuse(message: str) -> int:
+    click.echo(f"ftax: {' '.join(message.split())}", err=True)
+    return EXIT_BAD_INPUT
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"ftax: warning: {message}", err=True)

@@ -1,0 +1,112 @@
+"""Options that several commands share, and the words they are read from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ftax_model.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ftax_model.workload import Workload
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+out_file = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+
+
+def workload_options(function: F) -> F:
+    """``--architecture`` and the rest of a workload; hyperparameters come as extra options (see `workloads`)."""
+    options = [
+        click.option("--architecture", required=True, help="One of those in `ftax list`."),
+        click.option("--batch-size", default="1", show_default=True, help="One, or several with commas: 1,2,4,8."),
+        click.option("--input-size", default=None, help="Tokens, pixels or samples per input; one or several."),
+        click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
+        click.option("--lengths", default="fixed", show_default=True, help="fixed or penn-treebank."),
+        click.option("--framework", default=None, help="Only this framework."),
+        click.option("--device", default=None, help="Only this device."),
+        click.option("--threads", type=int, default=None, help="Only this thread count."),
+        click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED, metavar="[--HYPERPARAMETER VALUE]..."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+EXTRA: dict[str, Any] = {"ignore_unknown_options": True}
+"""Context settings of a command that takes hyperparameters as options of their own."""
+
+
+def workloads(
+    architecture: str, hyperparameters: Sequence[str], *, batch_size: str, input_size: str | None, dtype: str, lengths: str
+) -> list[Workload]:
+    """The workloads that the command line asks for, complete; raises `InputError` for what makes no sense."""
+    from ftax_model import architectures
+    from ftax_model.workload import grid
+
+    asked = grid(
+        architecture,
+        **_settings(hyperparameters),
+        batch_size=_numbers("--batch-size", batch_size),
+        input_size=_numbers("--input-size", input_size) if input_size else None,
+        dtype=dtype,
+        lengths=lengths,
+    )
+    return [architectures.complete(workload) for workload in asked]
+
+
+def _settings(words: Sequence[str]) -> dict[str, Any]:
+    """``--num-layers 4 --width=8`` as a dictionary; values are JSON where they can be, else words."""
+    law = "a hyperparameter is given as --name value"
+    cure = "see ftax list --architecture NAME for their names"
+    flat = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    if len(flat) % 2:
+        raise InputError(law, " ".join(words), cure)
+    settings = {}
+    for name, value in zip(flat[::2], flat[1::2], strict=True):
+        if not name.startswith("--"):
+            raise InputError(law, name, cure)
+        settings[name[2:].replace("-", "_")] = _value(value)
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(f"[{text}]" if "," in text and not text.startswith("[") else text)
+    except ValueError:
+        return text
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"{option} takes whole numbers with commas between", repr(text), "write for example 1,2,4") from error
+
+
+def duration(text: str | None) -> float | None:
+    """``90s``, ``9m`` or ``2h`` in seconds; raises `InputError` for anything else."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found or not float(found[1]):
+        raise InputError("a duration is a number and s, m or h", repr(text), "write for example 90s or 9m")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def predict(model: Path, asked: dict[str, Any], *, strict: bool) -> pd.DataFrame:
+    """The prediction that the options of `workload_options` ask of the predictor in a file."""
+    from ftax_model.modeling.predictor import LatencyPredictor
+
+    platform = {name: asked.pop(name) for name in ("framework", "device", "threads")}
+    predictor = LatencyPredictor.load(model)
+    return predictor.predict(workloads(**asked), **platform, strict=strict)

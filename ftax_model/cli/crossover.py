@@ -1,0 +1,21 @@
+"""``ftax crossover``: the batch size at which a workload turns from framework-bound to compute-bound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command("crossover", context_settings=_options.EXTRA)
+@click.argument("model", type=click.Path(path_type=Path))
+@_options.workload_options
+@_options.as_json
+def command(model: Path, as_json: bool, **asked: Any) -> None:
+    """Predict the crossover batch size of a workload on each platform of MODEL, a file that `ftax fit` wrote."""
+    from ftax_model.cli import _show
+
+    _show.crossovers(_options.predict(model, {**asked, "batch_size": "1"}, strict=False), as_json=as_json)

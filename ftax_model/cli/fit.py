@@ -1,0 +1,31 @@
+"""``ftax fit``: datasets in, a predictor out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command("fit")
+@click.argument("datasets", nargs=-1, required=True)
+@_options.out_file
+@click.option("--confidence", type=float, default=0.9, show_default=True, help="Share that intervals are to hold.")
+@_options.as_json
+def command(datasets: tuple[str, ...], out: Path, confidence: float, as_json: bool) -> None:
+    """Fit the law to DATASETS (names or files) and write the predictor as JSON.
+
+    Prints what was learnt of each platform, with standard errors.
+    """
+    import pandas as pd
+
+    from ftax_model.cli import _show
+    from ftax_model.dataset import load_dataset
+    from ftax_model.modeling.predictor import LatencyPredictor
+
+    predictor = LatencyPredictor(confidence=confidence)
+    predictor.fit(pd.concat([load_dataset(name) for name in datasets], ignore_index=True))
+    predictor.save(out)
+    _show.fits(predictor, as_json=as_json)

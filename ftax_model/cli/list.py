@@ -1,0 +1,65 @@
+"""``ftax list``: what can be measured and predicted here."""
+
+from __future__ import annotations
+
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command("list")
+@click.option("--architecture", default=None, help="Show the hyperparameters and presets of this one.")
+@_options.as_json
+def command(architecture: str | None, as_json: bool) -> None:
+    """List architectures, frameworks, devices, plans and datasets."""
+    from ftax_model.cli import _print
+
+    found = _architecture(architecture) if architecture else _everything()
+    if as_json:
+        _print.as_json(found)
+        return
+    for title, rows in found.items():
+        if rows:
+            _print.table(rows, dict.fromkeys(rows[0]), title=f"\n{title}")
+
+
+def _everything() -> dict[str, list[dict[str, Any]]]:
+    from ftax_model import architectures, dataset, device, plugins
+    from ftax_model.collection import frameworks, plan
+
+    built = [architectures.load(name) for name in architectures.names()]
+    return {
+        "architectures": [
+            {"name": name, "family": one.family, "input": f"{one.default_input_size} {one.input_unit}"}
+            | {"presets": ", ".join(one.presets)}
+            for name, one in zip(architectures.names(), built, strict=True)
+        ],
+        "frameworks": [{"name": name, "here": _here(name)} for name in frameworks.names()],
+        "devices": [{"name": name, "source": device.specification(name)["source"]} for name in device.names()],
+        "plans": [{"name": name, "description": plan.load_plan(name).description} for name in plan.names()],
+        "datasets": [{"name": name} for name in dataset.names()],
+    }
+
+
+def _architecture(name: str) -> dict[str, list[dict[str, Any]]]:
+    from ftax_model import architectures
+
+    one = architectures.load(name)
+    return {
+        f"hyperparameters of {name}": [{"name": key, "default": value} for key, value in one.defaults.items()],
+        f"presets of {name}": [
+            {"name": preset, "sets": ", ".join(f"{key}={value}" for key, value in own.items()) or "the defaults"}
+            for preset, own in one.presets.items()
+        ],
+    }
+
+
+def _here(name: str) -> str:
+    from ftax_model.collection import frameworks
+    from ftax_model.errors import MissingError
+
+    try:
+        return frameworks.load(name).version()
+    except MissingError as error:
+        return f"not installed: {error.law}"

@@ -1,0 +1,25 @@
+"""``ftax proxies``: how well MACs, depth and the rest rank latency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command("proxies")
+@click.argument("dataset")
+@click.option("--model", type=click.Path(path_type=Path), help="Take regimes from this predictor, not from a fresh fit.")
+@click.option("--by", default="framework,regime", show_default=True, help="Columns to group by, with commas.")
+@_options.as_json
+def command(dataset: str, model: Path | None, by: str, as_json: bool) -> None:
+    """Rank correlation of each proxy with the measured latency in DATASET (a name or a file), by regime."""
+    from ftax_model.cli import _show
+    from ftax_model.dataset import load_dataset
+    from ftax_model.modeling.predictor import LatencyPredictor
+    from ftax_model.proxies import proxies
+
+    predictor = LatencyPredictor.load(model) if model else None
+    _show.proxies(proxies(load_dataset(dataset), predictor=predictor, by=by.split(",")), as_json=as_json)

@@ -1,0 +1,87 @@
+"""The picture of a dataset in the manner of the paper's figure 4: latency over batch size, points on fitted curves."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ftax_model import dataset
+from ftax_model.errors import DataError
+from ftax_model.modeling.regime import fit_curve
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+COLUMNS = 3
+SMALLEST = 3
+"""Fewest batch sizes that make a curve."""
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+"""Okabe and Ito's colours, which colour-blind readers can tell apart."""
+
+
+def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 12) -> Path:
+    """Draw one panel per curve (model, input, dtype), one colour per framework, and write it as PNG.
+
+    Points are measured latencies (median over repeats), lines the law fitted to each sweep of batch sizes, a vertical
+    tick on a line its crossover batch size. At most ``largest`` panels, those with the most points first.
+
+    Returns the path. Raises `DataError` where nothing was measured at three batch sizes, or the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = dataset.good(table)
+    rows = rows.groupby(["curve", "framework", "batch_size"], as_index=False)["latency_s"].median()
+    sizes = rows.groupby(["curve", "framework"])["batch_size"].transform("nunique")
+    rows = rows[sizes >= SMALLEST]
+    if rows.empty:
+        law = f"a curve needs {SMALLEST} batch sizes of one model"
+        raise DataError(law, "fewer of every model", "measure more batch sizes")
+    names = list(rows["curve"].value_counts().index[:largest])
+    colours = dict(zip(sorted(rows["framework"].unique()), COLOURS * 9, strict=False))
+    columns = min(COLUMNS, len(names))
+    lines = math.ceil(len(names) / columns)
+    drawing = Figure(figsize=(4.2 * columns, 3.2 * lines + 0.6), layout="constrained")
+    panels = drawing.subplots(lines, columns, squeeze=False).flatten()
+    for panel, name in zip(panels, sorted(names), strict=False):
+        _panel(panel, name, rows[rows["curve"] == name], colours)
+    for panel in panels[len(names) :]:
+        panel.set_axis_off()
+    handles = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    drawing.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), frameon=False)
+    FigureCanvasAgg(drawing)
+    path = Path(path)
+    try:
+        drawing.savefig(path, dpi=130, format="png")
+    except OSError as error:
+        raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
+    return path
+
+
+def _panel(panel: Axes, name: str, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+    for framework, part in rows.groupby("framework"):
+        part = part.sort_values("batch_size")
+        size, latency = part["batch_size"].to_numpy(float), part["latency_s"].to_numpy(float)
+        colour = colours[str(framework)]
+        panel.plot(size, 1e3 * latency, "o", color=colour, markersize=4, label=framework)
+        curve = fit_curve(size, latency)
+        smooth = np.geomspace(size.min(), size.max(), 100)
+        panel.plot(smooth, 1e3 * curve.predict(smooth), color=colour, linewidth=1.2)
+        crossover = curve.crossover_batch_size
+        if size.min() <= crossover <= size.max():
+            height = 1e3 * float(curve.predict(np.array([crossover]))[0])
+            panel.plot([crossover] * 2, [height / 1.5, height * 1.5], color=colour, linewidth=2.5, solid_capstyle="butt")
+    panel.set_xscale("log", base=2)
+    panel.set_yscale("log")
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.set_title(name, fontsize=9)
+    panel.set_xlabel("batch size")
+    panel.set_ylabel("latency (ms)")
+    panel.grid(visible=True, which="major", linewidth=0.4, alpha=0.6)
