@@ -20,7 +20,7 @@ EXIT_INTERRUPTED = 130
 class Commands(click.Group):
     """The file name is the registry: ``cli/fit.py`` holds ``ftax fit`` as its ``command``."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands, sorted."""
         return plugins.names(__name__)
 
@@ -39,7 +39,8 @@ class Commands(click.Group):
 def ftax() -> None:
     """Predict inference latency, its regime and the framework/compute crossover batch size.
 
-    Measure with `collect`, learn with `fit`, ask with `predict` and `crossover`. `ftax demo` does it all on this machine.
+    Measure with `collect`, learn with `fit`, ask with `predict` and `crossover`. `ftax demo` does it all here, on this
+    machine.
     """
 
 

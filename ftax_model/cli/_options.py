@@ -46,7 +46,13 @@ EXTRA: dict[str, Any] = {"ignore_unknown_options": True}
 
 
 def workloads(
-    architecture: str, hyperparameters: Sequence[str], *, batch_size: str, input_size: str | None, dtype: str, lengths: str
+    architecture: str,
+    hyperparameters: Sequence[str],
+    *,
+    batch_size: str,
+    input_size: str | None,
+    dtype: str,
+    lengths: str,
 ) -> list[Workload]:
     """The workloads that the command line asks for, complete; raises `InputError` for what makes no sense."""
     from ftax_model import architectures
@@ -90,7 +96,9 @@ def _numbers(option: str, text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as error:
-        raise InputError(f"{option} takes whole numbers with commas between", repr(text), "write for example 1,2,4") from error
+        raise InputError(
+            f"{option} takes whole numbers with commas between", repr(text), "write for example 1,2,4"
+        ) from error
 
 
 def duration(text: str | None) -> float | None:

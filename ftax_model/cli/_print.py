@@ -24,7 +24,9 @@ def as_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Callable[[Any], str] | None], *, title: str = "") -> None:
+def table(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Callable[[Any], str] | None], *, title: str = ""
+) -> None:
     """Print the named columns, headings as given by their keys; a formatter turns each value into text."""
     from rich.console import Console
     from rich.table import Table

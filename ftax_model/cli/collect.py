@@ -9,7 +9,7 @@ import click
 from ftax_model.cli import _options
 
 
-@click.command("collect")
+@click.command("collect", short_help="Measure a plan; append to a dataset; go on where it stopped.")
 @click.argument("plan")
 @_options.out_file
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")

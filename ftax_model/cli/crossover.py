@@ -10,7 +10,9 @@ import click
 from ftax_model.cli import _options
 
 
-@click.command("crossover", context_settings=_options.EXTRA)
+@click.command(
+    "crossover", short_help="Crossover batch size of a workload on each platform.", context_settings=_options.EXTRA
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @_options.workload_options
 @_options.as_json

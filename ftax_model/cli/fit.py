@@ -9,7 +9,7 @@ import click
 from ftax_model.cli import _options
 
 
-@click.command("fit")
+@click.command("fit", short_help="Fit the law to datasets; write a predictor.")
 @click.argument("datasets", nargs=-1, required=True)
 @_options.out_file
 @click.option("--confidence", type=float, default=0.9, show_default=True, help="Share that intervals are to hold.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 
 import click
 
 from ftax_model.cli import _options
 
 
-@click.command("list")
+@click.command("list", short_help="Architectures, frameworks, devices, plans and datasets.")
 @click.option("--architecture", default=None, help="Show the hyperparameters and presets of this one.")
 @_options.as_json
 def command(architecture: str | None, as_json: bool) -> None:
@@ -25,7 +26,7 @@ def command(architecture: str | None, as_json: bool) -> None:
 
 
 def _everything() -> dict[str, list[dict[str, Any]]]:
-    from ftax_model import architectures, dataset, device, plugins
+    from ftax_model import architectures, dataset, device
     from ftax_model.collection import frameworks, plan
 
     built = [architectures.load(name) for name in architectures.names()]

@@ -10,7 +10,11 @@ import click
 from ftax_model.cli import _options
 
 
-@click.command("predict", context_settings=_options.EXTRA)
+@click.command(
+    "predict",
+    short_help="Latency with an interval, regime and crossover of a workload.",
+    context_settings=_options.EXTRA,
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @_options.workload_options
 @click.option("--strict", is_flag=True, help="Refuse workloads far outside what was measured.")

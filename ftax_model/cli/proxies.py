@@ -9,9 +9,11 @@ import click
 from ftax_model.cli import _options
 
 
-@click.command("proxies")
+@click.command("proxies", short_help="How well MACs, depth and the rest rank latency.")
 @click.argument("dataset")
-@click.option("--model", type=click.Path(path_type=Path), help="Take regimes from this predictor, not from a fresh fit.")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Take regimes from this predictor, not from a fresh fit."
+)
 @click.option("--by", default="framework,regime", show_default=True, help="Columns to group by, with commas.")
 @_options.as_json
 def command(dataset: str, model: Path | None, by: str, as_json: bool) -> None:

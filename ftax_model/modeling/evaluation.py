@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 
 from ftax_model import dataset
 from ftax_model.errors import DataError
-from ftax_model.modeling.predictor import PLATFORM, LatencyPredictor
+from ftax_model.modeling.predictor import COLUMNS, PLATFORM, LatencyPredictor
+from ftax_model.modeling.regime import fit_curve
 
 CELL = ("curve", "batch_size", *PLATFORM)
 """Columns that rows share when fresh processes measured the same thing."""
@@ -53,6 +54,51 @@ def _predict_left_out(rows: pd.DataFrame, out: pd.Series[bool], confidence: floa
     if part.empty:
         return part
     return part.join(predictor.predict_frame(part).rename(columns=PREDICTED)[list(PREDICTED.values())])
+
+
+def summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "regime")) -> pd.DataFrame:
+    """The error figures of `errors` for each value of the columns ``by``, the repeatability floor beside them.
+
+    ``left_out`` is what `hold_out` returned; ``covered`` is the share of rows inside their interval.
+    """
+    by = list(by)
+    found = [
+        {
+            **dict(zip(by, key, strict=True)),
+            **errors(part["predicted_s"], part["latency_s"]),
+            "covered": float(part["latency_s"].between(part["low_s"], part["high_s"]).mean()),
+            "floor": floor(part),
+        }
+        for key, part in left_out.groupby(by)
+    ]
+    return pd.DataFrame(found)
+
+
+def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
+    """One row for each measured sweep of batch sizes: its latency, regime and crossover.
+
+    Columns: ``curve``, the platform, ``batch_size`` (the smallest measured) with its ``latency_s`` (median over
+    repeats) and the law's ``regime`` there; ``crossover_batch_size``, ``crossover_low``, ``crossover_high`` and
+    ``censored`` from the sweep itself (`ftax_model.modeling.regime.fit_curve`; nan below three batch sizes).
+    """
+    rows = dataset.good(table)
+    cells = rows.groupby(list(CELL), as_index=False).agg({"latency_s": "median", **dict.fromkeys(COLUMNS, "first")})
+    cells["regime"] = predictor.predict_frame(cells)["regime"]
+    found = []
+    for key, part in cells.groupby(["curve", *PLATFORM]):
+        part = part.sort_values("batch_size")
+        first = part.iloc[0]
+        own = {"batch_size": int(first["batch_size"]), "latency_s": first["latency_s"], "regime": first["regime"]}
+        found.append({**dict(zip(["curve", *PLATFORM], key, strict=True)), **own, **_crossover(part)})
+    return pd.DataFrame(found)
+
+
+def _crossover(part: pd.DataFrame) -> dict[str, Any]:
+    names = ("crossover_batch_size", "crossover_low", "crossover_high", "censored")
+    if len(part) < 3:
+        return dict(zip(names, (float("nan"),) * 3 + ("",), strict=True))
+    curve = fit_curve(part["batch_size"].to_numpy(float), part["latency_s"].to_numpy(float))
+    return {name: getattr(curve, name) for name in names}
 
 
 def errors(predicted: Iterable[float], measured: Iterable[float]) -> dict[str, float]:

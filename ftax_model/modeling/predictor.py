@@ -124,7 +124,8 @@ class LatencyPredictor:
 
         Columns: ``latency_s`` and its interval ``low_s`` to ``high_s``; ``host_s`` and ``device_s``, the two terms of
         the law; ``regime``; ``crossover_batch_size`` and its interval ``crossover_low`` to ``crossover_high`` (real
-        numbers; below 1 is compute-bound from batch 1); ``notes``, why to trust a row less.
+        numbers); ``censored``, ``below`` where it is below 1 (compute-bound from batch 1), ``above`` where it is above the
+        largest batch measured; ``notes``, why to trust a row less.
 
         Raises `InputError` for a platform that was not in the data and, where ``strict``, for a row far outside it.
         """
@@ -245,6 +246,7 @@ def _predict_platform(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
         "crossover_batch_size": crossover,
         "crossover_low": low,
         "crossover_high": high,
+        "censored": np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], ""),
         "notes": [fit.notes(row) for row in X.to_dict("records")],
     }
     return pd.DataFrame(columns, index=table.index)

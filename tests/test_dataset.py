@@ -1,0 +1,152 @@
+"""Datasets: what is written comes back, a crash costs one line, and nonsense is refused without harm."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from ftax_model import dataset
+from ftax_model.errors import DataError, InputError
+from ftax_model.measurement import Cell, Measurement
+from ftax_model.workload import Workload
+
+
+def measured(batch_size: int, *, repeat: int = 0, latency_s: float = 1e-3) -> Measurement:
+    cell = Cell(Workload("toy", {"num_layers": 2}, batch_size=batch_size), "fake", "fake", repeat=repeat)
+    features = {"macs": 64.0 * batch_size, "n_ops": 2.0}
+    return Measurement(cell, latency_s=latency_s, samples=(latency_s,) * 4, calls_per_block=5, features=features)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "some.jsonl"
+    with dataset.Writer(file) as writer:
+        for batch_size in (1, 2, 4):
+            writer.write(measured(batch_size))
+    return file
+
+
+def test_what_is_written_comes_back(path: Path) -> None:
+    assert dataset.read(path) == [measured(size) for size in (1, 2, 4)]
+
+
+def test_compressed_files_read_the_same(path: Path) -> None:
+    compressed = path.with_suffix(".jsonl.gz")
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    assert dataset.read(compressed) == dataset.read(path)
+
+
+def test_writer_goes_on_and_knows_what_is_done(path: Path) -> None:
+    with dataset.Writer(path) as writer:
+        assert writer.done == {measured(size).cell.key for size in (1, 2, 4)}
+        writer.write(measured(8))
+    assert len(dataset.read(path)) == 4
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40])
+def test_last_line_cut_off_costs_that_line_alone(path: Path, cut: int) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    if cut == 1:  # only the newline is missing: nothing is lost
+        assert len(dataset.read(path)) == 3
+        with dataset.Writer(path) as writer:
+            writer.write(measured(8))
+        assert len(dataset.read(path)) == 4
+        return
+    with pytest.warns(dataset.DatasetWarning, match="cut off"):
+        assert dataset.read(path) == [measured(1), measured(2)]
+    assert path.read_bytes() == whole[:-cut]
+    with pytest.warns(dataset.DatasetWarning, match="cut off"), dataset.Writer(path) as writer:
+        assert measured(4).cell.key not in writer.done
+        writer.write(measured(4))
+    assert path.read_bytes() == whole
+
+
+def test_corrupt_line_in_the_middle_is_refused_by_number(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1][:30], lines[2]]) + "\n")
+    before = path.read_bytes()
+    for attempt in (dataset.read, dataset.Writer):
+        with pytest.raises(DataError, match="line 2"):
+            attempt(path)
+    assert path.read_bytes() == before
+
+
+def test_another_schema_is_refused_by_number(path: Path) -> None:
+    first, second, *_ = path.read_text().splitlines()
+    newer = json.dumps({**json.loads(second), "schema": 99})
+    path.write_text(f"{first}\n{newer}\n")
+    with pytest.raises(DataError, match=r"line 2: schema 99"):
+        dataset.read(path)
+
+
+def test_one_key_comes_once(path: Path) -> None:
+    path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(DataError, match="unique"):
+        dataset.read(path)
+
+
+def test_a_second_writer_is_refused(path: Path) -> None:
+    with dataset.Writer(path), pytest.raises(DataError, match="another one at work"):
+        dataset.Writer(path)
+    with dataset.Writer(path) as writer:
+        assert len(writer.done) == 3
+
+
+@pytest.mark.parametrize("name", ["missing/some.jsonl", "some.csv", "."])
+def test_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError):
+        dataset.Writer(tmp_path / name)
+
+
+class FullDisk:
+    """A file that takes half of what is written to it."""
+
+    def __init__(self, file: object) -> None:
+        self.file = file
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.file, name)
+
+    def write(self, line: bytes) -> int:
+        return int(self.file.write(line[: len(line) // 2]))  # type: ignore[attr-defined]
+
+
+def test_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+    with dataset.Writer(path) as writer:
+        monkeypatch.setattr(writer, "_file", FullDisk(writer._file))
+        with pytest.raises(DataError, match="No space left"):
+            writer.write(measured(8))
+    assert path.read_bytes() == before
+
+
+def test_frame_is_tidy(path: Path) -> None:
+    frame = dataset.load_dataset(path)
+    assert frame["key"].is_unique
+    assert list(frame["batch_size"]) == [1, 2, 4]
+    assert set(frame["model"]) == {"toy(num_layers=2)"}
+    assert frame["curve"].nunique() == 1
+    assert list(frame["macs"]) == [64.0, 128.0, 256.0]
+    assert (frame["status"] == "ok").all()
+
+
+def test_no_usable_row_says_what_there_was(tmp_path: Path) -> None:
+    failed = Measurement(measured(1).cell, status="out-of-memory", reason="the kernel said no")
+    with dataset.Writer(tmp_path / "failed.jsonl") as writer:
+        writer.write(failed)
+    with pytest.raises(DataError, match="1 out-of-memory"):
+        dataset.good(dataset.load_dataset(tmp_path / "failed.jsonl"))
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(DataError, match="no row at all"):
+        dataset.good(dataset.load_dataset(tmp_path / "empty.jsonl"))
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="dataset"):
+        dataset.load_dataset("no-such-name")
+    with pytest.raises(DataError, match="no file"):
+        dataset.load_dataset(tmp_path / "none.jsonl")
