@@ -1,0 +1,377 @@
+"""The scripts, in a copy of the repository and with fake programs on the path: no network, no real environment."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted(file for file in (ROOT / "scripts").iterdir() if file.suffix == "")
+CUDA_BUILD = re.compile(r"nvidia-(?!ml-py)|cuda-|triton")
+"""What a torch built for CUDA brings along, in its own choice of versions."""
+
+FAKE_PYTHON = """\
+#!{real}
+# Stands for Python {version}, with or without ensurepip; what it is asked to run is written down, not run.
+import os, shutil, sys
+from pathlib import Path
+
+sys.version_info = {version}
+sys._base_executable = {path!r}
+if not {has_venv}:
+    sys.modules["ensurepip"] = None
+here = Path(__file__)
+with open({calls!r}, "a") as log:
+    log.write(" ".join(sys.argv[1:3]).splitlines()[0] + "\\n")
+match sys.argv[1:]:
+    case ["-c", code]:
+        exec(code)
+    case ["-m", "venv", *options]:
+        folder = Path(options[-1]) / "bin"
+        folder.mkdir(parents=True)
+        shutil.copy(here, folder / "python")
+    case ["-m", "ensurepip", *_]:
+        pass
+    case ["-m", "pip", *options]:
+        print(*options)
+        print(os.environ.get("FAKE_PIP_ERROR", ""), file=sys.stderr)
+        sys.exit(bool(os.environ.get("FAKE_PIP_ERROR")))
+    case ["-VV"]:
+        print("Python", *sys.version_info)
+    case other:
+        sys.exit(f"unforeseen: {{other}}")
+"""
+
+
+class House:
+    """A copy of the scripts with a path that holds nothing but a few system tools and what a test adds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.bin, self.calls = folder / "a house", folder / "bin", folder / "calls"
+        (self.root / "scripts").mkdir(parents=True)
+        self.bin.mkdir()
+        self.calls.touch()
+        for file in SCRIPTS:
+            shutil.copy(file, self.root / "scripts")
+        for name in ("pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / name, self.root)
+        for tool in ("sh", "dirname", "cat", "cksum", "tr", "awk", "rm", "grep", "tail"):
+            found = shutil.which(tool)
+            assert found is not None, f"no {tool} on this machine"
+            (self.bin / tool).symlink_to(found)
+        self.disk(free_gb=100)
+
+    def python(self, name: str, version: tuple[int, int, int], *, has_venv: bool = True) -> None:
+        path = str(self.bin / name)
+        text = FAKE_PYTHON.format(
+            real=sys.executable, version=version, path=path, has_venv=has_venv, calls=str(self.calls)
+        )
+        self.program(name, text)
+
+    def disk(self, *, free_gb: int) -> None:
+        self.program(
+            "df", f"#!/bin/sh\necho Filesystem Blocks Used Available\necho disk 0 0 {free_gb * 1024**2} 1% /\n"
+        )
+
+    def program(self, name: str, text: str) -> None:
+        (self.bin / name).write_text(text, encoding="utf-8")
+        (self.bin / name).chmod(0o755)
+
+    def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [shutil.which("dash") or "/bin/sh", str(self.root / "scripts" / script), *arguments],
+            capture_output=True,
+            text=True,
+            env={"PATH": str(self.bin), "HOME": str(self.root), **environment},
+            check=False,
+        )
+
+    def forget(self) -> None:
+        self.calls.write_text("", encoding="utf-8")
+
+    def called(self, what: str) -> bool:
+        return what in self.calls.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def says(run: subprocess.CompletedProcess[str], *parts: str) -> bool:
+    """Whether a run failed with 2 and one line that holds all parts."""
+    lines = run.stderr.strip().splitlines()
+    return (run.returncode, len(lines), run.stdout) == (2, 1, "") and all(part in lines[0] for part in parts)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_script_is_short_posix_shell_that_can_be_run(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "#!/bin/sh"
+    assert lines[1].startswith("# "), "the second line says what the script is for"
+    assert "set -eu" in lines
+    assert len(lines) <= 100
+    for shell in ("sh", "dash"):
+        if found := shutil.which(shell):
+            assert subprocess.run([found, "-n", str(script)], check=False).returncode == 0
+    if shellcheck := shutil.which("shellcheck"):
+        run = subprocess.run([shellcheck, str(script)], capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stdout
+
+
+def test_continuous_integration_runs_lint_and_all_tests() -> None:
+    file = ROOT / ".ci" / "run"
+    assert os.access(file, os.X_OK)
+    assert file.read_text(encoding="utf-8").splitlines()[-2:] == ["scripts/lint", "scripts/test"]
+
+
+def test_install_installs_and_then_is_at_rest(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    first = house.run("install", "test")
+    assert first.returncode == 0, first.stderr
+    assert "-c constraints.txt -e .[test]" in first.stderr
+    assert first.stdout == ""
+    house.forget()
+    second = house.run("install", "test")
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert not house.called("-m pip")
+
+
+def test_install_keeps_the_extras_it_had(house: House) -> None:
+    house.python("python3", (3, 11, 0))
+    assert "-e .\n" in house.run("install").stderr
+    assert "-e .[test]" in house.run("install", "test").stderr
+    assert house.run("install").stderr == ""
+    (house.root / "constraints.txt").write_text("torch==0\n", encoding="utf-8")
+    assert "-e .[test]" in house.run("install").stderr
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+def test_install_runs_again_when_its_grounds_change(house: House, changed: str) -> None:
+    house.python("python3", (3, 12, 1))
+    house.run("install")
+    with (house.root / changed).open("a", encoding="utf-8") as file:
+        file.write("# another line\n")
+    house.forget()
+    assert house.run("install").returncode == 0
+    assert house.called("-m pip")
+    assert not house.called("-m venv"), "the environment is kept"
+
+
+def test_install_runs_again_when_the_folder_moves(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    house.run("install")
+    house.root = house.root.rename(house.root.with_name("another house"))
+    house.forget()
+    assert house.run("install").returncode == 0
+    assert house.called("-m pip")
+
+
+def test_install_takes_the_first_python_that_will_do(house: House) -> None:
+    house.python("python3", (3, 9, 2))
+    house.python("python3.14", (3, 14, 0), has_venv=False)
+    house.program("python3.13", "#!/bin/sh\necho 'not in this version of the shim' >&2\nexit 127\n")
+    house.python("python3.12", (3, 12, 4))
+    assert house.run("install").returncode == 0
+    assert "(3, 12, 4)" in (house.root / ".venv" / "bin" / "python").read_text(encoding="utf-8")
+
+
+def test_install_without_python(house: House) -> None:
+    assert says(house.run("install"), "Python 3.11 or newer", "no python3", "apt-get install python3")
+
+
+def test_install_with_an_old_python(house: House) -> None:
+    house.python("python3", (3, 9, 2))
+    house.python("python3.11", (3, 10, 0))
+    assert says(house.run("install"), "Python 3.11 or newer", "python3 of version 3.9", "run again")
+    assert not (house.root / ".venv").exists()
+
+
+def test_install_without_the_venv_module(house: House) -> None:
+    house.python("python3", (3, 11, 2), has_venv=False)
+    assert says(house.run("install"), "venv module", "apt-get install python3-venv")
+    assert not (house.root / ".venv").exists()
+
+
+def test_install_with_a_small_disk(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    house.disk(free_gb=3)
+    assert says(house.run("install"), "6 GB", "3 GB free", "make room")
+    assert not house.called("-m pip")
+    house.disk(free_gb=6)
+    assert house.run("install").returncode == 0
+    house.disk(free_gb=0)
+    assert house.run("install").returncode == 0, "only the first installation needs the room"
+
+
+def test_install_when_the_disk_fills_up(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    error = "WARNING: some\nERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n"
+    run = house.run("install", FAKE_PIP_ERROR=error, TMPDIR="/a/small/tmp")
+    assert run.returncode == 2
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("scripts/install")]
+    assert "No space left on device" in line
+    assert "make room" in line
+    assert "/a/small/tmp" in line
+
+
+def test_install_says_what_pip_said_and_where_to_read_more(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    run = house.run("install", FAKE_PIP_ERROR="ERROR: No matching distribution found for torch==2.13.0")
+    assert run.returncode == 2
+    assert "got ERROR: No matching distribution found for torch==2.13.0; see" in run.stderr.splitlines()[-1]
+    assert ".venv/install.log" in run.stderr.splitlines()[-1]
+
+
+def test_install_starts_afresh_after_an_interrupted_one(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    house.run("install", FAKE_PIP_ERROR="ERROR: half of it was written")
+    half = house.root / ".venv" / "half"
+    half.touch()
+    house.forget()
+    assert house.run("install").returncode == 0
+    assert house.called("-m venv")
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("stamp", ["", "unfinished\n", "unfinished"])
+def test_install_mends_a_stamp_cut_off_by_a_crash(house: House, stamp: str) -> None:
+    house.python("python3", (3, 12, 1))
+    house.run("install")
+    (house.root / ".venv" / "installed").write_text(stamp, encoding="utf-8")
+    house.forget()
+    assert house.run("install").returncode == 0
+    assert house.called("-m venv")
+    assert house.called("-m pip")
+
+
+def test_install_replaces_an_environment_whose_python_is_gone(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    house.run("install")
+    python = house.root / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python3.10")
+    assert house.run("install").returncode == 0
+    assert not python.is_symlink()
+
+
+def test_install_keeps_an_environment_made_by_hand(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    folder = house.root / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    shutil.copy(house.bin / "python3", folder / "python")
+    assert house.run("install").returncode == 0
+    assert house.called("-m pip")
+    assert not house.called("-m venv")
+
+
+def test_install_refuses_an_unknown_extra(house: House) -> None:
+    house.python("python3", (3, 12, 1))
+    assert says(house.run("install", "tset"), "optional-dependencies", "'tset'")
+    assert house.calls.read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "program", "called"),
+    [
+        ("demo", "ftax", ["ftax demo --x 'a b'"]),
+        ("test", "python", ["python -m pytest --x 'a b'"]),
+        ("lint", "python", ["python -m ruff check", "python -m ruff format --check", "python -m mypy"]),
+        ("bench", "python", ["python bench_one.py --x 'a b'", "python bench_two.py --x 'a b'"]),
+        (
+            "check",
+            "python",
+            [
+                "python -m ruff check",
+                "python -m ruff format --check",
+                "python -m mypy",
+                "python -m pytest -m 'not slow and not gpu' --x 'a b'",
+            ],
+        ),
+    ],
+)
+def test_script_calls(house: House, script: str, program: str, called: list[str]) -> None:
+    (house.root / "scripts" / "install").write_text("#!/bin/sh\n", encoding="utf-8")
+    for name in ("bench_two.py", "bench_one.py"):
+        (house.root / "scripts" / name).touch()
+    bin_ = house.root / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    text = f"#!{sys.executable}\nimport shlex, sys\nfrom pathlib import Path\n" + (
+        f"words = [Path(sys.argv[0]).name, *(Path(word).name for word in sys.argv[1:])]\n"
+        f"open({str(house.calls)!r}, 'a').write(shlex.join(words) + '\\n')\n"
+    )
+    (bin_ / program).write_text(text, encoding="utf-8")
+    (bin_ / program).chmod(0o755)
+    run = house.run(script, "--x", "a b")
+    assert run.returncode == 0, run.stderr
+    assert house.calls.read_text(encoding="utf-8").splitlines() == called
+
+
+@pytest.mark.parametrize("script", ["test", "lint", "bench"])
+def test_script_fails_with_what_it_calls(house: House, script: str) -> None:
+    (house.root / "scripts" / "install").write_text("#!/bin/sh\n", encoding="utf-8")
+    (house.root / "scripts" / "bench_one.py").touch()
+    bin_ = house.root / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    (bin_ / "python").write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    (bin_ / "python").chmod(0o755)
+    assert house.run(script).returncode == 3
+
+
+def test_constraints_pin_everything_that_is_installed() -> None:
+    pins = dict(line.split("==") for line in constraints())
+    missing = sorted(closure("ftax-model", ("test",)) - {"ftax-model"} - pins.keys())
+    assert not missing, f"constraints.txt pins every dependency; it misses {', '.join(missing)}"
+
+
+def test_constraints_are_plain_and_in_order() -> None:
+    lines = constraints()
+    names = [line.split("==")[0] for line in lines]
+    assert names == sorted(set(names))
+    for line in lines:
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line), f"{line}: name==version, no local part"
+    built_for_gpu = [line for line in lines if CUDA_BUILD.match(line)]
+    assert not built_for_gpu, "the torch of the machine chooses these"
+
+
+def test_constraints_suit_pyproject() -> None:
+    pins = dict(line.split("==") for line in constraints())
+    for requirement in requirements("ftax-model", ("test",)):
+        pin = pins[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(pin), f"{requirement} does not allow the pin {pin}"
+
+
+def constraints() -> list[str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def requirements(name: str, extras: tuple[str, ...]) -> Iterator[Requirement]:
+    for requirement in map(Requirement, importlib.metadata.requires(name) or ()):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            yield requirement
+
+
+def closure(name: str, extras: tuple[str, ...]) -> set[str]:
+    """Names of all distributions that one asks for, itself included; those of a CUDA build are left to it."""
+    waiting = [(name, extras)]
+    done: set[tuple[str, tuple[str, ...]]] = set()
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, extras) in done or CUDA_BUILD.match(name):
+            continue
+        done.add((name, extras))
+        waiting += [(canonicalize_name(r.name), tuple(sorted(r.extras))) for r in requirements(name, extras)]
+    return {name for name, _ in done}
