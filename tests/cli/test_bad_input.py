@@ -1,0 +1,154 @@
+"""Bad input: one line that says the law, what was got and what to do; exit code 2; nothing written before is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ftax_model.cli import main
+from ftax_model.dataset import Writer
+from ftax_model.measurement import Measurement
+
+PREDICT = ("predict", "MODEL", "--architecture")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset and a fitted model, and files that are neither."""
+    path = tmp_path_factory.mktemp("bad")
+    assert main(["collect", "toy", "--out", str(path / "toy.jsonl")]) == 0
+    assert main(["fit", str(path / "toy.jsonl"), "--out", str(path / "MODEL")]) == 0
+    (path / "not.yaml").write_text("workloads: [unclosed\n")
+    (path / "list.yaml").write_text("- a\n- list\n")
+    (path / "key.yaml").write_text(plan(framworks="[fake]"))
+    (path / "architecture.yaml").write_text(plan(architecture="berd"))
+    (path / "framework.yaml").write_text(plan(frameworks="[tensorflow]"))
+    (path / "hyperparameter.yaml").write_text(plan(num_layer="3"))
+    (path / "batch.yaml").write_text(plan(batch_size="0"))
+    (path / "empty.jsonl").touch()
+    lines = (path / "toy.jsonl").read_text().splitlines(keepends=True)
+    (path / "one.jsonl").write_text(lines[0])
+    (path / "corrupt.jsonl").write_text(lines[0] + lines[1][:50] + "\n" + lines[2])
+    (path / "mixed.jsonl").write_text(lines[0] + json.dumps({**json.loads(lines[1]), "schema": 2}) + "\n")
+    (path / "words.jsonl").write_text("these are\nwords\n")
+    (path / "other.json").write_text('{"format": "something else"}')
+    (path / "damaged.json").write_text((path / "MODEL").read_text().replace('"law"', '"lore"'))
+    (path / "schema.json").write_text((path / "MODEL").read_text().replace('"schema": 1', '"schema": 9'))
+    return path
+
+
+def plan(architecture: str = "toy", frameworks: str = "[fake]", batch_size: str = "1", **other: str) -> str:
+    own = other if "framworks" in other else {}
+    grid = {"architecture": architecture, "batch_size": batch_size, **{k: v for k, v in other.items() if k not in own}}
+    lines = [f"frameworks: {frameworks}", *(f"{key}: {value}" for key, value in own.items()), "workloads:"]
+    return "\n".join([*lines, "  - {" + ", ".join(f"{key}: {value}" for key, value in grid.items()) + "}"]) + "\n"
+
+
+CASES = {
+    "unknown command": (("colect",), "No such command"),
+    "unknown option": (("fit", "toy.jsonl", "--out", "x.json", "--wat"), "--wat"),
+    "unknown architecture": ((*PREDICT, "berd"), "did you mean 'bert'"),
+    "unknown framework": ((*PREDICT, "toy", "--framework", "tensorflow"), "tensorflow"),
+    "platform not measured": ((*PREDICT, "toy", "--framework", "eager"), "knows fake on fake"),
+    "dtype not measured": ((*PREDICT, "toy", "--dtype", "float16"), "float16"),
+    "unknown dtype": ((*PREDICT, "toy", "--dtype", "int3"), "float32"),
+    "unknown hyperparameter": ((*PREDICT, "toy", "--num-layer", "3"), "num_layers"),
+    "hyperparameter without value": ((*PREDICT, "toy", "--num-layers"), "--name value"),
+    "hyperparameter of another kind": ((*PREDICT, "toy", "--num-layers", "many"), "whole number"),
+    "hyperparameter not positive": ((*PREDICT, "toy", "--num-layers", "0"), "whole number"),
+    "hyperparameters that contradict": ((*PREDICT, "bert", "--num-heads", "7"), "divides"),
+    "batch 0": ((*PREDICT, "toy", "--batch-size", "0"), "from 1 to"),
+    "batch -1": ((*PREDICT, "toy", "--batch-size", "-1"), "from 1 to"),
+    "batch a million": ((*PREDICT, "toy", "--batch-size", "1000000"), "from 1 to"),
+    "batch a word": ((*PREDICT, "toy", "--batch-size", "two"), "whole numbers"),
+    "input size 0": ((*PREDICT, "toy", "--input-size", "0"), "from 1 to"),
+    "far outside, strict": ((*PREDICT, "toy", "--width", "100000", "--strict"), "far outside"),
+    "no model file": (("predict", "none.json", "--architecture", "toy"), "No such file"),
+    "model file not JSON": (("predict", "words.jsonl", "--architecture", "toy"), "not JSON"),
+    "model file not ours": (("predict", "other.json", "--architecture", "toy"), "ftax fit wrote"),
+    "model file damaged": (("predict", "damaged.json", "--architecture", "toy"), "damaged"),
+    "model file of another schema": (("predict", "schema.json", "--architecture", "toy"), "schema 9"),
+    "model file is a folder": (("predict", ".", "--architecture", "toy"), "directory"),
+    "unknown plan": (("collect", "tony", "--out", "x.jsonl"), "toy"),
+    "no plan file": (("collect", "none.yaml", "--out", "x.jsonl"), "none.yaml"),
+    "plan not YAML": (("collect", "not.yaml", "--out", "x.jsonl"), "YAML"),
+    "plan a list": (("collect", "list.yaml", "--out", "x.jsonl"), "list.yaml"),
+    "plan with an unknown key": (("collect", "key.yaml", "--out", "x.jsonl"), "framworks"),
+    "plan with an unknown architecture": (("collect", "architecture.yaml", "--out", "x.jsonl"), "berd"),
+    "plan with an unknown framework": (("collect", "framework.yaml", "--out", "x.jsonl"), "tensorflow"),
+    "plan with an unknown hyperparameter": (("collect", "hyperparameter.yaml", "--out", "x.jsonl"), "num_layer"),
+    "plan with batch 0": (("collect", "batch.yaml", "--out", "x.jsonl"), "from 1 to"),
+    "budget a word": (("collect", "toy", "--out", "x.jsonl", "--budget", "soon"), "9m"),
+    "device unknown": (("collect", "toy", "--out", "x.jsonl", "--device", "tpu"), "cpu"),
+    "output in no folder": (("collect", "toy", "--out", "none/x.jsonl"), "No such file"),
+    "output a folder": (("collect", "toy", "--out", "."), "directory"),
+    "output not a dataset": (("collect", "toy", "--out", "words.jsonl"), "line 1"),
+    "model in no folder": (("fit", "toy.jsonl", "--out", "none/x.json"), "No such file"),
+    "confidence of 2": (("fit", "toy.jsonl", "--out", "x.json", "--confidence", "2"), "between 0 and 1"),
+    "no dataset file": (("fit", "none.jsonl", "--out", "x.json"), "none.jsonl"),
+    "unknown dataset": (("fit", "nothing", "--out", "x.json"), "dataset"),
+    "dataset empty": (("fit", "empty.jsonl", "--out", "x.json"), "no row"),
+    "dataset of one row": (("fit", "one.jsonl", "--out", "x.json"), "two"),
+    "dataset corrupt in the middle": (("fit", "corrupt.jsonl", "--out", "x.json"), "line 2"),
+    "dataset of mixed schemas": (("fit", "mixed.jsonl", "--out", "x.json"), "schema 2"),
+    "dataset of words": (("fit", "words.jsonl", "--out", "x.json"), "line 1"),
+    "proxies by no column": (("proxies", "toy.jsonl", "--by", "colour"), "colour"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), CASES.values(), ids=CASES.keys())
+def test_one_line_and_exit_2(
+    arguments: tuple[str, ...],
+    says: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    assert main(list(arguments)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert says in shown.err
+    assert "Traceback" not in shown.err
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_truncated_last_line_is_dropped_with_a_warning(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes((folder / "toy.jsonl").read_bytes()[:-20])
+    assert main(["fit", str(cut), "--out", str(tmp_path / "model.json"), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "cut off" in shown.err
+    assert json.loads(shown.out)[0]["n_rows"] == 199
+
+
+def test_no_usable_row(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = json.loads((folder / "toy.jsonl").read_text().splitlines()[0])
+    cell = Measurement.from_record(first).cell
+    with Writer(tmp_path / "failed.jsonl") as writer:
+        writer.write(Measurement(cell, status="crashed", reason="signal 11"))
+    assert main(["fit", str(tmp_path / "failed.jsonl"), "--out", str(tmp_path / "model.json")]) == 2
+    assert "1 crashed" in capsys.readouterr().err
+    assert not (tmp_path / "model.json").exists()
+
+
+def test_framework_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text(plan(frameworks="[onnxruntime]"))
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    monkeypatch.delitem(__import__("sys").modules, "ftax_model.collection.frameworks.onnxruntime", raising=False)
+    assert main(["collect", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "x.jsonl")]) == 2
+    assert "onnxruntime" in capsys.readouterr().err
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_output_without_permission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collect", "toy", "--out", "/proc/x.jsonl"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,95 @@
+"""The command line as a user meets it: the whole line on the toy, JSON everywhere, help at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ftax_model
+from ftax_model.cli import main
+from ftax_model.dataset import load_dataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the toy measured and fitted."""
+    path = tmp_path_factory.mktemp("line")
+    assert main(["collect", "toy", "--out", str(path / "toy.jsonl")]) == 0
+    assert main(["fit", str(path / "toy.jsonl"), "--out", str(path / "toy.json")]) == 0
+    return path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> object:
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert ftax_model.__version__ in capsys.readouterr().out
+
+
+def test_module_is_the_command() -> None:
+    run = subprocess.run([sys.executable, "-m", "ftax_model", "--help"], capture_output=True, text=True, check=True)
+    for name in ("collect", "crossover", "demo", "fit", "list", "predict", "proxies"):
+        assert f"  {name} " in run.stdout
+
+
+@pytest.mark.parametrize("name", ["collect", "crossover", "demo", "fit", "list", "predict", "proxies"])
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_collect_measures_all_and_then_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(load_dataset(folder / "toy.jsonl")) == 200
+    again = printed(capsys, "collect", "toy", "--out", folder / "toy.jsonl", "--json")
+    assert isinstance(again, dict)
+    assert again["measured"] == 0
+    assert len(load_dataset(folder / "toy.jsonl")) == 200
+
+
+def test_predict_answers_per_batch_size(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("predict", folder / "toy.json", "--architecture", "toy", "--num-layers", 5, "--batch-size", "1,64")
+    rows = printed(capsys, *asked, "--json")
+    assert isinstance(rows, list)
+    assert [row["batch_size"] for row in rows] == [1, 64]
+    for row in rows:
+        assert row["low_s"] < row["latency_s"] < row["high_s"]
+    assert rows[0]["latency_s"] < rows[1]["latency_s"]
+    assert main([str(part) for part in asked]) == 0
+    assert "fake on fake" in capsys.readouterr().out
+
+
+def test_crossover_is_the_same_as_predicts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = (folder / "toy.json", "--architecture", "toy", "--num-layers=5", "--json")
+    (crossover,) = printed(capsys, "crossover", *asked)  # type: ignore[misc]
+    (prediction,) = printed(capsys, "predict", *asked)  # type: ignore[misc]
+    assert crossover["crossover_batch_size"] == prediction["crossover_batch_size"]
+    assert crossover["crossover_low"] < crossover["crossover_batch_size"] < crossover["crossover_high"]
+
+
+def test_proxies_depth_ranks_the_framework_bound_and_macs_the_compute_bound(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = printed(capsys, "proxies", folder / "toy.jsonl", "--json")
+    assert isinstance(rows, list)
+    best = {(row["regime"], row["proxy"]): row["spearman"] for row in rows}
+    assert best["framework-bound", "n_ops"] > best["framework-bound", "macs"]
+    assert best["compute-bound", "macs"] > best["compute-bound", "n_ops"]
+
+
+def test_list_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "list", "--json")
+    assert isinstance(found, dict)
+    assert {"toy", "bert", "resnet"} <= {row["name"] for row in found["architectures"]}
+    assert {"fake", "eager", "torchscript", "onnxruntime"} <= {row["name"] for row in found["frameworks"]}
+    assert "toy" in {row["name"] for row in found["plans"]}
+    one = printed(capsys, "list", "--architecture", "bert", "--json")
+    assert isinstance(one, dict)
+    assert "num_layers" in {row["name"] for row in one["hyperparameters of bert"]}
