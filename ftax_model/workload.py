@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,17 +63,15 @@ class Workload:
         dtype: str = "float32",
         lengths: str = "fixed",
     ) -> None:
-        pairs = tuple(sorted((str(key), _frozen(value)) for key, value in dict(hyperparameters).items()))
-        _whole("batch size", batch_size, MAX_BATCH_SIZE)
-        if input_size is not None:
-            _whole("input size", input_size, MAX_INPUT_SIZE)
+        if not isinstance(architecture, str):
+            raise InputError("an architecture is a name", repr(architecture), "choose one: ftax list")
         plugins.check(dtype, DTYPES, what="dtype")
         plugins.check(lengths, LENGTHS, what="lengths")
         for name, value in {
             "architecture": architecture,
-            "hyperparameters": pairs,
-            "batch_size": batch_size,
-            "input_size": input_size,
+            "hyperparameters": _pairs(hyperparameters),
+            "batch_size": _whole("batch size", batch_size, MAX_BATCH_SIZE),
+            "input_size": None if input_size is None else _whole("input size", input_size, MAX_INPUT_SIZE),
             "dtype": dtype,
             "lengths": lengths,
         }.items():
@@ -143,16 +143,29 @@ def grid(architecture: str, **axes: Any) -> list[Workload]:
     return workloads
 
 
+def _pairs(hyperparameters: Any) -> tuple[tuple[str, Scalar], ...]:
+    try:
+        items = dict(hyperparameters).items()
+    except (TypeError, ValueError) as error:
+        raise InputError("hyperparameters are names and values", repr(hyperparameters), "give a mapping") from error
+    return tuple(sorted((str(key), _frozen(value)) for key, value in items))
+
+
 def _frozen(value: Any) -> Scalar:
     if isinstance(value, list | tuple):
         return tuple(_frozen(item) for item in value)
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | str):
         return value
+    if isinstance(value, numbers.Integral):  # those of numpy too
+        return int(value)
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return float(value)
     raise InputError(
         "a hyperparameter is a number, a word, a yes or no, or a list of those", repr(value), "give such a value"
     )
 
 
-def _whole(what: str, value: object, largest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= largest:
-        raise InputError(f"{what} is a whole number from 1 to {largest}", repr(value), f"choose a {what} in that range")
+def _whole(what: str, value: object, largest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 1 <= int(value) <= largest:
+        raise InputError(f"{what} is a whole number from 1 to {largest}", repr(value), "choose one in that range")
+    return int(value)

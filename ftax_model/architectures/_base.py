@@ -64,6 +64,7 @@ class Architecture(abc.ABC):
             _same_type(name, value, self.defaults[name])
         plugins.check(workload.lengths, self.lengths, what=f"lengths of {workload.architecture}")
         settings = {**self.defaults, **given}
+        settings |= {name: float(settings[name]) for name, like in self.defaults.items() if isinstance(like, float)}
         self.check(settings)
         return Workload(
             workload.architecture,
