@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,8 +92,17 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise DataError(f"status is one of {', '.join(STATUSES)}", repr(self.status), "mend the record")
-        if self.status == "ok" and not (self.latency_s and self.latency_s > 0):
+        for name in CLOCKS:
+            value = getattr(self, name)
+            if not (value is None or (_is_time(value) and value >= 0)):
+                raise DataError(f"{name} is a number of seconds", repr(value), "mend the record")
+        if self.status == "ok" and not self.latency_s:
             raise DataError("a good record has a positive latency_s", repr(self.latency_s), "mend the record")
+        if not all(_is_time(sample) and sample > 0 for sample in self.samples):
+            raise DataError("samples are positive numbers of seconds", repr(self.samples)[:60], "mend the record")
+        for name in ("features", "telemetry", "environment"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise DataError(f"{name} are names and values", repr(getattr(self, name))[:60], "mend the record")
 
     @property
     def spread(self) -> float | None:
@@ -112,7 +122,7 @@ class Measurement:
             found.append("wide-spread")
         if self.samples and self.calls_per_block * self.latency_s < SHORT_BLOCK_S:
             found.append("short-block")
-        if float(self.environment.get("load_before", 0.0)) > FOREIGN_LOAD:
+        if float(self.environment.get("load_before") or 0.0) > FOREIGN_LOAD:
             found.append("foreign-load")
         if self.telemetry.get("throttled"):
             found.append("throttled")
@@ -146,6 +156,10 @@ class Measurement:
         except (KeyError, TypeError) as error:
             got = f"{type(error).__name__}: {error}"
             raise DataError("a record has the fields of Measurement", got, drop) from error
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _quantile(ordered: list[float], q: float) -> float:

@@ -1,0 +1,193 @@
+"""A measurement is what was seen; it goes through a file unchanged and judges itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftax_model.errors import DataError, FtaxError
+from ftax_model.measurement import CLOCKS, SCHEMA, STATUSES, Cell, Measurement, Platform
+from ftax_model.operators import FEATURES
+from ftax_model.workload import Workload
+
+CELL = Cell(Workload("bert", {"num_layers": 2, "depths": (1, 2)}, batch_size=4), "eager", "cpu-2core", threads=2)
+seconds = st.floats(1e-9, 1e4)
+notes = st.dictionaries(st.text(max_size=8), st.none() | st.booleans() | st.integers() | st.text(max_size=8))
+measurements = st.builds(
+    Measurement,
+    st.builds(
+        Cell,
+        st.builds(Workload, st.text(max_size=8), batch_size=st.integers(1, 512)),
+        st.text(max_size=8),
+        st.text(max_size=8),
+        threads=st.integers(1, 64),
+        repeat=st.integers(0, 9),
+    ),
+    status=st.sampled_from(STATUSES),
+    reason=st.text(max_size=20),
+    latency_s=seconds,
+    pipelined_s=st.none() | seconds,
+    device_s=st.none() | seconds,
+    samples=st.lists(seconds, max_size=5).map(tuple),
+    calls_per_block=st.integers(0, 1000),
+    peak_memory_bytes=st.none() | st.integers(0, 2**40),
+    features=st.dictionaries(st.sampled_from(list(FEATURES)), st.floats(0, 1e15)),
+    telemetry=notes,
+    environment=notes,
+)
+
+
+def good(**values: Any) -> Measurement:
+    """A measurement that holds nothing against itself, but for what is given."""
+    clean = {"latency_s": 0.01, "samples": (0.01, 0.0101, 0.0099, 0.01), "calls_per_block": 10}
+    return Measurement(CELL, **{**clean, **values})
+
+
+@given(measurements)
+def test_record_round_trip(measurement: Measurement) -> None:
+    line = json.dumps(measurement.to_record(), allow_nan=False)
+    assert Measurement.from_record(json.loads(line)) == measurement
+
+
+def test_record_tells_its_schema_and_key() -> None:
+    record = good().to_record()
+    assert (record["schema"], record["key"]) == (SCHEMA, CELL.key)
+    assert set(record) >= {*CLOCKS, "workload", "framework", "device", "threads", "samples", "status", "reason"}
+
+
+def test_keys_tell_cells_apart() -> None:
+    others = [
+        dataclasses.replace(CELL, **change)
+        for change in (
+            {"workload": CELL.workload.with_batch_size(8)},
+            {"framework": "onnxruntime"},
+            {"device": "nvidia-h200"},
+            {"threads": 1},
+            {"repeat": 1},
+        )
+    ]
+    assert len({CELL.key, *(cell.key for cell in others)}) == 6
+    assert Cell(**{f.name: getattr(CELL, f.name) for f in dataclasses.fields(CELL)}).key == CELL.key
+
+
+def test_platform_of_a_cell() -> None:
+    assert CELL.platform == Platform("eager", "cpu-2core", "float32", 2)
+    assert str(CELL.platform) == "eager on cpu-2core, float32, 2 threads"
+    assert str(dataclasses.replace(CELL, threads=1).platform) == "eager on cpu-2core, float32, 1 thread"
+
+
+def test_a_failed_cell_is_a_record_too() -> None:
+    failed = Measurement(CELL, status="out-of-memory", reason="tried to allocate 90 GiB")
+    assert Measurement.from_record(failed.to_record()) == failed
+    assert failed.warnings() == ()
+    assert failed.spread is None
+
+
+@pytest.mark.parametrize(
+    ("values", "law"),
+    [
+        ({"status": "fine"}, "status is one of ok, out-of-memory"),
+        ({"latency_s": None}, "positive latency_s"),
+        ({"latency_s": 0.0}, "positive latency_s"),
+        ({"latency_s": -1.0}, "latency_s is a number of seconds"),
+        ({"latency_s": float("nan")}, "latency_s is a number of seconds"),
+        ({"latency_s": float("inf")}, "latency_s is a number of seconds"),
+        ({"latency_s": "0.1"}, "latency_s is a number of seconds"),
+        ({"latency_s": True}, "latency_s is a number of seconds"),
+        ({"device_s": -0.1}, "device_s is a number of seconds"),
+        ({"samples": (0.1, 0.0)}, "samples are positive numbers of seconds"),
+        ({"samples": ("a",)}, "samples are positive numbers of seconds"),
+        ({"features": 3}, "features are names and values"),
+        ({"environment": [1]}, "environment are names and values"),
+    ],
+)
+def test_a_measurement_that_cannot_be_is_refused(values: dict[str, Any], law: str) -> None:
+    with pytest.raises(DataError, match=law):
+        good(**values)
+    with pytest.raises(DataError, match=law):
+        Measurement.from_record({**good().to_record(), **values})
+
+
+@pytest.mark.parametrize("record", [None, 3, "text", [], [1], {}, {"key": "a"}])
+def test_what_is_no_record_is_refused(record: Any) -> None:
+    with pytest.raises(DataError, match="a record is a JSON object with a schema version"):
+        Measurement.from_record(record)
+
+
+@pytest.mark.parametrize("schema", [0, SCHEMA + 1, "1", None])
+def test_another_schema_is_refused(schema: Any) -> None:
+    with pytest.raises(DataError, match=f"this version reads schema {SCHEMA}; got schema .*; measure again"):
+        Measurement.from_record({**good().to_record(), "schema": schema})
+
+
+@pytest.mark.parametrize("missing", ["key", "workload", "framework", "device", "threads", "repeat"])
+def test_a_record_without_a_field_is_refused(missing: str) -> None:
+    record = good().to_record()
+    del record[missing]
+    with pytest.raises(DataError, match=f"fields of Measurement; got KeyError: '{missing}'; mend or drop"):
+        Measurement.from_record(record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"colour": "red"},
+        {"workload": None},
+        {"workload": {"name": "bert"}},
+        {"workload": {"architecture": "bert", "hyperparameters": "ab"}},
+        {"workload": {"architecture": "bert", "batch_size": 0}},
+        {"samples": 3},
+    ],
+)
+def test_a_record_with_a_broken_field_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(FtaxError):
+        Measurement.from_record({**good().to_record(), **change})
+
+
+def test_reading_leaves_the_record_alone() -> None:
+    record = good().to_record()
+    before = json.dumps(record)
+    Measurement.from_record(record)
+    assert json.dumps(record) == before
+
+
+def test_spread_is_the_interquartile_range_over_the_median() -> None:
+    assert good(samples=(1.0, 2.0, 3.0)).spread is None
+    assert good(samples=(4.0, 1.0, 3.0, 2.0)).spread == pytest.approx((3.25 - 1.75) / 2.5)
+    assert good(samples=(5.0,) * 7).spread == 0.0
+
+
+@given(st.lists(seconds, min_size=4), st.floats(1e-3, 1e3))
+def test_spread_has_no_unit(samples: list[float], factor: float) -> None:
+    spread = good(samples=tuple(samples)).spread
+    scaled = good(samples=tuple(sample * factor for sample in samples)).spread
+    assert spread is not None
+    assert spread >= 0
+    assert scaled == pytest.approx(spread, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "warning"),
+    [
+        ({"samples": (0.01, 0.01, 0.011, 0.012)}, "wide-spread"),
+        ({"latency_s": 1e-5, "samples": (1e-5,) * 4}, "short-block"),
+        ({"environment": {"load_before": 0.5}}, "foreign-load"),
+        ({"telemetry": {"throttled": True}}, "throttled"),
+        ({"environment": {"peak_macs": 1e9}, "features": {"macs": 2e7}}, "above-peak"),
+    ],
+)
+def test_a_measurement_judges_itself(values: dict[str, Any], warning: str) -> None:
+    assert good().warnings() == ()
+    assert good(**values).warnings() == (warning,)
+
+
+def test_what_is_not_known_is_not_held_against_it() -> None:
+    unknown = {"load_before": None, "peak_macs": None}
+    assert (
+        good(environment=unknown, telemetry={"throttled": None}, features={"macs": 1e30}, samples=()).warnings() == ()
+    )
