@@ -14,6 +14,7 @@ from ftax_model import plugins
 from ftax_model.errors import DataError, InputError, MissingError
 
 KINDS = ("cpu", "cuda", "fake")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,9 @@ def _slug(model: str) -> str:
 
 
 def _cpuinfo() -> dict[str, str]:
-    file = Path("/proc/cpuinfo")
-    if not file.exists():
+    if not CPUINFO.exists():
         return {}
-    first = file.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
+    first = CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
     pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
 
@@ -139,9 +139,21 @@ def _gpu() -> tuple[str, int]:
     try:
         pynvml.nvmlInit()
         try:
-            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+            handle = _first_visible(pynvml)
             return str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError as error:
         raise MissingError("device cuda needs an NVIDIA GPU and its driver", f"NVML: {error}", cure) from error
+
+
+def _first_visible(pynvml: Any) -> Any:
+    """NVML's handle of the GPU that a CUDA program in this environment calls device 0."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    first = visible.split(",")[0].strip()
+    if first.startswith(("GPU-", "MIG-")):
+        return pynvml.nvmlDeviceGetHandleByUUID(first)
+    if first.isdecimal():
+        return pynvml.nvmlDeviceGetHandleByIndex(int(first))
+    cure = "unset it, or measure on the CPU"
+    raise MissingError("device cuda needs a GPU that this process may use", f"CUDA_VISIBLE_DEVICES={visible!r}", cure)

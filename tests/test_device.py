@@ -1,0 +1,221 @@
+"""Devices: files of numbers, and what is found on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ftax_model import device, plugins
+from ftax_model.device import Device, detect, names, specification
+from ftax_model.errors import DataError, InputError, MissingError
+from ftax_model.workload import DTYPES
+
+EPYC = "processor : 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7B13\n\nprocessor : 1\nmodel name : x\n"
+XEON = "cpu family : 6\nmodel : 79\nmodel name : Intel(R) Xeon(R)  CPU @ 2.20GHz\n"
+
+
+@pytest.mark.parametrize("name", names())
+def test_device_file_keeps_the_contract(name: str) -> None:
+    table = specification(name)
+    assert set(table) <= {"kind", "match", "source", "bandwidth", "peak_macs"}
+    assert table["kind"] in ("cpu", "cuda")
+    assert re.compile(table["match"]).search("") is None, "a device file matches some devices, not all"
+    assert len(table["source"]) > 10, "the source says where the numbers were read"
+    assert table.get("bandwidth", 1.0) > 0
+    assert table["peak_macs"].keys() <= DTYPES.keys()
+    assert table["peak_macs"], "a device file gives at least one peak"
+    assert all(1e9 < rate < 1e16 for rate in table["peak_macs"].values())
+
+
+def test_no_two_files_claim_one_gpu() -> None:
+    for name in names():
+        model = name.replace("-", " ")
+        claims = [
+            other
+            for other in names()
+            if specification(other)["kind"] == "cuda" and re.search(specification(other)["match"], model, re.IGNORECASE)
+        ]
+        assert len(claims) <= 1, f"{model} is claimed by {claims}"
+
+
+def test_specification_of_an_unknown_device() -> None:
+    with pytest.raises(InputError, match=r"device is one of .*; got 'nvidia-h20'; did you mean 'nvidia-h200'"):
+        specification("nvidia-h20")
+
+
+def test_specification_that_is_not_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.toml").write_text("kind = cpu", encoding="utf-8")
+    monkeypatch.setattr(plugins, "path", lambda *_, **__: tmp_path / "broken.toml")
+    with pytest.raises(DataError, match=r"a device file is TOML; got broken\.toml: .*; mend the file"):
+        specification("broken")
+
+
+def test_a_device_has_a_known_kind() -> None:
+    with pytest.raises(InputError, match="device kind is one of cpu, cuda, fake; got 'tpu'"):
+        Device("v4", "tpu", "v4", "host", 1)
+
+
+def test_detect_refuses_another_kind() -> None:
+    with pytest.raises(InputError, match="device kind is one of cpu, cuda, fake; got 'gpu'"):
+        detect("gpu")
+
+
+def test_fake_device_knows_no_peak() -> None:
+    fake = detect("fake")
+    assert (fake.name, fake.kind, fake.peak("float32"), fake.bandwidth) == ("fake", "fake", None, None)
+
+
+def test_cpu_of_this_machine() -> None:
+    found = detect("cpu")
+    assert found.kind == "cpu"
+    assert found.model == found.host_cpu
+    assert found.cores >= 1
+    assert re.fullmatch(rf"[a-z0-9]+(-[a-z0-9]+)*-{found.cores}core", found.name)
+    assert found.memory_bytes is None or found.memory_bytes > 2**28
+    assert found == detect("cpu")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "model", "name"),
+    [
+        (EPYC, "AMD EPYC 7B13 (family 25, model 1)", "amd-epyc-7b13"),
+        (XEON, "Intel Xeon CPU @ 2.20GHz (family 6, model 79)", "intel-xeon"),
+        ("model name : AMD EPYC 7763 64-Core Processor\n", "AMD EPYC 7763 64-Core Processor", "amd-epyc-7763-64-core"),
+    ],
+)
+def test_cpu_by_its_cpuinfo(house: House, cpuinfo: str, model: str, name: str) -> None:
+    house.cpuinfo(cpuinfo)
+    found = detect("cpu")
+    assert (found.model, found.name) == (model, f"{name}-2core")
+
+
+@pytest.mark.parametrize("cpuinfo", ["", "BogoMIPS : 100\n", None])
+def test_cpu_without_a_name(house: House, cpuinfo: str | None) -> None:
+    house.cpuinfo(cpuinfo)
+    found = detect("cpu")
+    assert found.model
+    assert re.fullmatch(r"[a-z0-9-]+-2core", found.name)
+
+
+def test_peaks_of_a_known_cpu_grow_with_its_cores(house: House) -> None:
+    house.cpuinfo(EPYC)
+    table = specification("amd-epyc-milan")
+    found = detect("cpu")
+    assert found.peak("float32") == 2 * table["peak_macs"]["float32"]
+    assert found.peak("float16") is None
+    assert found.source == table["source"]
+
+
+def test_an_unknown_cpu_has_no_peaks(house: House) -> None:
+    house.cpuinfo(XEON)
+    assert (detect("cpu").peak_macs, detect("cpu").source) == ((), "")
+
+
+class House:
+    """This machine with another CPU and other GPUs."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.file, self.monkeypatch = folder / "cpuinfo", monkeypatch
+        self.opened = 0
+        monkeypatch.setattr(device, "CPUINFO", self.file)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def cpuinfo(self, text: str | None) -> None:
+        if text is not None:
+            self.file.write_text(text, encoding="utf-8")
+
+    def gpus(self, *models: str, driver: bool = True) -> None:
+        """NVML that knows these models; each has a UUID of its place."""
+        nvml: Any = ModuleType("pynvml")
+        nvml.NVMLError = type("NVMLError", (Exception,), {})
+
+        def init() -> None:
+            if not driver:
+                raise nvml.NVMLError("Driver Not Loaded")
+            self.opened += 1
+
+        def shutdown() -> None:
+            self.opened -= 1
+
+        def by_index(index: int) -> str:
+            if index >= len(models):
+                raise nvml.NVMLError("Invalid Argument")
+            return models[index]
+
+        nvml.nvmlInit, nvml.nvmlShutdown = init, shutdown
+        nvml.nvmlDeviceGetHandleByIndex = by_index
+        nvml.nvmlDeviceGetHandleByUUID = lambda uuid: models[int(uuid.removeprefix("GPU-"))]
+        nvml.nvmlDeviceGetName = lambda handle: handle
+        nvml.nvmlDeviceGetMemoryInfo = lambda handle: SimpleNamespace(total=80 * 2**30)
+        self.monkeypatch.setitem(sys.modules, "pynvml", nvml)
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(tmp_path, monkeypatch)
+
+
+def test_known_gpu(house: House) -> None:
+    house.cpuinfo(EPYC)
+    house.gpus("NVIDIA H200")
+    found = detect("cuda")
+    table = specification("nvidia-h200")
+    assert (found.name, found.kind, found.model) == ("nvidia-h200", "cuda", "NVIDIA H200")
+    assert found.host_cpu == "AMD EPYC 7B13 (family 25, model 1)"
+    assert found.memory_bytes == 80 * 2**30
+    assert (found.bandwidth, found.peak("float16")) == (table["bandwidth"], table["peak_macs"]["float16"])
+    assert house.opened == 0, "NVML is closed again"
+
+
+def test_unknown_gpu_is_a_device_without_peaks(house: House) -> None:
+    house.gpus("NVIDIA GeForce GTX 1080 Ti")
+    found = detect("cuda")
+    assert (found.name, found.peak_macs, found.bandwidth) == ("nvidia-geforce-gtx-1080-ti", (), None)
+
+
+@pytest.mark.parametrize(("visible", "index"), [("1", 1), ("1,0", 1), (" 0", 0), ("GPU-1", 1), ("2,1,0", 2)])
+def test_gpu_is_the_first_that_cuda_sees(
+    house: House, monkeypatch: pytest.MonkeyPatch, visible: str, index: int
+) -> None:
+    models = ("Quadro RTX 8000", "NVIDIA H200", "NVIDIA A40")
+    house.gpus(*models)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert detect("cuda").model == models[index]
+
+
+@pytest.mark.parametrize("visible", ["", "-1", "NoDevFiles"])
+def test_hidden_gpus_are_not_there(house: House, monkeypatch: pytest.MonkeyPatch, visible: str) -> None:
+    house.gpus("NVIDIA H200")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(MissingError, match="a GPU that this process may use; got CUDA_VISIBLE_DEVICES="):
+        detect("cuda")
+    assert house.opened == 0
+
+
+@pytest.mark.parametrize(("models", "driver"), [((), True), (("NVIDIA H200",), False)])
+def test_no_gpu_or_no_driver(house: House, models: tuple[str, ...], driver: bool) -> None:
+    house.gpus(*models, driver=driver)
+    with pytest.raises(MissingError, match=r"needs an NVIDIA GPU and its driver; got NVML: .*; measure on the CPU"):
+        detect("cuda")
+    assert house.opened == 0
+
+
+def test_no_pynvml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(MissingError, match="pip install nvidia-ml-py"):
+        detect("cuda")
+
+
+@pytest.mark.gpu
+def test_gpu_of_this_machine() -> None:
+    found = detect("cuda")
+    assert found.kind == "cuda"
+    assert found.memory_bytes is not None
+    assert found.memory_bytes > 2**30
