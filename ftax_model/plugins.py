@@ -1,7 +1,7 @@
 """A file in a folder is a plugin: list the names a package holds, and load one of them.
 
 The file name is the registry. ``cuda_graphs.py`` is the plugin ``cuda-graphs``; names that begin with an underscore
-are helpers, not plugins. A Python plugin defines exactly one public class.
+or a dot are not plugins. A Python plugin defines exactly one public class.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def names(package: str, *, suffix: str = ".py") -> list[str]:
     >>> "devices" in names("ftax_model")
     False
     """
-    files = (Path(entry.name) for entry in resources.files(package).iterdir() if not entry.name.startswith("_"))
+    files = (Path(entry.name) for entry in resources.files(package).iterdir() if entry.name[0] not in "_.")
     return sorted(file.stem.replace("_", "-") for file in files if file.suffix == suffix)
 
 
@@ -45,10 +45,11 @@ def load(package: str, name: str) -> type:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("ftax_model"):
             raise
+        missing = error.name.partition(".")[0]
         raise MissingError(
-            f"the {_noun(package)} {name!r} needs the Python package {error.name!r}",
+            f"the {_noun(package)} {name!r} needs the Python package {missing!r}",
             "an environment without it",
-            f"install it (pip install {error.name}) or choose another {_noun(package)}",
+            f"install it (pip install {missing}) or choose another {_noun(package)}",
         ) from error
     found = [
         value
