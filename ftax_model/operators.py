@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,13 +42,7 @@ class Operator:
     @property
     def output_elements(self) -> int:
         """Elements of all outputs."""
-        total = 0
-        for shape in self.outputs:
-            size = 1
-            for extent in shape:
-                size *= extent
-            total += size
-        return total
+        return sum(math.prod(shape) for shape in self.outputs)
 
 
 @dataclass(frozen=True)
