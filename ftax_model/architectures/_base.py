@@ -41,6 +41,13 @@ class Architecture(abc.ABC):
         ``workload.dtype``. The caller seeds the random numbers.
         """
 
+    def inputs(self, workload: Workload) -> dict[str, Any]:
+        """The inputs alone, as `build` makes them: for a module that was built with another batch size.
+
+        A subclass whose modules take long to build makes them here without one.
+        """
+        return self.build(workload)[1]
+
     @abc.abstractmethod
     def grid(self) -> list[Workload]:
         """A few small workloads, tiny to moderate, that stand for the family."""
