@@ -21,16 +21,15 @@ CUDA_BUILD = re.compile(r"nvidia-(?!ml-py)|cuda-|triton")
 """What a torch built for CUDA brings along, in its own choice of versions."""
 
 FAKE_PYTHON = """\
-#!{real}
 # Stands for Python {version}, with or without ensurepip; what it is asked to run is written down, not run.
 import os, shutil, sys
 from pathlib import Path
 
+here = sys.argv.pop(1)
 sys.version_info = {version}
 sys._base_executable = {path!r}
 if not {has_venv}:
     sys.modules["ensurepip"] = None
-here = Path(__file__)
 with open({calls!r}, "a") as log:
     log.write(" ".join(sys.argv[1:3]).splitlines()[0] + "\\n")
 match sys.argv[1:]:
@@ -73,10 +72,8 @@ class House:
 
     def python(self, name: str, version: tuple[int, int, int], *, has_venv: bool = True) -> None:
         path = str(self.bin / name)
-        text = FAKE_PYTHON.format(
-            real=sys.executable, version=version, path=path, has_venv=has_venv, calls=str(self.calls)
-        )
-        self.program(name, text)
+        text = FAKE_PYTHON.format(version=version, path=path, has_venv=has_venv, calls=str(self.calls))
+        self.program(name, python_program(self.bin / f"{name}.py", text))
 
     def disk(self, *, free_gb: int) -> None:
         self.program(
@@ -106,6 +103,12 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path)
+
+
+def python_program(file: Path, text: str) -> str:
+    """A shell script that runs the text, kept in the file, with its own path as the first argument."""
+    file.write_text(text, encoding="utf-8")
+    return f'#!/bin/sh\nexec "{sys.executable}" "{file}" "$0" "$@"\n'
 
 
 def says(run: subprocess.CompletedProcess[str], *parts: str) -> bool:
@@ -184,7 +187,7 @@ def test_install_takes_the_first_python_that_will_do(house: House) -> None:
     house.program("python3.13", "#!/bin/sh\necho 'not in this version of the shim' >&2\nexit 127\n")
     house.python("python3.12", (3, 12, 4))
     assert house.run("install").returncode == 0
-    assert "(3, 12, 4)" in (house.root / ".venv" / "bin" / "python").read_text(encoding="utf-8")
+    assert "python3.12.py" in (house.root / ".venv" / "bin" / "python").read_text(encoding="utf-8")
 
 
 def test_install_without_python(house: House) -> None:
@@ -307,11 +310,12 @@ def test_script_calls(house: House, script: str, program: str, called: list[str]
         (house.root / "scripts" / name).touch()
     bin_ = house.root / ".venv" / "bin"
     bin_.mkdir(parents=True)
-    text = f"#!{sys.executable}\nimport shlex, sys\nfrom pathlib import Path\n" + (
-        f"words = [Path(sys.argv[0]).name, *(Path(word).name for word in sys.argv[1:])]\n"
+    text = (
+        "import shlex, sys\nfrom pathlib import Path\n"
+        "words = [Path(word).name for word in sys.argv[1:]]\n"
         f"open({str(house.calls)!r}, 'a').write(shlex.join(words) + '\\n')\n"
     )
-    (bin_ / program).write_text(text, encoding="utf-8")
+    (bin_ / program).write_text(python_program(house.bin / "noted.py", text), encoding="utf-8")
     (bin_ / program).chmod(0o755)
     run = house.run(script, "--x", "a b")
     assert run.returncode == 0, run.stderr
