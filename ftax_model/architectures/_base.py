@@ -41,12 +41,13 @@ class Architecture(abc.ABC):
         ``workload.dtype``. The caller seeds the random numbers.
         """
 
-    def inputs(self, workload: Workload) -> dict[str, Any]:
-        """The inputs alone, as `build` makes them: for a module that was built with another batch size.
+    def inputs(self, workload: Workload) -> dict[str, Any] | None:
+        """The inputs alone, as `build` makes them, for a module that was built with another batch size.
 
-        A subclass whose modules take long to build makes them here without one.
+        ``None`` where there is no such module: then `build` is called for every batch size. A subclass whose modules
+        take long to build makes the inputs here without one.
         """
-        return self.build(workload)[1]
+        return None
 
     @abc.abstractmethod
     def grid(self) -> list[Workload]:

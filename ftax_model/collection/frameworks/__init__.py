@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from ftax_model import plugins
 from ftax_model.collection.frameworks._base import Framework
+from ftax_model.errors import MissingError
 
 __all__ = ["Framework", "load", "names"]
 
@@ -17,4 +20,9 @@ def load(name: str) -> Framework:
     """A fresh framework of that name; raises `InputError` for an unknown name, `MissingError` for one not installed."""
     framework = plugins.load(__name__, name)()
     assert isinstance(framework, Framework)
+    for package in dict.fromkeys(module.partition(".")[0] for module in framework.preload):
+        if importlib.util.find_spec(package) is None:
+            law = f"the framework {name!r} needs the Python package {package!r}"
+            cure = f"install it (pip install {package}) or choose another framework"
+            raise MissingError(law, "an environment without it", cure)
     return framework

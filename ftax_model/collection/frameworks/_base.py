@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from ftax_model.device import Device
@@ -14,8 +15,8 @@ from ftax_model.workload import Workload
 class Framework(abc.ABC):
     """One execution mode with one name; one file in this folder each.
 
-    An instance lives in one worker process and prepares one module at a time. Importing the file may import what the
-    framework needs; the runner asks `supports` before it builds anything.
+    An instance lives in one worker process. It prepares one module at a time, and the same module again for every batch
+    size: what can be kept between those calls, it keeps. Importing the file imports nothing heavy; `prepare` does.
     """
 
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
@@ -27,18 +28,23 @@ class Framework(abc.ABC):
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
         """A callable without arguments that runs one inference on ``inputs``.
 
-        All compiling is done here or in the first call.
+        All compiling is done here or in the first call. Raises `NotImplementedError` with the reason where this
+        framework cannot run the model.
         """
 
     @abc.abstractmethod
     def version(self) -> str:
-        """Version of the software that runs the model."""
+        """Version of the software that runs the model; raises `MissingError` where it is not installed."""
 
     def supports(self, workload: Workload, device: Device) -> str | None:
         """``None`` where this framework can run the workload there, else the reason it cannot."""
         if device.kind not in self.devices:
             return f"runs on {' or '.join(self.devices)} only"
         return None
+
+    def mode(self) -> AbstractContextManager[object]:
+        """What is entered once around preparing and all calls; inference mode where the framework has one."""
+        return nullcontext()
 
     def synchronize(self) -> None:
         """Wait until the device has nothing left to do. On a CPU the call itself waits."""

@@ -1,0 +1,78 @@
+"""What the frameworks that run on torch share: inference mode, synchronisation, flat inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from importlib import metadata
+from typing import Any
+
+from ftax_model.collection.frameworks._base import Framework
+from ftax_model.device import Device
+from ftax_model.workload import Workload
+
+
+class TorchFramework(Framework):
+    """A framework whose callables run on torch; subclasses write `prepare`."""
+
+    def version(self) -> str:
+        """Version of torch."""
+        return metadata.version("torch")
+
+    def supports(self, workload: Workload, device: Device) -> str | None:
+        """As the base says, and a GPU needs a torch that was built for it."""
+        return super().supports(workload, device) or without_cuda(device)
+
+    def mode(self) -> AbstractContextManager[object]:
+        """Inference mode."""
+        import torch
+
+        return torch.inference_mode()  # type: ignore[no-any-return]
+
+    def synchronize(self) -> None:
+        """Wait for the GPU."""
+        import torch
+
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+
+
+def without_cuda(device: Device) -> str | None:
+    """The reason why torch cannot use the device, or ``None``."""
+    if device.kind != "cuda":
+        return None
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    return None if torch.cuda.is_available() else f"torch {torch.__version__} cannot use the GPU"
+
+
+def tensors(output: Any) -> tuple[Any, ...]:
+    """All tensors in an output (a tensor, or tuples, lists and mappings of them), in order."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return (output,)
+    if isinstance(output, Mapping):
+        output = output.values()
+    if isinstance(output, Iterable) and not isinstance(output, str):
+        return tuple(tensor for part in output for tensor in tensors(part))
+    return ()
+
+
+def flat(model: Any, names: Iterable[str]) -> Any:
+    """The model as a module in evaluation mode that takes the inputs ``names`` by position and gives `tensors`."""
+    import torch
+
+    keywords = tuple(names)
+
+    class Flat(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *values: Any) -> Any:
+            return tensors(self.model(**dict(zip(keywords, values, strict=True))))
+
+    return Flat().eval()

@@ -1,0 +1,205 @@
+"""Plan: what to measure, as a YAML file of grids; its cells, and the order they are measured in."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ftax_model import architectures, plugins
+from ftax_model.collection import frameworks
+from ftax_model.collection.timing import Protocol
+from ftax_model.device import Device
+from ftax_model.errors import DataError, FtaxError, InputError
+from ftax_model.measurement import Cell
+from ftax_model.workload import Workload, grid
+
+ORDERS = ("random", "given")
+"""In what order the groups of cells are measured: all shuffled, or as the plan lists them."""
+
+MAX_CELLS = 1_000_000
+
+_FOLDER = "ftax_model.plans"
+_PLATFORM = ("frameworks", "threads", "repeats")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Workloads, and the frameworks and thread counts each of them is measured with.
+
+    Workloads are complete; ``repeats`` is the number of fresh processes that measure each cell. Raises `InputError` for
+    an unknown framework, no framework, and counts that are not positive whole numbers.
+    """
+
+    workloads: tuple[Workload, ...]
+    frameworks: tuple[str, ...]
+    threads: tuple[int, ...] = (1,)
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.frameworks:
+            cure = f"list some under frameworks: {', '.join(frameworks.names())}"
+            raise InputError("a grid names its frameworks", "none", cure)
+        for name in self.frameworks:
+            plugins.check(name, frameworks.names(), what="framework")
+        for threads in self.threads or (None,):
+            _positive("threads", threads)
+        _positive("repeats", self.repeats)
+
+    def cells(self, device: Device) -> Iterable[Cell]:
+        """Every cell of the grid on a device: repeat by repeat, model by model, framework by framework."""
+        sweeps: dict[Workload, list[Workload]] = {}
+        for workload in self.workloads:
+            sweeps.setdefault(workload.curve, []).append(workload)
+        platforms = itertools.product(self.frameworks, self.threads)
+        for repeat, sweep, (framework, threads) in itertools.product(range(self.repeats), sweeps.values(), platforms):
+            for workload in sweep:
+                yield Cell(workload, framework, device.name, threads, repeat)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Grids of cells to measure, and how.
+
+    ``order`` is one of `ORDERS`. With ``given``, and too little time for the whole plan, the first grids are the ones
+    that get measured.
+    """
+
+    name: str
+    grids: tuple[Grid, ...]
+    description: str = ""
+    protocol: Protocol = field(default_factory=Protocol)
+    order: str = "random"
+
+    def __post_init__(self) -> None:
+        plugins.check(self.order, ORDERS, what="order")
+        if not self.grids:
+            raise InputError("a plan has workloads", "none", "list some under workloads")
+
+    def cells(self, device: Device) -> list[Cell]:
+        """Every cell on a device, each once, in the order given."""
+        return list(dict.fromkeys(cell for one in self.grids for cell in one.cells(device)))
+
+    def arranged(self, device: Device, *, seed: int) -> list[Cell]:
+        """The cells in the order they are measured, the same for the same seed.
+
+        Those of one group (see `group`) stand together, in random order. Groups are shuffled, a repeat of all before
+        the next repeat; with order ``given`` they stay as they are.
+        """
+        shuffler = random.Random(seed)
+        groups: dict[Cell, list[Cell]] = {}
+        for cell in self.cells(device):
+            groups.setdefault(group(cell), []).append(cell)
+        order = list(groups)
+        if self.order == "random":
+            shuffler.shuffle(order)
+            order.sort(key=lambda one: one.repeat)
+        for one in order:
+            shuffler.shuffle(groups[one])
+        return [cell for one in order for cell in groups[one]]
+
+
+def group(cell: Cell) -> Cell:
+    """What the cells that one process measures share: everything but the batch size, which is 1 here."""
+    return dataclasses.replace(cell, workload=cell.workload.curve)
+
+
+def names() -> list[str]:
+    """Plans that ship with the package."""
+    return plugins.names(_FOLDER, suffix=".yaml")
+
+
+def load_plan(name_or_path: str | os.PathLike[str]) -> Plan:
+    """The plan in a YAML file, by the name of one that ships with the package or by path.
+
+    Raises `DataError` for a file that cannot be read or is not YAML, and `InputError` for whatever in it means nothing:
+    unknown keys, architectures, hyperparameters, frameworks, values out of range. Each names the file.
+    """
+    path = _find(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError("a plan is a readable text file", f"{path}: {why}", "check the path") from error
+    except yaml.YAMLError as error:
+        raise DataError("a plan is YAML", f"{path}: {error}", "mend the file") from error
+    try:
+        return parse(content, name=path.stem.replace("_", "-"))
+    except FtaxError as error:
+        raise type(error)(error.law, f"{error.got} in {path}", error.do) from error
+
+
+def parse(content: Any, *, name: str) -> Plan:
+    """The plan that a parsed YAML file holds; raises `InputError` where it makes no sense.
+
+    >>> text = "{frameworks: fake, workloads: [{architecture: toy, batch_size: [1, 2]}]}"
+    >>> len(parse(yaml.safe_load(text), name="two").grids[0].workloads)
+    2
+    """
+    plan = _mapping("a plan", content)
+    for key in plan:
+        plugins.check(key, ("name", "description", "order", "protocol", *_PLATFORM, "workloads"), what="plan key")
+    platform = {key: plan[key] for key in _PLATFORM if key in plan}
+    grids = [_mapping("a grid of workloads", one) for one in _listed(plan.get("workloads"))]
+    return Plan(
+        name=str(plan.get("name", name)),
+        description=" ".join(str(plan.get("description", "")).split()),
+        protocol=Protocol.from_record(_mapping("protocol", plan.get("protocol", {}))),
+        order=plan.get("order", "random"),
+        grids=tuple(_grid({**platform, **one}) for one in grids),
+    )
+
+
+def _grid(axes: dict[str, Any]) -> Grid:
+    platform = {key: axes.pop(key, None) for key in _PLATFORM}
+    if "architecture" not in axes:
+        raise InputError("a grid of workloads names its architecture", f"only {', '.join(axes) or 'nothing'}", "add it")
+    names = _listed(axes.pop("architecture"))
+    _few(axes, len(names))
+    asked = [workload for name in names for workload in grid(name, **axes)]
+    repeats = platform["repeats"]
+    return Grid(
+        workloads=tuple(dict.fromkeys(architectures.complete(workload) for workload in asked)),
+        frameworks=tuple(_listed(platform["frameworks"])),
+        threads=tuple(_listed(1 if platform["threads"] is None else platform["threads"])),
+        repeats=1 if repeats is None else repeats,
+    )
+
+
+def _find(name_or_path: str | os.PathLike[str]) -> Path:
+    path = Path(name_or_path)
+    if path.suffix or len(path.parts) > 1 or path.is_file():
+        return path
+    return plugins.path(_FOLDER, str(name_or_path), suffix=".yaml")
+
+
+def _few(axes: Mapping[str, Any], factor: int) -> None:
+    count = factor
+    for values in axes.values():
+        count *= len(values) if isinstance(values, list) else 1
+    if not 1 <= count <= MAX_CELLS:
+        raise InputError(f"a grid has 1 to {MAX_CELLS} workloads", f"{count} of {', '.join(axes)}", "change its lists")
+
+
+def _mapping(what: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"{what} is a mapping of names to values", repr(value)[:60], "write it as name: value")
+    return dict(value)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _positive(what: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{what} is a whole number above 0", repr(value), "give such a number")

@@ -1,0 +1,176 @@
+"""Runner: measures the cells of a plan that a dataset does not hold yet, each group in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ftax_model import architectures
+from ftax_model.collection import frameworks
+from ftax_model.collection.crew import Crew, InProcess, Interrupts, Isolated, Stop
+from ftax_model.collection.plan import Plan, group, load_plan
+from ftax_model.collection.worker import Setup
+from ftax_model.dataset import Writer
+from ftax_model.device import detect
+from ftax_model.errors import InputError
+from ftax_model.measurement import Cell
+
+Progress = Callable[[int, int, str], None]
+"""Called with the cells done, the cells planned and what is happening now."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one run of `collect` did, in cells.
+
+    ``done_before`` were in the dataset already; ``failed`` were recorded with a status other than ``ok``;
+    ``stopped_by`` is ``budget``, ``SIGINT``, ``SIGTERM`` or, where the run came to its end, empty.
+    """
+
+    planned: int
+    done_before: int
+    measured: int = 0
+    failed: int = 0
+    stopped_by: str = ""
+
+    @property
+    def done(self) -> int:
+        """Cells of the plan that the dataset holds now."""
+        return self.done_before + self.measured + self.failed
+
+    @property
+    def remaining(self) -> int:
+        """Cells of the plan that another run would measure."""
+        return self.planned - self.done
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**dataclasses.asdict(self), "remaining": self.remaining}
+
+    def __str__(self) -> str:
+        parts = [f"{self.measured} cells measured"]
+        parts += [f"{self.failed} failed"] if self.failed else []
+        parts += [f"{self.done_before} done before"] if self.done_before else []
+        parts += [f"{self.remaining} of {self.planned} remain"] if self.remaining else []
+        parts += [f"stopped by {self.stopped_by}: run again to go on"] if self.stopped_by else []
+        return ", ".join(parts)
+
+
+def collect(
+    plan: Plan | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    seed: int = 0,
+    budget_s: float | None = None,
+    isolate: bool = True,
+    on_progress: Progress | None = None,
+) -> Summary:
+    """Measure every cell of a plan that the dataset ``out`` does not hold yet, and append each as soon as it is known.
+
+    ``plan`` is a plan, or the name or path of one; ``out`` a ``.jsonl`` file, made where there is none; ``device`` a
+    device kind, ``cpu`` or ``cuda``; ``seed`` that of the order of cells, of weights and inputs.
+
+    After ``budget_s`` seconds it stops, and begins no cell that would take longer. The first SIGINT or SIGTERM stops it
+    too. The cell at hand is dropped then, and measured by the next run.
+
+    With ``isolate`` cells are measured in worker processes: one that crashes, hangs or runs out of memory costs that
+    cell alone, which is recorded with its status and reason. Without, all is done in this process; a crash is a crash,
+    and nothing cuts a cell short.
+
+    ``on_progress`` is called before each cell and at the end.
+
+    Raises `FtaxError` before anything is measured where plan, device, framework or output are no good, and `DataError`
+    where the output takes no more.
+    """
+    begin = time.monotonic()
+    if budget_s is not None and not budget_s > 0:
+        raise InputError("a budget is a number of seconds above 0", repr(budget_s), "give such a number, or none")
+    plan = plan if isinstance(plan, Plan) else load_plan(plan)
+    where = detect(device)
+    cells = plan.arranged(where, seed=seed)
+    preload = _preload(cells)
+    setup = Setup(where, plan.protocol, seed)
+    deadline = math.inf if budget_s is None else begin + budget_s
+    with Writer(out) as writer, Interrupts() as interrupts:
+        todo = [cell for cell in cells if cell.key not in writer.done]
+        crew = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
+        tell = on_progress or _silent
+        summary = Summary(planned=len(cells), done_before=len(cells) - len(todo))
+        with crew:
+            summary = _run(todo, crew, writer, summary, deadline=deadline, pace=Pace(plan.protocol.cell_s), tell=tell)
+        tell(summary.done, summary.planned, f"stopped by {summary.stopped_by}" if summary.stopped_by else "done")
+    return summary
+
+
+class Pace:
+    """How long a cell may take, from what the cells before it took."""
+
+    def __init__(self, first_guess_s: float) -> None:
+        self._first_guess_s = first_guess_s
+        self._longest: dict[Cell, float] = {}
+        self._total_s, self._count = 0.0, 0
+
+    def note(self, cell: Cell, seconds: float) -> None:
+        """A cell took so many seconds."""
+        self._longest[group(cell)] = max(seconds, self._longest.get(group(cell), 0.0))
+        self._total_s += seconds
+        self._count += 1
+
+    def expected_s(self, cell: Cell) -> float:
+        """The longest seen in the cell's group, else the mean of all, else the protocol's."""
+        mean = self._total_s / self._count if self._count else self._first_guess_s
+        return self._longest.get(group(cell), mean)
+
+
+def _run(
+    todo: Iterable[Cell],
+    crew: Crew,
+    writer: Writer,
+    summary: Summary,
+    *,
+    deadline: float,
+    pace: Pace,
+    tell: Progress,
+) -> Summary:
+    features: dict[str, Mapping[str, float]] = {}
+    for cell in todo:
+        begin = time.monotonic()
+        if begin + pace.expected_s(cell) > deadline:
+            return dataclasses.replace(summary, stopped_by="budget")
+        tell(summary.done, summary.planned, _describe(cell))
+        try:
+            measurement = crew.measure(cell, features=features.get(cell.workload.key))
+        except Stop as stop:
+            return dataclasses.replace(summary, stopped_by=str(stop))
+        writer.write(measurement)
+        pace.note(cell, time.monotonic() - begin)
+        if measurement.features:
+            features[cell.workload.key] = measurement.features
+        column = "measured" if measurement.status == "ok" else "failed"
+        summary = dataclasses.replace(summary, **{column: getattr(summary, column) + 1})
+    return summary
+
+
+def _preload(cells: Iterable[Cell]) -> list[str]:
+    """Modules that the cells need, each once; raises `MissingError` for a framework that is not installed."""
+    pairs = dict.fromkeys((cell.workload.architecture, cell.framework) for cell in cells)
+    modules = (
+        module
+        for architecture, framework in pairs
+        for module in (*frameworks.load(framework).preload, *architectures.load(architecture).preload)
+    )
+    return list(dict.fromkeys(modules))
+
+
+def _describe(cell: Cell) -> str:
+    return f"{architectures.label(cell.workload)}, batch {cell.workload.batch_size}, {cell.framework}"
+
+
+def _silent(done: int, planned: int, now: str) -> None:
+    pass

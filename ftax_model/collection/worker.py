@@ -1,0 +1,327 @@
+"""Worker: measures the cells of one group in a process of its own; a server forks one for each group.
+
+The server is a fresh interpreter that imports what takes long (torch, transformers), starts no thread and touches no
+GPU, and then forks. It talks with the runner in JSON messages over a socket that keeps messages apart, so that a worker
+which dies in the middle of one spoils nothing, and whatever a library prints goes elsewhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftax_model import architectures
+from ftax_model.architectures import Architecture
+from ftax_model.collection import environment, frameworks, timing
+from ftax_model.collection.frameworks import Framework
+from ftax_model.collection.plan import group
+from ftax_model.collection.telemetry import ForeignLoad, PeakMemory
+from ftax_model.collection.timing import Protocol
+from ftax_model.device import Device
+from ftax_model.errors import FtaxError
+from ftax_model.measurement import Cell, Measurement
+from ftax_model.workload import Workload
+
+MESSAGE_BYTES = 1 << 20
+"""Longest message; a measurement has some 3,000 bytes."""
+
+REASON_LENGTH = 300
+"""Characters of a reason that are kept."""
+
+HEALTHY = ("ok", "unsupported")
+"""Statuses after which a worker goes on; after any other its process is not to be trusted."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What all cells of one collection share."""
+
+    device: Device
+    protocol: Protocol
+    seed: int
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON values; `from_record` is the way back."""
+        return {
+            "device": dataclasses.asdict(self.device),
+            "protocol": self.protocol.to_record(),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Setup:
+        """The setup that `to_record` wrote."""
+        device = dict(record["device"])
+        device["peak_macs"] = tuple((dtype, rate) for dtype, rate in device["peak_macs"])
+        return cls(Device(**device), Protocol.from_record(record["protocol"]), record["seed"])
+
+
+@dataclasses.dataclass
+class _Post:
+    """What the cells of one group share in this process; the module is built with the first of them."""
+
+    group: Cell
+    architecture: Architecture
+    framework: Framework
+    model: Any = None
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        return (*self.architecture.preload, *self.framework.preload)
+
+
+class Bench:
+    """Measures one cell after another; the module is built once for all batch sizes of a group.
+
+    A context manager: leaving it puts threads and affinity back.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._post: _Post | None = None
+        self._settled = ExitStack()
+        self._load = ForeignLoad()
+        self._memory = PeakMemory(cuda=setup.device.kind == "cuda")
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._leave()
+
+    def attempt(self, cell: Cell, *, features: Mapping[str, float] | None = None) -> Measurement:
+        """Measure a cell; whatever goes wrong in Python is a measurement with another status.
+
+        ``features`` are those of the workload, where they are known already.
+        """
+        try:
+            return self.measure(cell, features=features)
+        except Exception as error:
+            self._leave()
+            return failed(cell, *verdict(error))
+
+    def measure(self, cell: Cell, *, features: Mapping[str, float] | None = None) -> Measurement:
+        """Measure a cell, or say why it is unsupported; raises whatever building, compiling and running it raise."""
+        device = self._setup.device
+        if cell.threads > device.cores:
+            return failed(cell, "unsupported", f"{cell.threads} threads on {device.cores} cores")
+        post = self._turn_to(cell)
+        reason = post.framework.supports(cell.workload, device)
+        if reason:
+            return failed(cell, "unsupported", reason)
+        self._memory.reset()
+        model, inputs = self._built(post, cell)
+        features = features or _features(cell)
+        clock = post.framework.clock
+        with post.framework.mode():
+            begin = clock()
+            call = post.framework.prepare(model, inputs, device)
+            post.framework.synchronize()
+            prepare_s = clock() - begin
+            load_before = self._load.share()
+            seen = timing.measure(
+                call,
+                clock=clock,
+                protocol=self._setup.protocol,
+                synchronize=post.framework.synchronize if device.kind == "cuda" else None,
+            )
+        return Measurement(
+            cell,
+            **dataclasses.asdict(seen),
+            prepare_s=prepare_s,
+            peak_memory_bytes=self._memory.read_bytes(),
+            features=features,
+            telemetry=_known(load=self._load.share()),
+            environment=_known(**self._environment(post, cell), load_before=load_before),
+            measured_at=_now(),
+        )
+
+    def _turn_to(self, cell: Cell) -> _Post:
+        """The post of the cell's group, with its platform settled."""
+        if self._post is None or self._post.group != group(cell):
+            self._leave()
+            post = _Post(group(cell), architectures.load(cell.workload.architecture), frameworks.load(cell.framework))
+            self._settled.enter_context(
+                environment.settled(
+                    threads=cell.threads, device=self._setup.device, seed=self._setup.seed, modules=post.modules
+                )
+            )
+            self._post = post
+        return self._post
+
+    def _built(self, post: _Post, cell: Cell) -> tuple[Any, dict[str, Any]]:
+        with _made_on(self._setup.device, post.architecture):
+            inputs = None if post.model is None else post.architecture.inputs(cell.workload)
+            if inputs is None:
+                post.model, inputs = post.architecture.build(cell.workload)
+            return post.model, inputs
+
+    def _environment(self, post: _Post, cell: Cell) -> dict[str, Any]:
+        return {
+            "framework_version": post.framework.version(),
+            **environment.describe(
+                device=self._setup.device,
+                dtype=cell.workload.dtype,
+                threads=cell.threads,
+                modules=post.modules,
+                seed=self._setup.seed,
+                protocol=self._setup.protocol,
+                model=post.model,
+            ),
+        }
+
+    def _leave(self) -> None:
+        self._post = None
+        self._settled.close()
+
+
+def failed(cell: Cell, status: str, reason: str) -> Measurement:
+    """The record of a cell that could not be measured."""
+    return Measurement(cell, status=status, reason=" ".join(reason.split())[:REASON_LENGTH], measured_at=_now())
+
+
+def verdict(error: Exception) -> tuple[str, str]:
+    """Status and reason of a cell that raised ``error``."""
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, FtaxError | NotImplementedError):
+        return "unsupported", str(error)
+    texts = ("out of memory", "can't allocate memory", "bad_alloc", "failed to allocate memory")
+    if isinstance(error, MemoryError) or any(text in str(error).lower() for text in texts):
+        return "out-of-memory", reason
+    return "crashed", reason
+
+
+def cell_to_record(cell: Cell) -> dict[str, Any]:
+    """As plain JSON values; `cell_from_record` is the way back."""
+    return {**vars(cell), "workload": cell.workload.to_record()}
+
+
+def cell_from_record(record: Mapping[str, Any]) -> Cell:
+    """The cell that `cell_to_record` wrote."""
+    return Cell(**{**record, "workload": Workload.from_record(record["workload"])})
+
+
+def send(channel: socket.socket, message: Mapping[str, Any]) -> None:
+    """Put one message on the socket."""
+    channel.sendall(json.dumps(message).encode())
+
+
+def receive(channel: socket.socket) -> dict[str, Any] | None:
+    """The next message, or ``None`` where the other end is gone."""
+    try:
+        content = channel.recv(MESSAGE_BYTES)
+    except ConnectionError:
+        return None
+    message: dict[str, Any] | None = json.loads(content) if content else None
+    return message
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the one that started it ends, however that ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def serve(channel: socket.socket, *, parent: int) -> None:
+    """Import what the setup names, then fork a worker whenever asked, until the runner closes the socket.
+
+    Messages in: the setup first, then ``{"fork": true}``; anything else was meant for a worker that is dead. Messages
+    out: ``{"ready": true}`` once, and ``{"exit": status}`` behind each worker.
+    """
+    die_with_parent(parent)
+    first = receive(channel)
+    if first is None:
+        return
+    for module in first["preload"]:
+        _import(module)
+    setup = Setup.from_record(first["setup"])
+    gc.collect()
+    gc.freeze()
+    send(channel, {"ready": True})
+    while (message := receive(channel)) is not None:
+        if "fork" not in message:
+            continue
+        server = os.getpid()
+        worker = os.fork()
+        if worker == 0:
+            _work(channel, setup, parent=server)
+        _, status = os.waitpid(worker, 0)
+        send(channel, {"exit": os.waitstatus_to_exitcode(status)})
+
+
+def _work(channel: socket.socket, setup: Setup, *, parent: int) -> None:
+    """Measure each cell that comes until told to close, or until one fails; never returns."""
+    status = 1
+    try:
+        die_with_parent(parent)
+        _first_to_go()
+        bench = Bench(setup)
+        while (message := receive(channel)) is not None and "cell" in message:
+            measurement = bench.attempt(cell_from_record(message["cell"]), features=message["features"])
+            send(channel, {"measured": measurement.to_record()})
+            if measurement.status not in HEALTHY:
+                break
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _import(module: str) -> None:
+    """Import a module early; where that fails, the worker that needs it will say so."""
+    try:
+        importlib.import_module(module)
+    except Exception:
+        traceback.print_exc()
+
+
+def _first_to_go() -> None:
+    """When memory runs out, let the kernel kill this process before any other; where it lets us say so."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _made_on(device: Device, architecture: Architecture) -> AbstractContextManager[object]:
+    if "torch" not in architecture.preload:
+        return nullcontext()
+    import torch
+
+    return torch.device(device.kind)  # type: ignore[no-any-return]
+
+
+def _features(cell: Cell) -> dict[str, float]:
+    from ftax_model.tracing import trace_workload
+
+    return trace_workload(cell.workload).features()
+
+
+def _known(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def main() -> None:
+    """Serve on the socket whose file descriptor is the first argument; the second is the runner's process id."""
+    serve(socket.socket(fileno=int(sys.argv[1])), parent=int(sys.argv[2]))
