@@ -41,10 +41,10 @@ class Architecture(abc.ABC):
         ``workload.dtype``. The caller seeds the random numbers.
         """
 
-    def inputs(self, workload: Workload) -> dict[str, Any] | None:
-        """The inputs alone, as `build` makes them, for a module that was built with another batch size.
+    def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any] | None:
+        """The inputs of ``workload`` for a module that `build` made for another batch size of it.
 
-        ``None`` where there is no such module: then `build` is called for every batch size. A subclass whose modules
+        ``None`` where the module does not fit: then `build` is called for every batch size. A subclass whose modules
         take long to build makes the inputs here without one.
         """
         return None

@@ -166,7 +166,7 @@ class Bench:
 
     def _built(self, post: _Post, cell: Cell) -> tuple[Any, dict[str, Any]]:
         with _made_on(self._setup.device, post.architecture):
-            inputs = None if post.model is None else post.architecture.inputs(cell.workload)
+            inputs = None if post.model is None else post.architecture.inputs_for(post.model, cell.workload)
             if inputs is None:
                 post.model, inputs = post.architecture.build(cell.workload)
             return post.model, inputs
