@@ -1,0 +1,220 @@
+"""Watch one call of a torch module and write down each operator that it dispatches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ftax_model.errors import InputError
+from ftax_model.operators import Operator, Trace
+from ftax_model.tracing import _costs
+
+BOOKKEEPING = {
+    "_unsafe_view", "unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes", "lift_fresh", "lift",
+    "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided",
+}  # fmt: skip
+"""Dispatched, but neither memory nor arithmetic is behind it: views under another name and bare allocations."""
+
+GATHERS = {"embedding", "index_select", "gather", "index"}
+"""Operators that read of their first tensor only as much as they put out."""
+
+SCATTERS = {"index_put_", "_index_put_impl_", "index_copy_", "index_add_", "scatter_", "masked_scatter_"}
+"""Operators that write of their first tensor only as much as they read of the last."""
+
+OVERWRITES = {"copy_", "fill_", "zero_", "normal_", "uniform_", *SCATTERS}
+"""Operators that write to their first tensor without reading it."""
+
+MOST_VALUES = 2**20
+"""Elements of the largest tensor whose values are computed beside it."""
+
+
+def record(module: torch.nn.Module, inputs: Mapping[str, Any]) -> Trace:
+    """The trace of ``module(**inputs)``, run once where the module is."""
+    recorder = Recorder(module)
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        _layers(module, recorder.layers),
+        _Fused(recorder),
+        _Dispatched(recorder),
+    ):
+        module(**inputs)
+    return Trace(tuple(recorder.operators), params=sum(parameter.numel() for parameter in module.parameters()))
+
+
+class Recorder:
+    """Operators seen so far, and for each storage alive how deep in the data flow it was written."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.operators: list[Operator] = []
+        self.layers: list[str] = []
+        self.paused = False
+        # A weak reference keeps the name of a storage from being given to another, but not its memory.
+        self._levels: dict[StorageWeakRef, int] = {}
+        self._weights = {_storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
+
+    def add(self, kind: str, arguments: Any, output: Any, *, macs: int, attributes: Mapping[str, Any]) -> None:
+        """Write down one operator that took ``arguments`` and gave ``output``, trees that hold tensors."""
+        inputs, outputs = _tensors(arguments), _tensors(output)
+        level = max((self._levels.get(_storage(tensor), 0) for tensor in inputs), default=0) + (macs > 0)
+        written = sum(_written(kind, tensor, inputs) for tensor in outputs)
+        read = {True: 0, False: 0}
+        for position, tensor in enumerate(_once(inputs)):
+            if position or kind not in OVERWRITES:
+                read[_storage(tensor) in self._weights] += _read(kind, tensor, outputs, first=position == 0)
+        self._levels |= {_storage(tensor): level for tensor in outputs}
+        self.operators.append(
+            Operator(
+                kind=kind,
+                inputs=tuple(tuple(tensor.shape) for tensor in inputs),
+                outputs=tuple(tuple(tensor.shape) for tensor in outputs),
+                macs=macs,
+                activation_bytes=read[False] + written,
+                weight_bytes=read[True],
+                level=level,
+                attributes=attributes,
+                layer=self.layers[-1] if self.layers else "",
+            )
+        )
+
+
+class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
+    """Hands every operator that reaches the dispatcher to the recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+        self._values = _Values()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            output: Any = self._values.answer(args[0])
+        else:
+            output = func(*args, **kwargs)
+            self._values.follow(func, args, kwargs, output)
+        kind = _kind(func)
+        if not (self._recorder.paused or func.is_view or kind in BOOKKEEPING):
+            macs = _costs.macs(func, args, kwargs, output)
+            attributes = _costs.attributes(func, args, kwargs)
+            written = output[0] if kind == "native_batch_norm" and not args[5] else output  # no statistics then
+            self._recorder.add(kind, (args, kwargs), written, macs=macs, attributes=attributes)
+        return output
+
+
+class _Values:
+    """The values behind meta tensors that a module makes from nothing (positions, masks), computed beside them."""
+
+    def __init__(self) -> None:
+        self._known = WeakTensorKeyDictionary()
+        self._overwritten: set[StorageWeakRef] = set()
+
+    def follow(self, func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
+        """Compute the values of ``output`` where those of all arguments are known and they are few."""
+        results = [tensor for tensor in _tensors(output) if tensor.is_meta]
+        if not results:
+            return
+        arguments = _tensors((args, kwargs))
+        random = torch.Tag.nondeterministic_seeded in func.tags
+        if not random and sum(t.numel() for t in results) <= MOST_VALUES and all(map(self._has, arguments)):
+            device = {"device": "cpu"} if "device" in kwargs else {}
+            args, kwargs = tree_map_only(torch.Tensor, self._get, (args, dict(kwargs)))
+            for tensor, value in zip(results, _tensors(func(*args, **{**kwargs, **device})), strict=True):
+                self._known[tensor] = value
+        elif func._schema.is_mutable:
+            self._overwritten |= {_storage(tensor) for tensor in results}
+
+    def answer(self, tensor: torch.Tensor) -> bool | int | float | complex:
+        """What a meta tensor says when it is asked for its value: the value if known, else no."""
+        if self._has(tensor):
+            return self._get(tensor).item()  # type: ignore[no-any-return]
+        if tensor.dtype is torch.bool:
+            return False
+        law, cure = "a trace on the meta device depends on no number in an input", "trace it with real tensors"
+        raise InputError(law, f"a module that asks for the value of a {tensor.dtype} tensor", cure)
+
+    def _has(self, tensor: torch.Tensor) -> bool:
+        return not tensor.is_meta or (tensor in self._known and _storage(tensor) not in self._overwritten)
+
+    def _get(self, tensor: torch.Tensor) -> torch.Tensor:
+        return self._known[tensor] if tensor.is_meta else tensor
+
+
+class _Fused(TorchFunctionMode):  # type: ignore[misc]
+    """Catches the functions that eager runs as one kernel before they come apart into many operators."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        fused = _costs.FUSED.get(func)
+        if fused is None or self._recorder.paused:
+            return func(*args, **kwargs)
+        self._recorder.paused = True
+        try:
+            output = fused.run(func, *args, **kwargs)
+        finally:
+            self._recorder.paused = False
+        attributes = fused.attributes(*args, **kwargs)
+        macs = fused.macs(attributes)
+        self._recorder.add(fused.kind, (args, kwargs), output, macs=macs, attributes=attributes)
+        return output
+
+
+@contextmanager
+def _layers(module: torch.nn.Module, layers: list[str]) -> Iterator[None]:
+    """Keep the path of the module that is running at the end of ``layers``."""
+    with ExitStack() as hooks:
+        for path, part in module.named_modules():
+            enter = part.register_forward_pre_hook(_pushes(layers, path))
+            leave = part.register_forward_hook(lambda *_: layers.pop() and None, always_call=True)
+            hooks.callback(enter.remove)
+            hooks.callback(leave.remove)
+        yield
+
+
+def _pushes(layers: list[str], path: str) -> Callable[..., None]:
+    return lambda *_: layers.append(path)
+
+
+def _kind(func: Any) -> str:
+    return str(func.overloadpacket).removeprefix("aten.")
+
+
+def _storage(tensor: torch.Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def _once(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    return list({id(tensor): tensor for tensor in tensors}.values())
+
+
+def _read(kind: str, tensor: torch.Tensor, outputs: list[torch.Tensor], *, first: bool) -> int:
+    if first and kind in GATHERS:
+        return min(_bytes(tensor), sum(int(output.numel()) for output in outputs) * int(tensor.element_size()))
+    return _bytes(tensor)
+
+
+def _written(kind: str, tensor: torch.Tensor, inputs: list[torch.Tensor]) -> int:
+    return min(_bytes(tensor), _bytes(inputs[-1])) if kind in SCATTERS else _bytes(tensor)
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    """Bytes behind a tensor; what is only repeated (stride 0) counts once."""
+    repeats = (size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size and not stride)
+    return int(tensor.numel() // math.prod(repeats) * tensor.element_size())

@@ -1,0 +1,57 @@
+"""From a module or a workload to its trace; importing this imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any
+
+from ftax_model import architectures
+from ftax_model.architectures import Architecture
+from ftax_model.operators import Trace
+from ftax_model.workload import Workload
+
+
+def trace(module: Any, inputs: Mapping[str, Any]) -> Trace:
+    """The operators that eager mode dispatches for ``module(**inputs)``, in order.
+
+    The module runs once, where it is: on the meta device that costs no memory and no arithmetic, and the counts are
+    the same as on a real one. Values that the module makes from nothing (positions) are known there; a question about
+    others (``if mask.all()``) is answered with no, which is true of a padding mask; one for a number raises
+    `InputError`, and the module must be traced on real tensors. A module that is a `Trace` itself is believed.
+
+    What counts: views and bare allocations are left out, and what eager dispatches as one fused kernel (attention,
+    LSTM) is one operator. MACs are those of products and convolutions, with both products of attention, masked or not,
+    and half the usual 5 N log2 N operations of a Fourier transform.
+    """
+    if isinstance(module, Trace):
+        return module
+    from ftax_model.tracing._recorder import record
+
+    return record(module, inputs)
+
+
+@lru_cache(maxsize=4096)
+def trace_workload(workload: Workload) -> Trace:
+    """The trace of a workload, built on the meta device; raises `InputError` for a workload that cannot be completed.
+
+    >>> trace_workload(Workload("toy", {"num_layers": 3, "width": 8}, batch_size=2)).features()["macs"]
+    384.0
+    """
+    full = architectures.complete(workload)
+    if full != workload:
+        return trace_workload(full)
+    architecture = architectures.load(full.architecture)
+    with _meta_device(architecture):
+        module, inputs = architecture.build(full)
+    return trace(module, inputs)
+
+
+def _meta_device(architecture: Architecture) -> AbstractContextManager[object]:
+    if "torch" not in architecture.preload:
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.device("meta")  # type: ignore[no-any-return]
