@@ -79,6 +79,7 @@ class _Post:
     architecture: Architecture
     framework: Framework
     model: Any = None
+    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -147,7 +148,7 @@ class Bench:
             peak_memory_bytes=self._memory.read_bytes(),
             features=features,
             telemetry=_known(load=self._load.share()),
-            environment=_known(**self._environment(post, cell), load_before=load_before),
+            environment=_known(**self._environment(post), load_before=load_before),
             measured_at=_now(),
         )
 
@@ -171,19 +172,21 @@ class Bench:
                 post.model, inputs = post.architecture.build(cell.workload)
             return post.model, inputs
 
-    def _environment(self, post: _Post, cell: Cell) -> dict[str, Any]:
-        return {
-            "framework_version": post.framework.version(),
-            **environment.describe(
-                device=self._setup.device,
-                dtype=cell.workload.dtype,
-                threads=cell.threads,
-                modules=post.modules,
-                seed=self._setup.seed,
-                protocol=self._setup.protocol,
-                model=post.model,
-            ),
-        }
+    def _environment(self, post: _Post) -> dict[str, Any]:
+        if not post.environment:
+            post.environment = {
+                "framework_version": post.framework.version(),
+                **environment.describe(
+                    device=self._setup.device,
+                    dtype=post.group.workload.dtype,
+                    threads=post.group.threads,
+                    modules=post.modules,
+                    seed=self._setup.seed,
+                    protocol=self._setup.protocol,
+                    model=post.model,
+                ),
+            }
+        return post.environment
 
     def _leave(self) -> None:
         self._post = None

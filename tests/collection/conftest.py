@@ -1,0 +1,19 @@
+"""Fixtures of the collection tests."""
+
+from pathlib import Path
+
+import pytest
+
+from ftax_model.collection import crew, frameworks
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    """Have the misbehaving frameworks of `faulty.py`, here and in worker servers."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import faulty
+
+    monkeypatch.setattr(frameworks, "names", faulty.names)
+    monkeypatch.setattr(frameworks, "load", faulty.load)
+    monkeypatch.setattr(crew, "ENTRY", "from faulty import main; main()")
+    return faulty

@@ -1,0 +1,125 @@
+"""Frameworks that misbehave, for a runner to survive; a worker server that knows them, too."""
+
+import os
+import signal
+import sys
+
+from ftax_model.collection import frameworks, worker
+from ftax_model.collection.frameworks.fake import Fake
+
+_names, _load = frameworks.names, frameworks.load
+
+
+class Faulty(Fake):
+    """Fake, but the call on 4 rows goes wrong."""
+
+    def prepare(self, model, inputs, device):
+        good = super().prepare(model, inputs, device)
+        return self.fault if model.operators[0].inputs[0][0] == 4 else good
+
+    def fault(self):
+        raise NotImplementedError
+
+
+class Segfaulting(Faulty):
+    def fault(self):
+        print("about to crash")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Killed(Faulty):
+    def fault(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Exiting(Faulty):
+    def fault(self):
+        os._exit(7)
+
+
+class Quitting(Faulty):
+    def fault(self):
+        sys.exit("enough")
+
+
+class Hanging(Faulty):
+    def fault(self):
+        signal.pause()
+
+
+class Raising(Faulty):
+    def fault(self):
+        raise ValueError("this\nis wrong")
+
+
+class OutOfMemory(Faulty):
+    def fault(self):
+        raise MemoryError("no more")
+
+
+class Unable(Faulty):
+    def fault(self):
+        raise NotImplementedError("four is too many")
+
+
+class ServerKilling(Faulty):
+    def fault(self):
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()
+
+
+class Choosy(Fake):
+    def supports(self, workload, device):
+        return "four is too many" if workload.batch_size == 4 else None
+
+
+class Chatty(Fake):
+    """Prints from every place, on every stream, in the runner's own words."""
+
+    def prepare(self, model, inputs, device):
+        good = super().prepare(model, inputs, device)
+
+        def call():
+            print('{"measured": {}}')
+            os.write(1, b'{"exit": 0}\n')
+            os.write(2, b"\xff\x00")
+            return good()
+
+        return call
+
+
+class Telling(Fake):
+    """Tells of its process in its version."""
+
+    def version(self):
+        heavy = [name for name in ("torch", "transformers", "onnxruntime", "pandas") if name in sys.modules]
+        return f"{os.getpid()} {os.getppid()} {os.environ['OMP_NUM_THREADS']} {','.join(heavy)}"
+
+
+FRAMEWORKS = {
+    "segfaulting": Segfaulting,
+    "killed": Killed,
+    "exiting": Exiting,
+    "quitting": Quitting,
+    "hanging": Hanging,
+    "raising": Raising,
+    "out-of-memory": OutOfMemory,
+    "unable": Unable,
+    "server-killing": ServerKilling,
+    "choosy": Choosy,
+    "chatty": Chatty,
+    "telling": Telling,
+}
+
+
+def names():
+    return sorted([*_names(), *FRAMEWORKS])
+
+
+def load(name):
+    return FRAMEWORKS[name]() if name in FRAMEWORKS else _load(name)
+
+
+def main():
+    frameworks.names, frameworks.load = names, load
+    worker.main()
