@@ -18,7 +18,7 @@ class TransformersArchitecture(Architecture):
     The module takes the inputs as keywords and returns all tensors of the model's output as a tuple.
     """
 
-    preload = ("torch", "transformers")
+    preload = ("torch", "transformers.modeling_utils")
     config_class: ClassVar[str]
     """Name of the configuration class in transformers."""
     model_class: ClassVar[str]
@@ -40,6 +40,10 @@ class TransformersArchitecture(Architecture):
 
         model = self.model(workload)
         return TensorOutputs(model).eval(), self.inputs(workload, model.config)
+
+    def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any]:
+        """As the base says: a model takes any batch size."""
+        return self.inputs(workload, module.model.config)
 
     def model(self, workload: Workload) -> Any:
         """The bare model of transformers."""

@@ -79,6 +79,10 @@ class Resnet(Architecture):
         module = nn.Sequential(*stem, *stages, *head).to(getattr(torch, workload.dtype)).eval()
         return module, {"input": images(workload)}
 
+    def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any]:
+        """As the base says: a network takes any batch size."""
+        return {"input": images(workload)}
+
     def grid(self) -> list[Workload]:
         """Shallow and narrow to ResNet-50 at half resolution."""
         return [

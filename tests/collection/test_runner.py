@@ -262,7 +262,8 @@ def test_reason_is_one_short_line(out, faulty, monkeypatch):
 SCRIPT = """
 import json, sys
 from ftax_model.collection.runner import collect
-summary = collect("toy", sys.argv[1], isolate=sys.argv[2] == "isolated", on_progress=lambda *what: print(*what, flush=True))
+tell = lambda *what: print(*what, flush=True)
+summary = collect("toy", sys.argv[1], isolate=sys.argv[2] == "isolated", on_progress=tell)
 print(json.dumps(summary.to_record()), flush=True)
 """
 
@@ -286,7 +287,7 @@ def test_killed_at_any_moment_it_goes_on_and_leaves_no_process(out, count):
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
-    gone, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=30)
     assert all(one.status() == psutil.STATUS_ZOMBIE for one in alive)  # of whom init has not yet taken note
     before = out.read_bytes()
     summary = collect("toy", out, isolate=False)
