@@ -10,6 +10,9 @@ from ftax_model.workload import Workload
 
 __all__ = ["Architecture", "complete", "label", "load", "names"]
 
+LETTERS = {"num_layers": "L", "hidden_size": "H", "num_heads": "A", "intermediate_size": "F", "vocab_size": "V"}
+"""How labels write the sizes that most families share, after BERT's own naming (L-4 H-256 A-4)."""
+
 
 def names() -> list[str]:
     """All architectures, sorted."""
@@ -32,8 +35,8 @@ def complete(workload: Workload) -> Workload:
 def label(workload: Workload) -> str:
     """A short name for people: the preset, or the hyperparameters that differ from the defaults, and the input.
 
-    >>> label(Workload("toy", {"width": 8}))
-    'toy(width=8)'
+    >>> label(Workload("bert", {"num_layers": 4, "hidden_size": 768}, input_size=32))
+    'bert L4, 32 tokens'
     """
     architecture = load(workload.architecture)
     full = architecture.complete(workload)
@@ -41,17 +44,17 @@ def label(workload: Workload) -> str:
     preset = next(
         (name for name, own in architecture.presets.items() if {**architecture.defaults, **own} == settings), ""
     )
-    changed = ", ".join(
-        f"{name}={_plain(value)}" for name, value in settings.items() if value != architecture.defaults[name]
-    )
-    parts = [preset or (f"{workload.architecture}({changed})" if changed else workload.architecture)]
+    order = sorted(settings, key=lambda name: list(LETTERS).index(name) if name in LETTERS else len(LETTERS))
+    changed = [_setting(name, settings[name]) for name in order if settings[name] != architecture.defaults[name]]
+    parts = [preset or " ".join([workload.architecture, *changed])]
     parts += (
         [f"{full.input_size} {architecture.input_unit}"] if full.input_size != architecture.default_input_size else []
     )
     parts += [full.dtype] if full.dtype != "float32" else []
     parts += [full.lengths] if full.lengths != "fixed" else []
-    return " ".join(parts)
+    return ", ".join(parts)
 
 
-def _plain(value: object) -> str:
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _setting(name: str, value: object) -> str:
+    plain = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f"{LETTERS[name]}{plain}" if name in LETTERS else f"{name}={plain}"

@@ -97,6 +97,9 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func._can_decompose():  # tensors made in inference mode come here before composites fall apart
+            with self:
+                return func.decompose(*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             output: Any = self._values.answer(args[0])
         else:

@@ -1,0 +1,225 @@
+"""What every architecture promises; a new file is tested by existing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ftax_model import architectures
+from ftax_model.errors import InputError
+from ftax_model.operators import FEATURES, Trace
+from ftax_model.tracing import trace, trace_workload
+from ftax_model.workload import Workload
+
+FAMILIES = ("text-encoder", "generation", "vision", "speech", "block")
+
+CONTRADICTIONS = {
+    "bert": {"num_heads": 7},
+    "gpt2": {"num_heads": 7},
+    "resnet": {"depths": (1, 1), "widths": (8,)},
+}
+
+torch_names = [name for name in architectures.names() if "torch" in architectures.load(name).preload]
+each = pytest.mark.parametrize("name", architectures.names())
+each_with_torch = pytest.mark.parametrize("name", torch_names)
+
+
+def tiniest(name: str) -> Workload:
+    return architectures.complete(architectures.load(name).grid()[0])
+
+
+def build(workload: Workload, device: str = "cpu"):
+    import torch
+
+    torch.manual_seed(0)
+    with torch.device(device):
+        return architectures.load(workload.architecture).build(workload)
+
+
+def run(workload: Workload):
+    import torch
+
+    module, inputs = build(workload)
+    with torch.no_grad():
+        output = module(**inputs)
+    return output if isinstance(output, tuple) else (output,)
+
+
+def deeper(name: str) -> tuple[Workload, Workload]:
+    """The tiniest workload, and the same with its depth doubled."""
+    workload = tiniest(name)
+    settings = workload.settings
+    key = next(key for key in ("num_layers", "depths", "num_repeats") if key in settings)
+    double = tuple(2 * depth for depth in settings[key]) if key == "depths" else 2 * settings[key]
+    return workload, architectures.complete(
+        Workload(name, {**settings, key: double}, input_size=workload.input_size, lengths=workload.lengths)
+    )
+
+
+def test_loading_completing_and_listing_import_neither_torch_nor_transformers():
+    code = (
+        "import sys; from ftax_model import architectures as a\n"
+        "for name in a.names():\n"
+        "    load = a.load(name); [a.complete(w) for w in load.grid()]\n"
+        "assert not {'torch', 'transformers'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@each
+def test_says_what_it_is(name):
+    architecture = architectures.load(name)
+    assert architecture.family in FAMILIES
+    assert architecture.input_unit in ("tokens", "pixels", "samples", "features", "frames")
+    assert set(architecture.preload) <= {"torch", "transformers"}
+    assert type(architecture).__doc__
+
+
+@each
+def test_completing_writes_out_everything_and_is_idempotent(name):
+    architecture = architectures.load(name)
+    for workload in [Workload(name), *architecture.grid()]:
+        full = architectures.complete(workload)
+        assert set(full.settings) == set(architecture.defaults)
+        assert full.input_size
+        assert architectures.complete(full) == full
+
+
+@each
+def test_grid_is_of_this_architecture_and_holds_no_workload_twice(name):
+    grid = architectures.load(name).grid()
+    assert {workload.architecture for workload in grid} == {name}
+    assert len({architectures.complete(workload).key for workload in grid}) == len(grid) >= 3
+
+
+@each
+def test_presets_complete_to_different_models_and_give_their_name_as_label(name):
+    presets = architectures.load(name).presets
+    models = {architectures.complete(Workload(name, {"preset": preset})) for preset in presets}
+    assert len(models) == len(presets)
+    for preset in presets:
+        assert architectures.label(Workload(name, {"preset": preset})) == preset
+
+
+@each
+def test_refuses_hyperparameters_that_mean_nothing(name):
+    with pytest.raises(InputError, match="hyperparameter"):
+        architectures.complete(Workload(name, {"no_such_thing": 1}))
+    with pytest.raises(InputError, match="preset"):
+        architectures.complete(Workload(name, {"preset": "no-such-preset"}))
+    for key, default in architectures.load(name).defaults.items():
+        with pytest.raises(InputError, match=key):
+            architectures.complete(Workload(name, {key: "some words" if not isinstance(default, str) else 1}))
+        if isinstance(default, int) and not isinstance(default, bool):
+            with pytest.raises(InputError, match=key):
+                architectures.complete(Workload(name, {key: 0}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in architectures.names() if type(architectures.load(n)).check is not architectures.Architecture.check],
+)
+def test_refuses_contradictions(name):
+    with pytest.raises(InputError):
+        architectures.complete(Workload(name, CONTRADICTIONS[name]))
+
+
+@each
+def test_refuses_padding_where_it_takes_none(name):
+    if "penn-treebank" not in architectures.load(name).lengths:
+        with pytest.raises(InputError, match="lengths"):
+            architectures.complete(Workload(name, lengths="penn-treebank"))
+
+
+@each
+def test_features_of_the_tiniest_are_sound(name):
+    features = trace_workload(tiniest(name)).features()
+    assert set(features) == set(FEATURES)
+    assert all(value > 0 for key, value in features.items() if key not in NO_PRODUCT.get(name, ()))
+    assert features["depth"] <= features["n_ops"]
+
+
+NO_PRODUCT = {"layer-norm": ("macs", "depth", "activations")}
+"""Architectures without a single product, and the features that are zero for it."""
+
+
+@each
+def test_batch_multiplies_macs_and_activations_and_adds_no_operator(name):
+    workload = tiniest(name)
+    one, two = (trace_workload(workload.with_batch_size(size)).features() for size in (2, 4))
+    assert two["macs"] == 2 * one["macs"]
+    assert two["activations"] == 2 * one["activations"]
+    assert two["activation_bytes"] > 1.4 * one["activation_bytes"]
+    assert (two["n_ops"], two["depth"], two["params"]) == (one["n_ops"], one["depth"], one["params"])
+
+
+@each
+def test_more_layers_are_more_of_everything(name):
+    shallow, deep = (trace_workload(workload).features() for workload in deeper(name))
+    for key in FEATURES.keys() - {"params", *NO_PRODUCT.get(name, ())}:
+        assert deep[key] > shallow[key], key
+    assert deep["params"] > shallow["params"] or name in SHARED
+
+
+SHARED = ("albert",)
+"""Architectures whose layers share their weights."""
+
+
+@each_with_torch
+def test_builds_on_meta_in_evaluation_mode_with_the_batch_first(name):
+    workload = tiniest(name).with_batch_size(3)
+    module, inputs = build(workload, device="meta")
+    tensors = [*module.parameters(), *module.buffers(), *inputs.values()]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert {tensor.shape[0] for tensor in inputs.values()} == {3}
+    assert not any(part.training for part in module.modules())
+    assert trace(module, inputs).params == sum(parameter.numel() for parameter in module.parameters())
+
+
+@each_with_torch
+def test_the_same_seed_gives_the_same_finite_output(name):
+    first, second = run(tiniest(name)), run(tiniest(name))
+    assert len(first) > 0
+    for a, b in zip(first, second, strict=True):
+        assert a.equal(b)
+        assert a.isfinite().all()
+
+
+@each_with_torch
+def test_runs_in_half_precision(name):
+    import torch
+
+    workload = tiniest(name)
+    workload = Workload(**{**workload.to_record(), "dtype": "bfloat16"})
+    outputs = [output for output in run(workload) if output.is_floating_point()]
+    assert {output.dtype for output in outputs} <= {torch.bfloat16}
+
+
+@each_with_torch
+def test_meta_trace_equals_that_of_real_tensors(name):
+    check_against_real(tiniest(name))
+
+
+@pytest.mark.slow
+@each
+def test_whole_grid(name):
+    grid = [architectures.complete(workload) for workload in architectures.load(name).grid()]
+    macs = [check_against_real(workload).features()["macs"] for workload in grid]
+    assert macs[0] == min(macs)
+    assert max(macs) > 2 * min(macs) or name in NO_PRODUCT
+
+
+@pytest.mark.slow
+@each
+def test_presets_trace(name):
+    for preset in architectures.load(name).presets:
+        features = trace_workload(Workload(name, {"preset": preset})).features()
+        assert features["macs"] > 0
+        assert features["depth"] <= features["n_ops"]
+
+
+def check_against_real(workload: Workload) -> Trace:
+    meta, real = trace_workload(workload), trace(*build(workload))
+    assert meta.operators == real.operators
+    assert meta.params == real.params
+    return meta
