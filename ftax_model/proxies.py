@@ -36,7 +36,9 @@ def proxies(
     for name in (*by, *names):
         if name not in rows:
             raise InputError(
-                "proxies and groups are columns of the dataset", repr(name), f"choose from {', '.join(rows)}"
+                "proxies and groups are columns of the dataset",
+                repr(name),
+                f"choose from {', '.join(map(str, rows.columns))}",
             )
     if rows[list(names)].isna().all(axis=None):
         raise DataError("proxies need the features of the trace", "none in the dataset", "measure with ftax collect")

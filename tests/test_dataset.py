@@ -128,7 +128,7 @@ def test_frame_is_tidy(path: Path) -> None:
     frame = dataset.load_dataset(path)
     assert frame["key"].is_unique
     assert list(frame["batch_size"]) == [1, 2, 4]
-    assert set(frame["model"]) == {"toy(num_layers=2)"}
+    assert set(frame["model"]) == {"toy L2"}
     assert frame["curve"].nunique() == 1
     assert list(frame["macs"]) == [64.0, 128.0, 256.0]
     assert (frame["status"] == "ok").all()

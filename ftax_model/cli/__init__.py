@@ -11,6 +11,7 @@ import click
 
 import ftax_model
 from ftax_model import plugins
+from ftax_model.dataset import DatasetWarning
 from ftax_model.errors import FtaxError
 
 EXIT_BAD_INPUT = 2
@@ -47,9 +48,10 @@ def ftax() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0, 2 for bad input (one line says what to do), 130 when interrupted."""
     with warnings.catch_warnings():
+        warnings.simplefilter("always", DatasetWarning)
         warnings.showwarning = _one_line
         try:
-            ftax.main(None if arguments is None else list(arguments), prog_name="ftax", standalone_mode=False)
+            ftax.main(None if arguments is None else [*arguments], prog_name="ftax", standalone_mode=False)
         except FtaxError as error:
             return _refuse(str(error))
         except click.exceptions.NoArgsIsHelpError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+WIDTH = 200
+"""Columns of a table that goes into a file or a pipe."""
+
+
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain JSON values; nan and infinity become null."""
-    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
-    return rows
+    found: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return found
+
+
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries of the frame's own values."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def as_json(value: Any) -> None:
@@ -36,7 +46,7 @@ def table(
         shown.add_column(name.replace("_", " "), justify="left" if form is None else "right", no_wrap=form is not None)
     for row in rows:
         shown.add_row(*(str(row[name]) if form is None else form(row[name]) for name, form in columns.items()))
-    console = Console(highlight=False, markup=False, soft_wrap=False)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
     console.print(shown)
 
 

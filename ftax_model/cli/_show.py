@@ -50,7 +50,7 @@ def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
             "regime": row["regime"],
             "crossover_batch_size": crossover(row),
         }
-        for row in frame.to_dict("records")
+        for row in _print.rows(frame)
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
     _notes(frame)
@@ -65,7 +65,7 @@ def crossovers(frame: pd.DataFrame, *, as_json: bool) -> None:
         return
     rows = [
         {"workload": row["curve"], "platform": _platform(row), "crossover_batch_size": crossover(row)}
-        for row in frame.to_dict("records")
+        for row in _print.rows(frame)
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
     _notes(frame)
@@ -80,7 +80,7 @@ def proxies(frame: pd.DataFrame, *, as_json: bool) -> None:
     names = list(dict.fromkeys(frame["proxy"]))
     rows = []
     for key, part in frame.groupby(groups, sort=False):
-        cells = {row["proxy"]: f"{signed(row['spearman'])} {signed(row['kendall'])}" for row in part.to_dict("records")}
+        cells = {row["proxy"]: f"{signed(row['spearman'])} {signed(row['kendall'])}" for row in _print.rows(part)}
         own = dict(zip(groups, key, strict=True))
         rows.append({**own, "rows": str(part["n"].iloc[0]), **{name: cells[name] for name in names}})
     _print.table(rows, dict.fromkeys(rows[0]), title="Spearman and Kendall correlation with measured latency")
@@ -97,7 +97,7 @@ def sweeps(frame: pd.DataFrame) -> None:
             "regime": row["regime"],
             "crossover_batch_size": crossover(row),
         }
-        for row in frame.to_dict("records")
+        for row in _print.rows(frame)
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
 
@@ -116,7 +116,7 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
             "interval": f"{seconds(row['low_s'])} to {seconds(row['high_s'])}",
             "error": f"{100 * row['error']:+.0f} %",
         }
-        for row in shown.drop_duplicates(["curve", "framework", "batch_size"]).to_dict("records")
+        for row in _print.rows(shown.drop_duplicates(["curve", "framework", "batch_size"]))
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
     shares = ("median", "mape", "within_10", "bias", "covered", "floor")
@@ -124,7 +124,7 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
         {"framework": row["framework"], "regime": row["regime"], "rows": f"{row['n']:.0f}"}
         | {name: percent(row[name]) for name in shares}
         | {"spearman": signed(row["spearman"])}
-        for row in summary.to_dict("records")
+        for row in _print.rows(summary)
     ]
     _print.table(lines, dict.fromkeys(lines[0]), title="\nErrors on models never seen, and the repeatability floor")
 
@@ -138,13 +138,18 @@ def collect(plan: Plan, out: Path, **options: Any) -> Summary:
 
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"measuring {plan.name}", total=None)
+    progress = Progress(*columns, console=console)
+    task = progress.add_task(f"measuring {plan.name}", total=None)
 
-        def advance(done: int, total: int, now: str) -> None:
-            progress.update(task, completed=done, total=total, description=now)
+    def advance(done: int, total: int, now: str) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total, description=now)
 
+    try:
         summary = run(plan, out, on_progress=advance, **options)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
     console.print(str(summary))
     return summary
 

@@ -25,7 +25,7 @@ from ftax_model.workload import Workload
 FORMAT = "ftax_model.LatencyPredictor"
 SCHEMA = 1
 
-LAW: Mapping[str, tuple[str, ...]] = {
+LAW: Mapping[str, Any] = {
     "overhead": ("n_ops",),
     "compute": ("macs", "activation_bytes"),
     "constant": ("weight_bytes",),
@@ -55,6 +55,22 @@ class PlatformFit:
     largest_batch: int
     n_rows: int
     n_models: int
+
+    def constants(self) -> dict[str, Any]:
+        """What an operator, a MAC and a byte cost on this platform, each with its standard error (``_se``).
+
+        Seconds, MACs per second and bytes per second; ``overlap`` is p. ``None`` for a rate whose coefficient is 0 (its
+        cost could not be seen), for an infinite p, and for a standard error that cannot be told.
+        """
+        values, errors = self.law.parameters_, self.law.standard_errors_
+        own: dict[str, float | None] = {}
+        for name, column in (("fixed_s", "intercept"), ("overhead_per_op_s", "n_ops"), ("overlap", "overlap")):
+            own |= {name: _finite(values[column]), f"{name}_se": _finite(errors[column])}
+        for column in COLUMNS[1:]:
+            rate = 1 / values[column] if values[column] else math.inf
+            own |= {f"{column}_per_s": _finite(rate), f"{column}_per_s_se": _finite(rate * rate * errors[column])}
+        shape = {"n_rows": self.n_rows, "n_models": self.n_models, "interval": math.expm1(self.spread)}
+        return {"platform": str(self.platform), **own, **shape}
 
     def notes(self, features: Mapping[str, float]) -> str:
         """Why to trust a prediction from these features less; empty where there is no reason."""
@@ -86,10 +102,8 @@ class LatencyPredictor:
         Raises `DataError` where no row was measured, or a platform has fewer than two.
         """
         rows = dataset.good(table)
-        self.fits_ = [
-            _fit_platform(Platform(framework, device, dtype, int(threads)), part, self.confidence)
-            for (framework, device, dtype, threads), part in rows.groupby(list(PLATFORM))
-        ]
+        parts = [(platform_of(part), part) for _, part in rows.groupby(list(PLATFORM))]
+        self.fits_ = [_fit_platform(platform, part, self.confidence) for platform, part in parts]
         return self
 
     def predict(
@@ -114,8 +128,8 @@ class LatencyPredictor:
                 "batch_size": workload.batch_size,
                 **trace_workload(workload).features(),
             }
-            asked = {"framework": framework, "device": device, "threads": threads, "dtype": workload.dtype}
-            rows += [{**own, **dataclasses.asdict(fit.platform)} for fit in self.select(**asked)]
+            fits = self.select(framework=framework, device=device, threads=threads, dtype=workload.dtype)
+            rows += [{**own, **dataclasses.asdict(fit.platform)} for fit in fits]
         table = pd.DataFrame(rows)
         return table[["curve", "batch_size", *PLATFORM]].join(self.predict_frame(table, strict=strict))
 
@@ -124,14 +138,14 @@ class LatencyPredictor:
 
         Columns: ``latency_s`` and its interval ``low_s`` to ``high_s``; ``host_s`` and ``device_s``, the two terms of
         the law; ``regime``; ``crossover_batch_size`` and its interval ``crossover_low`` to ``crossover_high`` (real
-        numbers); ``censored``, ``below`` where it is below 1 (compute-bound from batch 1), ``above`` where it is above the
-        largest batch measured; ``notes``, why to trust a row less.
+        numbers); ``censored``, ``below`` where it is below 1 (compute-bound from batch 1), ``above`` where it is
+        above the largest batch measured; ``notes``, why to trust a row less.
 
         Raises `InputError` for a platform that was not in the data and, where ``strict``, for a row far outside it.
         """
         parts = []
-        for key, part in table.groupby(list(PLATFORM), sort=False):
-            (fit,) = self.select(**dict(zip(PLATFORM, key, strict=True)))
+        for _, part in table.groupby(list(PLATFORM), sort=False):
+            (fit,) = self.select(**dataclasses.asdict(platform_of(part)))
             predicted = _predict_platform(fit, part)
             noted = predicted["notes"] != ""
             if strict and noted.any():
@@ -200,6 +214,12 @@ class LatencyPredictor:
         return predictor
 
 
+def platform_of(rows: pd.DataFrame) -> Platform:
+    """The platform that all rows of a part share."""
+    first = rows.iloc[0]
+    return Platform(str(first["framework"]), str(first["device"]), str(first["dtype"]), int(first["threads"]))
+
+
 def law() -> RegimeModel:
     """The law on the trace's features, not yet fitted."""
     return RegimeModel(**LAW)
@@ -247,9 +267,13 @@ def _predict_platform(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
         "crossover_low": low,
         "crossover_high": high,
         "censored": np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], ""),
-        "notes": [fit.notes(row) for row in X.to_dict("records")],
+        "notes": [fit.notes(dict(zip(X.columns, row, strict=True))) for row in X.to_numpy().tolist()],
     }
     return pd.DataFrame(columns, index=table.index)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _to(fit: PlatformFit) -> dict[str, Any]:

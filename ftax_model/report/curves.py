@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,14 @@ COLUMNS = 3
 SMALLEST = 3
 """Fewest batch sizes that make a curve."""
 
+DIAMOND: dict[str, Any] = {
+    "marker": "D",
+    "linestyle": "none",
+    "markersize": 9,
+    "markerfacecolor": "none",
+    "markeredgewidth": 1.6,
+}
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
 
@@ -28,18 +36,19 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 12) -> Path:
     """Draw one panel per curve (model, input, dtype), one colour per framework, and write it as PNG.
 
-    Points are measured latencies (median over repeats), lines the law fitted to each sweep of batch sizes, a vertical
-    tick on a line its crossover batch size. At most ``largest`` panels, those with the most points first.
+    Points are measured latencies (median over repeats), lines the law fitted to each sweep of batch sizes, a
+    diamond on a line its crossover batch size. At most ``largest`` panels, those with the most points first.
 
     Returns the path. Raises `DataError` where nothing was measured at three batch sizes, or the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     rows = dataset.good(table)
-    rows = rows.groupby(["curve", "framework", "batch_size"], as_index=False)["latency_s"].median()
-    sizes = rows.groupby(["curve", "framework"])["batch_size"].transform("nunique")
-    rows = rows[sizes >= SMALLEST]
+    rows = rows.groupby(["curve", "framework", "batch_size"])["latency_s"].median().reset_index()
+    distinct = rows.groupby(["curve", "framework"])["batch_size"].transform("nunique")
+    rows = rows[distinct >= SMALLEST]
     if rows.empty:
         law = f"a curve needs {SMALLEST} batch sizes of one model"
         raise DataError(law, "fewer of every model", "measure more batch sizes")
@@ -54,6 +63,7 @@ def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 
     for panel in panels[len(names) :]:
         panel.set_axis_off()
     handles = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    handles["crossover"] = Line2D([], [], **DIAMOND, color="grey")
     drawing.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), frameon=False)
     FigureCanvasAgg(drawing)
     path = Path(path)
@@ -65,6 +75,8 @@ def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 
 
 
 def _panel(panel: Axes, name: str, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+    from matplotlib.ticker import LogLocator
+
     for framework, part in rows.groupby("framework"):
         part = part.sort_values("batch_size")
         size, latency = part["batch_size"].to_numpy(float), part["latency_s"].to_numpy(float)
@@ -72,15 +84,17 @@ def _panel(panel: Axes, name: str, rows: pd.DataFrame, colours: dict[str, str]) 
         panel.plot(size, 1e3 * latency, "o", color=colour, markersize=4, label=framework)
         curve = fit_curve(size, latency)
         smooth = np.geomspace(size.min(), size.max(), 100)
-        panel.plot(smooth, 1e3 * curve.predict(smooth), color=colour, linewidth=1.2)
+        panel.plot(smooth, 1e3 * curve.latency_s(smooth), color=colour, linewidth=1.2)
         crossover = curve.crossover_batch_size
         if size.min() <= crossover <= size.max():
-            height = 1e3 * float(curve.predict(np.array([crossover]))[0])
-            panel.plot([crossover] * 2, [height / 1.5, height * 1.5], color=colour, linewidth=2.5, solid_capstyle="butt")
+            height = 1e3 * float(curve.latency_s(crossover))
+            panel.plot(crossover, height, color=colour, **DIAMOND)
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     panel.set_title(name, fontsize=9)
     panel.set_xlabel("batch size")
     panel.set_ylabel("latency (ms)")
