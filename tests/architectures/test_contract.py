@@ -71,8 +71,20 @@ def test_says_what_it_is(name):
     architecture = architectures.load(name)
     assert architecture.family in FAMILIES
     assert architecture.input_unit in ("tokens", "pixels", "samples", "features", "frames")
-    assert set(architecture.preload) <= {"torch", "transformers"}
+    assert {module.partition(".")[0] for module in architecture.preload} <= {"torch", "transformers"}
     assert type(architecture).__doc__
+
+
+@each_with_torch
+def test_inputs_of_another_batch_size_are_those_it_builds_with(name):
+    workload = tiniest(name)
+    larger = workload.with_batch_size(workload.batch_size + 2)
+    inputs = architectures.load(name).inputs_for(build(workload)[0], larger)
+    if inputs is not None:
+        built = build(larger)[1]
+        assert {key: (value.shape, value.dtype) for key, value in inputs.items()} == {
+            key: (value.shape, value.dtype) for key, value in built.items()
+        }
 
 
 @each
