@@ -36,11 +36,11 @@ def cells(latencies: dict[tuple[int, int], float], *, framework: str = "eager", 
 
 
 def test_errors_by_hand() -> None:
-    found = evaluation.errors([1.1, 0.5, 3.0, 4.0], [1.0, 1.0, 3.0, 4.0])
-    assert found["median"] == pytest.approx(0.05)
-    assert found["mape"] == pytest.approx(0.15)
+    found = evaluation.errors([1.05, 0.5, 3.0, 4.0], [1.0, 1.0, 3.0, 4.0])
+    assert found["median"] == pytest.approx(0.025)
+    assert found["mape"] == pytest.approx(0.1375)
     assert found["within_10"] == pytest.approx(0.75)
-    assert found["bias"] == pytest.approx(-0.1)
+    assert found["bias"] == pytest.approx(-0.1125)
     assert found["n"] == 4
 
 

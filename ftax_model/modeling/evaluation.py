@@ -2,58 +2,56 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
+from sklearn.model_selection import LeaveOneGroupOut
 
 from ftax_model import dataset
 from ftax_model.errors import DataError
-from ftax_model.modeling.predictor import COLUMNS, PLATFORM, LatencyPredictor
+from ftax_model.modeling.predictor import COLUMNS, PLATFORM, LatencyPredictor, conformal, design, law
 from ftax_model.modeling.regime import fit_curve
 
 CELL = ("curve", "batch_size", *PLATFORM)
 """Columns that rows share when fresh processes measured the same thing."""
 
-PREDICTED = {
-    "latency_s": "predicted_s",
-    "low_s": "low_s",
-    "high_s": "high_s",
-    "regime": "regime",
-    "crossover_batch_size": "predicted_crossover",
-}
-"""Columns of a prediction and their names beside a measurement."""
-
 
 def hold_out(table: pd.DataFrame, *, by: str = "model", confidence: float = 0.9) -> pd.DataFrame:
     """Every measured row predicted by a fit that saw no row of its ``by`` (a column: model, architecture, family).
 
-    Returns the measured rows with ``predicted_s``, ``low_s``, ``high_s``, ``regime``, ``predicted_crossover`` and
-    ``error`` (predicted over measured, minus 1). Rows of a platform that no other group measured are left out. Raises
-    `DataError` where there are fewer than two groups.
+    Returns the measured rows with ``predicted_s``; its interval ``low_s`` to ``high_s``, from the errors on the other
+    groups, each left out in turn; ``regime``; ``predicted_crossover``; and ``error`` (predicted over measured, less 1).
+    Rows of a platform that no other group measured are left out. Raises `DataError` where there are fewer than two
+    groups.
     """
     rows = dataset.good(table)
     if rows[by].nunique() < 2:
         raise DataError(f"holding out needs two of {by}", f"{rows[by].nunique()}", f"measure another {by}")
-    parts = [_predict_left_out(rows, rows[by] == value, confidence) for value in rows[by].unique()]
-    found = pd.concat([part for part in parts if not part.empty], ignore_index=True)
-    found["error"] = found["predicted_s"] / found["latency_s"] - 1
-    return found
+    parts = [part for _, part in rows.groupby(list(PLATFORM)) if part[by].nunique() > 1]
+    found = rows.join(pd.concat([_leave_each_out(part, by, confidence) for part in parts]), how="inner")
+    return found.assign(error=found["predicted_s"] / found["latency_s"] - 1).reset_index(drop=True)
 
 
-def _predict_left_out(rows: pd.DataFrame, out: pd.Series[bool], confidence: float) -> pd.DataFrame:
-    rest = rows[~out].groupby(list(PLATFORM)).filter(lambda part: len(part) > 1)
-    if rest.empty:
-        return rest
-    predictor = LatencyPredictor(confidence=confidence).fit(rest)
-    known = {tuple(dataclasses.asdict(fit.platform).values()) for fit in predictor.fits_}
-    part = rows[out & pd.MultiIndex.from_frame(rows[list(PLATFORM)]).isin(known)]
-    if part.empty:
-        return part
-    return part.join(predictor.predict_frame(part).rename(columns=PREDICTED)[list(PREDICTED.values())])
+def _leave_each_out(rows: pd.DataFrame, by: str, confidence: float) -> pd.DataFrame:
+    X, y, groups = design(rows), rows["latency_s"].to_numpy(float), rows[by].to_numpy()
+    parts = []
+    for train, test in LeaveOneGroupOut().split(X, y, groups):
+        fitted, unseen = law().fit(X.iloc[train], y[train]), X.iloc[test]
+        columns = {
+            "predicted_s": fitted.predict(unseen),
+            "regime": fitted.regime(unseen),
+            "predicted_crossover": fitted.crossover_batch_size(unseen),
+        }
+        parts.append(pd.DataFrame(columns, index=unseen.index))
+    found = pd.concat(parts).loc[rows.index]
+    predicted = found["predicted_s"].to_numpy()
+    others = {group: groups != group for group in set(groups)}
+    spread = {group: conformal(predicted[rest], y[rest], confidence) for group, rest in others.items()}
+    factor = np.exp([spread[group] for group in groups])
+    return found.assign(low_s=predicted / factor, high_s=predicted * factor)
 
 
 def summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "regime")) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from ftax_model import architectures, dataset
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
+from ftax_model.modeling.law import Array
 from ftax_model.modeling.regime import RegimeModel
 from ftax_model.tracing import trace_workload
 from ftax_model.workload import Workload
@@ -225,12 +226,27 @@ def law() -> RegimeModel:
     return RegimeModel(**LAW)
 
 
+def design(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a dataset's frame that the law looks at, and the batch size."""
+    return rows[[*COLUMNS, "batch_size"]].astype(float)
+
+
+def conformal(predicted: Array, measured: Array, confidence: float) -> float:
+    """Half-width on log latency that holds a share ``confidence`` of these predictions of rows the fit did not see.
+
+    The quantile of the absolute log errors with the correction for finite samples of split conformal prediction
+    (Lei et al., 2018).
+    """
+    level = min(1.0, math.ceil((len(measured) + 1) * confidence) / len(measured))
+    return float(np.quantile(np.abs(np.log(predicted / measured)), level, method="higher"))
+
+
 def _fit_platform(platform: Platform, rows: pd.DataFrame, confidence: float) -> PlatformFit:
     if len(rows) < 2:
         raise DataError(
             "a platform needs at least two measured rows", f"1 row of {platform}", "measure more: ftax collect"
         )
-    X, y = rows[[*COLUMNS, "batch_size"]].astype(float), rows["latency_s"].to_numpy()
+    X, y = design(rows), rows["latency_s"].to_numpy(float)
     return PlatformFit(
         platform=platform,
         law=law().fit(X, y, groups=rows["model"]),
@@ -242,18 +258,16 @@ def _fit_platform(platform: Platform, rows: pd.DataFrame, confidence: float) -> 
     )
 
 
-def _spread(X: pd.DataFrame, y: Any, models: pd.Series[str], confidence: float) -> float:
-    """Conformal half-width on log latency: a quantile of the errors on models (with one model: rows) left out."""
+def _spread(X: pd.DataFrame, y: Array, models: pd.Series[str], confidence: float) -> float:
+    """Half-width of the interval on log latency, from models (with one model: rows) left out of the fit in turn."""
     groups = models.to_numpy() if models.nunique() > 1 else np.arange(len(y))
     folds = GroupKFold(n_splits=min(10, len(set(groups))))
-    errors = np.abs(np.log(cross_val_predict(law(), X, y, groups=groups, cv=folds) / y))
-    level = min(1.0, math.ceil((len(y) + 1) * confidence) / len(y))
-    return float(np.quantile(errors, level, method="higher"))
+    return conformal(cross_val_predict(law(), X, y, groups=groups, cv=folds), y, confidence)
 
 
 def _predict_platform(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
 
-    X = table[[*COLUMNS, "batch_size"]].astype(float)
+    X = design(table)
     latency, factor = fit.law.predict(X), math.exp(fit.spread)
     crossover, low, high = fit.law.crossover_batch_size(X, return_interval=True)
     columns = {
