@@ -201,11 +201,11 @@ def failed(cell: Cell, status: str, reason: str) -> Measurement:
 def verdict(error: Exception) -> tuple[str, str]:
     """Status and reason of a cell that raised ``error``."""
     reason = f"{type(error).__name__}: {error}"
-    if isinstance(error, FtaxError | NotImplementedError):
-        return "unsupported", str(error)
     texts = ("out of memory", "can't allocate memory", "bad_alloc", "failed to allocate memory")
     if isinstance(error, MemoryError) or any(text in str(error).lower() for text in texts):
         return "out-of-memory", reason
+    if isinstance(error, FtaxError | NotImplementedError):
+        return "unsupported", str(error)
     return "crashed", reason
 
 

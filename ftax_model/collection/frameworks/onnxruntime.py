@@ -29,6 +29,7 @@ class Onnxruntime(Framework):
     def __init__(self) -> None:
         self._model: Any = None
         self._session: Any = None
+        self._free = False
 
     def version(self) -> str:
         """Version of ONNX Runtime, whichever of its builds is installed."""
@@ -48,13 +49,10 @@ class Onnxruntime(Framework):
 
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
         """A run of the session on bound inputs; it returns the outputs as ``OrtValue``."""
-        if self._model is model:
-            return _bound(self._session, inputs, device)
-        session = _free_session(model, inputs, device)
-        if session is None:
-            return _bound(_session(model, inputs, device, free=False), inputs, device)
-        self._model, self._session = model, session
-        return _bound(session, inputs, device)
+        if self._model is not model or not self._free:
+            self._model = model
+            self._session, self._free = _session(model, inputs, device)
+        return _bound(self._session, inputs, device)
 
     def synchronize(self) -> None:
         """Wait for the GPU; a run waits by itself, for run options that say otherwise cost 45 microseconds a run."""
@@ -64,25 +62,41 @@ class Onnxruntime(Framework):
             torch.cuda.synchronize()
 
 
-def _free_session(model: Any, inputs: dict[str, Any], device: Device) -> Any:
-    """A session with a free batch dimension, exported at one batch size and tried at another; ``None`` if it fails."""
+def _session(model: Any, inputs: dict[str, Any], device: Device) -> tuple[Any, bool]:
+    """A session for the model on inputs like these, and whether it takes any batch size.
+
+    Exporting by tracing is some eight times faster; torch.export knows more models. A free batch dimension is exported
+    at one batch size and tried at another. Raises `NotImplementedError` where no way leads to a session, `MissingError`
+    where the device's provider does not load.
+    """
+    example = _other_batch(inputs)
+    ways = [(True, _by_tracing), (True, _by_program)] if example else []
+    for free, export in [*ways, (False, _by_tracing), (False, _by_program)]:
+        try:
+            session = _loaded(export, model, example if free else inputs, device, free=free)
+            _bound(session, inputs, device)()
+        except MissingError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return session, free
+    raise NotImplementedError(f"no export through torch.onnx loads and runs; the last one: {reason}")
+
+
+def _other_batch(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs with 2 or 3 rows, another number than they have; none where their first extents differ."""
     import torch
 
-    sizes = {value.shape[0] if value.dim() else None for value in inputs.values()}
+    sizes = {value.shape[0] if value.dim() else 0 for value in inputs.values()}
+    if len(sizes) != 1 or 0 in sizes:
+        return {}
     size = sizes.pop()
-    if sizes or size is None:
-        return None
     rows = torch.arange(3 if size == 2 else 2) % size
-    example = {name: value[rows.to(value.device)] for name, value in inputs.items()}
-    try:
-        session = _session(model, example, device, free=True)
-        _bound(session, inputs, device)()
-    except Exception:
-        return None
-    return session
+    return {name: value[rows.to(value.device)] for name, value in inputs.items()}
 
 
-def _session(model: Any, inputs: dict[str, Any], device: Device, *, free: bool) -> Any:
+def _loaded(export: Callable[..., None], model: Any, inputs: dict[str, Any], device: Device, *, free: bool) -> Any:
     import onnxruntime
     import torch
 
@@ -94,37 +108,28 @@ def _session(model: Any, inputs: dict[str, Any], device: Device, *, free: bool) 
     if device.kind == "cuda":
         onnxruntime.preload_dlls()
         settings["use_tf32"] = str(int(torch.get_float32_matmul_precision() != "highest"))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad(), _quiet():
         file = Path(folder) / "model.onnx"
-        _export(model, inputs, file, free=free)
+        export(flat(model, inputs), tuple(inputs.values()), str(file), names=list(inputs), free=free)
         session = onnxruntime.InferenceSession(str(file), options, providers=[(provider, settings)])
     if provider not in session.get_providers():
-        raise NotImplementedError(f"{provider} does not load: {', '.join(session.get_providers())} took its place")
+        cure = "install the CUDA and cuDNN libraries that this ONNX Runtime wants"
+        raise MissingError(f"{provider} loads", f"{', '.join(session.get_providers())} in its place", cure)
     return session
 
 
-def _export(model: Any, inputs: dict[str, Any], file: Path, *, free: bool) -> None:
-    """Write the module as ONNX: by tracing, some eight times faster, or else by torch.export, which knows more.
-
-    Raises `NotImplementedError` where neither can.
-    """
+def _by_tracing(module: Any, values: tuple[Any, ...], file: str, *, names: list[str], free: bool) -> None:
     import torch
 
-    module, values, names = flat(model, inputs), tuple(inputs.values()), list(inputs)
-    axes = {0: "batch"} if free else {}
-    with torch.no_grad(), _quiet():
-        try:
-            torch.onnx.export(
-                module, values, str(file), dynamo=False, input_names=names, dynamic_axes=dict.fromkeys(names, axes)
-            )
-        except Exception:
-            shapes = (tuple(axes for _ in names),) if free else None
-            try:
-                torch.onnx.export(
-                    module, values, str(file), dynamo=True, input_names=names, dynamic_shapes=shapes, verbose=False
-                )
-            except torch.onnx.OnnxExporterError as error:
-                raise NotImplementedError(f"torch.onnx cannot export it: {error}") from error
+    axes = {name: {0: "batch"} for name in names} if free else {}
+    torch.onnx.export(module, values, file, dynamo=False, input_names=names, dynamic_axes=axes)
+
+
+def _by_program(module: Any, values: tuple[Any, ...], file: str, *, names: list[str], free: bool) -> None:
+    import torch
+
+    shapes = (tuple({0: "batch"} for _ in names),) if free else None
+    torch.onnx.export(module, values, file, dynamo=True, input_names=names, dynamic_shapes=shapes, verbose=False)
 
 
 def _bound(session: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:

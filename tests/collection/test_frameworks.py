@@ -1,0 +1,277 @@
+"""What every framework promises; a new file is tested by existing."""
+
+import dataclasses
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from ftax_model import architectures
+from ftax_model.collection import frameworks
+from ftax_model.collection.frameworks import _torch
+from ftax_model.collection.frameworks.fake import Fake
+from ftax_model.device import Device, detect
+from ftax_model.errors import InputError, MissingError
+from ftax_model.measurement import Cell
+from ftax_model.operators import Operator, Trace
+from ftax_model.workload import Workload, grid
+
+GPU = Device(name="gpu", kind="cuda", model="GPU", host_cpu="CPU", cores=4)
+
+SMALL = {
+    "mlp": {"num_layers": 2, "hidden_size": 16},
+    "bert": {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64, "vocab_size": 100},
+    "gpt2": {"num_layers": 1, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64, "vocab_size": 100},
+    "resnet": {"block": "basic", "depths": (1, 1), "widths": (8, 16), "num_classes": 10},
+}
+INPUT_SIZE = {"mlp": 16, "resnet": 32}
+
+computing = [name for name in frameworks.names() if not issubclass(type(frameworks.load(name)), Fake)]
+each = pytest.mark.parametrize("name", frameworks.names())
+
+
+def outputs(result):
+    return [tensor.numpy() for tensor in (result if isinstance(result, tuple | list) else [result])]
+
+
+@pytest.mark.parametrize("name", computing)
+@pytest.mark.parametrize(
+    ("architecture", "lengths"),
+    [
+        pytest.param(name, lengths, marks=[] if name == "mlp" else pytest.mark.slow)
+        for name in SMALL
+        for lengths in architectures.load(name).lengths
+    ],
+)
+def test_output_is_that_of_eager_at_every_batch_size(name, architecture, lengths):
+    import torch
+
+    one = architectures.load(architecture)
+    torch.manual_seed(0)
+    asked = grid(
+        architecture,
+        **SMALL[architecture],
+        batch_size=[1, 5, 2],
+        input_size=INPUT_SIZE.get(architecture, 24),
+        lengths=lengths,
+    )
+    workloads = [one.complete(workload) for workload in asked]
+    module, _ = one.build(workloads[0])
+    framework, eager, device = frameworks.load(name), frameworks.load("eager"), detect("cpu")
+    for workload in workloads:
+        inputs = one.inputs_for(module, workload) or one.build(workload)[1]
+        with eager.mode():
+            expected = outputs(eager.prepare(module, inputs, device)())
+        with framework.mode():
+            call = framework.prepare(module, inputs, device)
+            found = [outputs(call()) for _ in range(3)]
+        for result in found:
+            assert len(result) == len(expected)
+            for one_output, other in zip(result, expected, strict=True):
+                assert one_output.shape == other.shape
+                np.testing.assert_allclose(one_output, other, rtol=1e-4, atol=1e-5)
+
+
+@each
+def test_says_what_it_is(name):
+    framework = frameworks.load(name)
+    assert framework.version()
+    assert set(framework.devices) <= {"cpu", "cuda", "fake"}
+    assert type(framework).__doc__
+    assert framework.clock() <= framework.clock()
+
+
+@each
+def test_supports_this_machine_or_says_why_not(name):
+    framework = frameworks.load(name)
+    for kind in ("cpu", "cuda", "fake"):
+        device = dataclasses.replace(GPU, kind=kind)
+        reason = framework.supports(Workload("mlp"), device)
+        assert reason is None or len(reason) > 10
+        if kind not in framework.devices:
+            assert reason
+
+
+def test_loading_imports_nothing_heavy():
+    code = (
+        "import sys; from ftax_model.collection import frameworks as f\n"
+        "for name in f.names(): f.load(name).version()\n"
+        "assert not {'torch', 'onnx', 'onnxruntime', 'transformers'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_and_missing_frameworks(monkeypatch):
+    with pytest.raises(InputError, match="did you mean 'eager'"):
+        frameworks.load("egaer")
+    monkeypatch.setattr(Fake, "preload", ("nosuchpackage.part",))
+    with pytest.raises(MissingError, match="pip install nosuchpackage"):
+        frameworks.load("fake")
+
+
+def test_fake_moves_its_clock_by_the_law():
+    operators = tuple(Operator("mm", ((4, 8), (8, 8)), ((4, 8),), macs=256, activation_bytes=256) for _ in range(3))
+    fake = Fake()
+    call = fake.prepare(Trace(operators, params=192), {}, GPU)
+    begin = fake.clock()
+    for _ in range(2000):
+        call()
+    host = Fake.overhead_s + 3 * Fake.overhead_s_per_op
+    device = Fake.compute_s_per_mac * 768 + Fake.traffic_s_per_byte * 768
+    law = (host**Fake.overlap + device**Fake.overlap) ** (1 / Fake.overlap)
+    assert (fake.clock() - begin) / 2000 == pytest.approx(law, rel=0.002)
+
+
+def test_tensors_are_found_in_every_kind_of_output():
+    import torch
+
+    one, two, three = torch.ones(1), torch.ones(2), torch.ones(3)
+    nested = {"a": one, "b": (two, [three, None]), "c": None, "d": "word"}
+    assert [len(tensor) for tensor in _torch.tensors(nested)] == [1, 2, 3]
+    assert _torch.tensors(one) == (one,)
+
+
+# Where there is no GPU, fakes stand in for it.
+
+
+def test_torch_waits_for_the_gpu_where_one_is_in_use(monkeypatch):
+    import torch
+
+    waits = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waits.append(1))
+    for name in computing:
+        frameworks.load(name).synchronize()
+    assert not waits
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    for name in computing:
+        frameworks.load(name).synchronize()
+    assert len(waits) == len(computing)
+
+
+def test_torch_without_cuda_says_so(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert "built without CUDA" in frameworks.load("eager").supports(Workload("mlp"), GPU)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "cannot use the GPU" in frameworks.load("eager").supports(Workload("mlp"), GPU)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert frameworks.load("eager").supports(Workload("mlp"), GPU) is None
+
+
+class FakeBinding:
+    def __init__(self):
+        self.inputs, self.outputs = [], []
+
+    def bind_input(self, *bound):
+        self.inputs.append(bound)
+
+    def bind_output(self, *bound):
+        self.outputs.append(bound)
+
+    def get_outputs(self):
+        return ["output"]
+
+
+class FakeOnnxRuntime(types.ModuleType):
+    """As much of onnxruntime as the framework asks for; ``loads`` tells whether the CUDA provider does."""
+
+    GraphOptimizationLevel = types.SimpleNamespace(ORT_ENABLE_ALL="all")
+
+    def __init__(self, loads):
+        super().__init__("onnxruntime")
+        self.loads, self.sessions, self.preloaded = loads, [], 0
+
+    def SessionOptions(self):  # noqa: N802
+        return types.SimpleNamespace()
+
+    def preload_dlls(self):
+        self.preloaded += 1
+
+    def get_available_providers(self):
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"] if self.loads else ["CPUExecutionProvider"]
+
+    def InferenceSession(self, file, options, providers):  # noqa: N802
+        binding = FakeBinding()
+        session = types.SimpleNamespace(
+            options=options,
+            providers=providers,
+            binding=binding,
+            io_binding=lambda: binding,
+            get_inputs=lambda: [types.SimpleNamespace(name="input")],
+            get_outputs=lambda: [types.SimpleNamespace(name="output")],
+            get_providers=self.get_available_providers,
+            run_with_iobinding=lambda bound: None,
+        )
+        self.sessions.append(session)
+        return session
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_onnxruntime_binds_to_the_gpu_or_says_that_it_cannot(monkeypatch, loads):
+    import torch
+
+    framework, runtime = frameworks.load("onnxruntime"), FakeOnnxRuntime(loads)
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    monkeypatch.setattr(torch.onnx, "export", lambda *args, **kwargs: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    module, inputs = architectures.load("mlp").build(architectures.complete(Workload("mlp", SMALL["mlp"])))
+    if not loads:
+        assert "has no CUDAExecutionProvider" in framework.supports(Workload("mlp"), GPU)
+        with pytest.raises(MissingError, match="CPUExecutionProvider in its place"):
+            framework.prepare(module, inputs, GPU)
+        assert len(runtime.sessions) == 1
+        return
+    assert framework.supports(Workload("mlp"), GPU) is None
+    call = framework.prepare(module, inputs, GPU)
+    assert call() == ["output"]
+    (session,) = runtime.sessions
+    assert session.providers == [("CUDAExecutionProvider", {"use_tf32": "0"})]
+    assert session.options.graph_optimization_level == "all"
+    assert session.options.intra_op_num_threads == torch.get_num_threads()
+    assert {bound[:3] for bound in session.binding.inputs} == {("input", "cuda", 0)}
+    assert session.binding.inputs[-1][4:] == (tuple(inputs["input"].shape), inputs["input"].data_ptr())
+    assert session.binding.outputs[-1] == ("output", "cuda")
+    assert runtime.preloaded
+    framework.prepare(module, inputs, GPU)
+    assert len(runtime.sessions) == 1  # the session serves every batch size
+
+
+def test_onnxruntime_gives_its_last_reason(monkeypatch):
+    import torch
+
+    tried = []
+
+    def refuse(*args, dynamo, **kwargs):
+        tried.append(dynamo)
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    module, inputs = architectures.load("mlp").build(architectures.complete(Workload("mlp", SMALL["mlp"])))
+    with pytest.raises(NotImplementedError, match="no such operator"):
+        frameworks.load("onnxruntime").prepare(module, inputs, detect("cpu"))
+    assert tried == [False, True, False, True]
+
+
+@pytest.mark.gpu
+@each
+def test_on_a_gpu(name, tmp_path):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    from ftax_model.collection.plan import Grid, Plan
+    from ftax_model.collection.runner import collect
+    from ftax_model.dataset import read
+
+    workloads = tuple(architectures.complete(w) for w in grid("mlp", **SMALL["mlp"], batch_size=[1, 8]))
+    collect(Plan("gpu", (Grid(workloads, (name,)),)), tmp_path / "out.jsonl", device="cuda")
+    for measurement in read(tmp_path / "out.jsonl"):
+        assert isinstance(measurement.cell, Cell)
+        assert measurement.status in ("ok", "unsupported")
+        if measurement.status == "ok":
+            assert measurement.host_s is not None
+            assert measurement.pipelined_s <= 1.5 * measurement.latency_s

@@ -1,0 +1,194 @@
+"""Plans: what they hold, in what order it is measured, and what they refuse."""
+
+import pytest
+import yaml
+
+from ftax_model import architectures
+from ftax_model.collection.plan import Grid, Plan, group, load_plan, names, parse
+from ftax_model.collection.timing import Protocol
+from ftax_model.device import Device
+from ftax_model.errors import DataError, InputError
+from ftax_model.workload import Workload, grid
+
+CPU = Device(name="cpu", kind="cpu", model="CPU", host_cpu="CPU", cores=4)
+
+
+def write(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", names())
+def test_shipped_plan_is_good(name):
+    plan = load_plan(name)
+    assert plan.name == name
+    assert plan.description
+    cells = plan.cells(CPU)
+    assert len(cells) == len({cell.key for cell in cells}) > 0
+    assert all(architectures.complete(cell.workload) == cell.workload for cell in cells)
+
+
+def test_toy_holds_200_cells():
+    assert len(load_plan("toy").cells(CPU)) == 200
+
+
+def test_everything_a_plan_can_say(tmp_path):
+    plan = load_plan(
+        write(
+            tmp_path,
+            """
+            name: all of it
+            description: every
+              key
+            frameworks: [eager, fake]
+            threads: [1, 2]
+            repeats: 2
+            order: given
+            protocol: {cell_s: 0.5, min_blocks: 9}
+            workloads:
+              - {architecture: toy, num_layers: [2, 4], width: 8, batch_size: [1, 8]}
+              - architecture: resnet
+                frameworks: torchscript
+                threads: 1
+                repeats: 1
+                block: basic
+                depths: [[1, 1], [2, 2]]
+                widths: [[8, 16]]
+                input_size: 32
+                dtype: float32
+              - {architecture: bert, preset: [bert-tiny], lengths: [fixed, penn-treebank], frameworks: [eager]}
+            """,
+        )
+    )
+    assert (plan.name, plan.description, plan.order) == ("all of it", "every key", "given")
+    assert plan.protocol == Protocol(cell_s=0.5, min_blocks=9)
+    toy, resnet, bert = plan.grids
+    assert (toy.frameworks, toy.threads, toy.repeats) == (("eager", "fake"), (1, 2), 2)
+    assert (resnet.frameworks, resnet.threads, resnet.repeats) == (("torchscript",), (1,), 1)
+    assert [workload.settings["depths"] for workload in resnet.workloads] == [(1, 1), (2, 2)]
+    assert {workload.lengths for workload in bert.workloads} == {"fixed", "penn-treebank"}
+    assert len(plan.cells(CPU)) == 4 * 2 * 2 * 2 + 2 + 2 * 2 * 2
+    assert {cell.device for cell in plan.cells(CPU)} == {"cpu"}
+
+
+def test_name_is_that_of_the_file(tmp_path):
+    assert load_plan(write(tmp_path, "{frameworks: fake, workloads: [{architecture: toy}]}")).name == "mine"
+
+
+def test_the_same_cell_from_two_grids_is_one():
+    text = "{frameworks: fake, workloads: [{architecture: toy}, {architecture: toy, width: [64, 32]}]}"
+    assert len(parse(yaml.safe_load(text), name="x").cells(CPU)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("workloads: [", "a plan is YAML"),
+        ("\tworkloads: 1", "a plan is YAML"),
+        ("", "a plan is a mapping"),
+        ("[1, 2]", "a plan is a mapping"),
+        ("{1: 2}", "a plan is a mapping"),
+        ("{framework: fake, workloads: []}", "did you mean 'frameworks'"),
+        ("{frameworks: fake}", "a plan has workloads"),
+        ("{frameworks: fake, workloads: [toy]}", "a grid of workloads is a mapping"),
+        ("{frameworks: fake, workloads: [{width: 8}]}", "names its architecture"),
+        ("{workloads: [{architecture: toy}]}", "names its frameworks"),
+        ("{frameworks: fak, workloads: [{architecture: toy}]}", "did you mean 'fake'"),
+        ("{frameworks: fake, workloads: [{architecture: toi}]}", "did you mean 'toy'"),
+        ("{frameworks: fake, workloads: [{architecture: 7}]}", "an architecture is a name"),
+        ("{frameworks: fake, workloads: [{architecture: toy, widht: 8}]}", "did you mean 'width'"),
+        ("{frameworks: fake, workloads: [{architecture: toy, width: eight}]}", "hyperparameter width"),
+        ("{frameworks: fake, workloads: [{architecture: toy, width: [[8]]}]}", "hyperparameter width"),
+        ("{frameworks: fake, workloads: [{architecture: toy, width: {a: 1}}]}", "hyperparameter is"),
+        ("{frameworks: fake, workloads: [{architecture: toy, width: []}]}", "1 to 1000000 workloads"),
+        ("{frameworks: fake, workloads: [{architecture: toy, batch_size: 0}]}", "batch size"),
+        ("{frameworks: fake, workloads: [{architecture: toy, batch_size: [1, -1]}]}", "batch size"),
+        ("{frameworks: fake, workloads: [{architecture: toy, batch_size: 1000000}]}", "batch size"),
+        ("{frameworks: fake, workloads: [{architecture: toy, input_size: 0}]}", "input size"),
+        ("{frameworks: fake, workloads: [{architecture: toy, dtype: int8}]}", "dtype"),
+        ("{frameworks: fake, workloads: [{architecture: toy, lengths: penn-treebank}]}", "lengths"),
+        ("{frameworks: fake, threads: 0, workloads: [{architecture: toy}]}", "threads is"),
+        ("{frameworks: fake, threads: [], workloads: [{architecture: toy}]}", "threads is"),
+        ("{frameworks: fake, repeats: 1.5, workloads: [{architecture: toy}]}", "repeats is"),
+        ("{frameworks: fake, order: sorted, workloads: [{architecture: toy}]}", "order is one of"),
+        ("{frameworks: fake, protocol: {cell: 1}, workloads: [{architecture: toy}]}", "did you mean 'cell_s'"),
+        ("{frameworks: fake, protocol: {cell_s: -1}, workloads: [{architecture: toy}]}", "protocol cell_s"),
+        ("{frameworks: fake, protocol: fast, workloads: [{architecture: toy}]}", "protocol is a mapping"),
+    ],
+)
+def test_refusals_are_one_line_and_name_the_file(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises((InputError, DataError), match=message) as caught:
+        load_plan(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_too_many_cells_are_refused_before_they_are_made():
+    many = {"architecture": "toy", "width": list(range(1, 2000)), "num_layers": list(range(1, 2000))}
+    with pytest.raises(InputError, match="1000000 workloads"):
+        parse({"frameworks": "fake", "workloads": [many]}, name="x")
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'toy'"):
+        load_plan("toyy")
+    with pytest.raises(DataError, match="No such file"):
+        load_plan(tmp_path / "nosuch.yaml")
+    with pytest.raises(DataError, match="readable"):
+        load_plan(tmp_path)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="readable"):
+        load_plan(tmp_path / "binary.yaml")
+
+
+def made(order="random", repeats=2):
+    workloads = tuple(grid("toy", num_layers=[2, 3, 4], width=8, batch_size=[1, 2, 4, 8], input_size=1))
+    return Plan("x", (Grid(workloads, ("fake", "eager"), repeats=repeats),), order=order)
+
+
+def runs(cells):
+    """The groups of cells in order, each once for every stretch it stands in."""
+    return [group(cell) for n, cell in enumerate(cells) if n == 0 or group(cell) != group(cells[n - 1])]
+
+
+@pytest.mark.parametrize("order", ["random", "given"])
+def test_arranging_keeps_every_cell_and_groups_together(order):
+    plan = made(order)
+    cells = plan.arranged(CPU, seed=0)
+    assert sorted(cell.key for cell in cells) == sorted(cell.key for cell in plan.cells(CPU))
+    assert len(runs(cells)) == len(set(runs(cells))) == 3 * 2 * 2
+    assert plan.arranged(CPU, seed=0) == cells
+    assert plan.arranged(CPU, seed=1) != cells
+
+
+def test_random_order_shuffles_groups_and_keeps_repeats_apart():
+    plan = made("random")
+    orders = [runs(plan.arranged(CPU, seed=seed)) for seed in range(5)]
+    assert len({tuple(order) for order in orders}) == 5
+    for order in orders:
+        assert [one.repeat for one in order] == [0] * 6 + [1] * 6
+
+
+def test_given_order_shuffles_batch_sizes_alone():
+    plan = made("given")
+    orders = [runs(plan.arranged(CPU, seed=seed)) for seed in range(5)]
+    assert all(order == runs(plan.cells(CPU)) for order in orders)
+
+
+def test_given_order_measures_the_first_grid_first():
+    first = Grid(tuple(grid("toy", num_layers=9, width=8, input_size=1)), ("fake",), repeats=2)
+    plan = Plan("x", (first, *made().grids), order="given")
+    assert [cell.workload.settings["num_layers"] for cell in plan.arranged(CPU, seed=0)[:3]] == [9, 9, 2]
+
+
+def test_group_is_everything_but_the_batch_size():
+    cells = made().cells(CPU)
+    assert group(cells[0]) == group(cells[1])
+    assert (
+        group(cells[0]).workload
+        == cells[0].workload.curve
+        == Workload("toy", {"num_layers": 2, "width": 8}, input_size=1)
+    )
+    assert len({group(cell) for cell in cells}) == 12
