@@ -1,0 +1,285 @@
+"""The bench, its environment and telemetry; a server's channel; and the GPU's part of them, on fakes."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from ftax_model import architectures
+from ftax_model.collection import environment, frameworks, telemetry, worker
+from ftax_model.collection.frameworks.fake import Fake
+from ftax_model.collection.plan import Grid, Plan
+from ftax_model.collection.runner import collect
+from ftax_model.collection.timing import Protocol
+from ftax_model.collection.worker import Bench, Setup, verdict
+from ftax_model.dataset import read
+from ftax_model.device import Device, detect
+from ftax_model.errors import InputError
+from ftax_model.measurement import Cell
+from ftax_model.operators import FEATURES
+from ftax_model.workload import Workload, grid
+
+GPU = Device(
+    name="gpu", kind="cuda", model="GPU", host_cpu="CPU", cores=4, peak_macs=(("float32", 1e12), ("float16", 2e12))
+)
+
+
+def cell(batch_size=1, framework="fake", *, device="cpu", **settings):
+    workload = Workload("toy", {"num_layers": 2, "width": 8, **settings}, batch_size=batch_size)
+    return Cell(architectures.complete(workload), framework, device)
+
+
+def setup(device=None, **knobs):
+    return Setup(device or detect("cpu"), Protocol(**knobs), seed=3)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MemoryError(), "out-of-memory"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), "out-of-memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out-of-memory"),
+        (NotImplementedError("no export; the last one: Failed to allocate memory"), "out-of-memory"),
+        (NotImplementedError("no such operator"), "unsupported"),
+        (InputError("law", "got", "do"), "unsupported"),
+        (RuntimeError("shape"), "crashed"),
+        (KeyError("x"), "crashed"),
+    ],
+)
+def test_verdict(error, status):
+    assert verdict(error)[0] == status
+
+
+def test_setup_and_cell_come_back_from_their_records():
+    for device in (detect("cpu"), GPU):
+        one = setup(device, cell_s=0.3)
+        assert Setup.from_record(json.loads(json.dumps(one.to_record()))) == one
+    one = cell(4)
+    assert worker.cell_from_record(json.loads(json.dumps(worker.cell_to_record(one)))) == one
+
+
+def test_record_is_complete_and_compact():
+    with Bench(setup()) as bench:
+        measurement = bench.attempt(cell(8))
+    assert set(measurement.features) == set(FEATURES)
+    assert measurement.environment["seed"] == 3
+    assert measurement.environment["protocol"] == Protocol().to_record()
+    assert set(measurement.environment["versions"]) == {"ftax_model", "python"}
+    assert measurement.environment["host_cpu"] == detect("cpu").host_cpu
+    assert measurement.peak_memory_bytes > 1e6
+    assert measurement.prepare_s is not None
+    assert measurement.measured_at
+    record = measurement.to_record()
+    del record["samples"]
+    assert len(json.dumps(record)) < 2048
+
+
+def test_features_that_are_known_are_not_traced_again(monkeypatch):
+    monkeypatch.setattr(worker, "_features", lambda cell: pytest.fail("traced"))
+    with Bench(setup()) as bench:
+        measurement = bench.attempt(cell(), features={"macs": 7.0})
+    assert measurement.features == {"macs": 7.0}
+
+
+def test_module_is_built_once_where_it_takes_other_inputs(monkeypatch):
+    toy = architectures.load("toy")
+    built = []
+    build = type(toy).build
+    monkeypatch.setattr(type(toy), "build", lambda self, workload: built.append(workload) or build(self, workload))
+    sizes = [1, 2, 4]
+    with Bench(setup()) as bench:
+        for size in sizes:
+            bench.measure(cell(size), features={"macs": 1.0})
+        assert len(built) == 3  # a toy is its own trace, good for one batch size
+        monkeypatch.setattr(type(toy), "inputs_for", lambda self, module, workload: {})
+        for size in sizes:
+            bench.measure(cell(size, width=16), features={"macs": 1.0})
+    assert len(built) == 4
+
+
+def test_process_is_as_it_was_after_the_bench():
+    import torch
+
+    before = torch.get_num_threads(), os.sched_getaffinity(0), os.environ.get("OMP_NUM_THREADS")
+    module = architectures.complete(Workload("mlp", {"num_layers": 1, "hidden_size": 8}, input_size=8))
+    with Bench(setup(cell_s=0.05)) as bench:
+        measurement = bench.measure(Cell(module, "eager", "cpu", threads=1))
+        assert torch.get_num_threads() == 1
+        assert len(os.sched_getaffinity(0)) == 1
+    assert (torch.get_num_threads(), os.sched_getaffinity(0), os.environ.get("OMP_NUM_THREADS")) == before
+    assert measurement.environment["torch"]["threads"] == 1
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_weights_and_inputs_are_seeded():
+    import torch
+
+    def drawn(seed):
+        with environment.settled(threads=1, device=detect("cpu"), seed=seed, modules=["torch"]):
+            return torch.rand(3).tolist()
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_peak_is_that_of_the_threads_in_use():
+    cpu = dataclasses.replace(GPU, kind="cpu")
+    common = {"dtype": "float32", "modules": (), "seed": 0, "protocol": Protocol(), "model": None}
+    assert environment.describe(device=cpu, threads=1, **common)["peak_macs"] == 0.25e12
+    assert environment.describe(device=cpu, threads=4, **common)["peak_macs"] == 1e12
+    assert environment.describe(device=GPU, threads=1, **common)["peak_macs"] == 1e12
+
+
+def test_foreign_load_is_what_others_use(monkeypatch):
+    now = {"wall": 0.0, "busy": 0.0, "stolen": 0.0, "own": 0.0}
+
+    class Times(tuple):
+        idle = property(lambda self: self[2])
+        guest = property(lambda self: 0.0)
+
+    def pass_by(seconds, *, busy, own, stolen=0.0):
+        for name, rate in (("wall", 1.0), ("busy", busy), ("own", own), ("stolen", stolen)):
+            now[name] += rate * seconds
+
+    monkeypatch.setattr(telemetry.psutil, "cpu_count", lambda: 4)
+    monkeypatch.setattr(
+        telemetry.psutil, "cpu_times", lambda: Times((now["busy"], now["stolen"], 4 * now["wall"] - now["busy"]))
+    )
+    monkeypatch.setattr(telemetry.time, "monotonic", lambda: now["wall"])
+    monkeypatch.setattr(telemetry.time, "process_time", lambda: now["own"])
+    load = telemetry.ForeignLoad()
+    assert load.share() is None
+    pass_by(1.0, busy=3.0, own=1.0)
+    assert load.share() == 0.5
+    pass_by(0.01, busy=4.0, own=0.0)
+    assert load.share() == pytest.approx(0.5, abs=0.01)  # too short to tell: it looks back over both
+    pass_by(1.0, busy=1.0, own=1.0)
+    assert load.share() == pytest.approx(0.0, abs=0.02)
+    pass_by(1.0, busy=1.0, own=1.0, stolen=2.0)
+    assert load.share() == pytest.approx(0.5)
+
+
+def test_peak_memory_sees_what_came_and_went():
+    memory = telemetry.PeakMemory(cuda=False)
+    memory.reset()
+    low = memory.read_bytes()
+    block = bytearray(200_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    del block
+    high = memory.read_bytes()
+    assert high > low + 150_000_000
+    memory.reset()
+    assert memory.read_bytes() < high - 100_000_000
+
+
+def test_messages_arrive_whole_or_not_at_all():
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with one, other:
+        long = {"text": "x" * 50_000}
+        for message in ({"a": 1}, long, {"b": 2}):
+            worker.send(one, message)
+        assert [worker.receive(other) for _ in range(3)] == [{"a": 1}, long, {"b": 2}]
+        one.close()
+        assert worker.receive(other) is None
+
+
+def test_server_without_a_runner_ends_itself():
+    code = "import sys; from ftax_model.collection.worker import die_with_parent; die_with_parent(1); print('alive')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).stdout == b""
+
+
+def test_worker_dies_with_its_server():
+    code = (
+        "import os, signal, subprocess, sys, time\n"
+        "from ftax_model.collection.worker import die_with_parent\n"
+        "server = os.getpid()\n"
+        "worker = os.fork()\n"
+        "if worker == 0:\n"
+        "    die_with_parent(server); print(os.getpid(), flush=True); signal.pause()\n"
+        "signal.pause()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server:
+        child = psutil.Process(int(server.stdout.readline()))
+        server.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs([child], timeout=30)
+    assert all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
+
+
+class Queue(Fake):
+    """A GPU that is busy ten times as long with a call as the host is."""
+
+    def prepare(self, model, inputs, device):
+        self.free_at = 0.0
+
+        def call():
+            self._now += 1e-3
+            self.free_at = max(self.free_at, self._now) + 1e-2
+
+        return call
+
+    def synchronize(self):
+        self._now = max(self._now, getattr(self, "free_at", 0.0))
+
+
+def test_gpu_has_its_clocks_and_its_memory(monkeypatch):
+    import torch
+
+    resets = []
+    monkeypatch.setattr(frameworks, "load", lambda name: Queue())
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: resets.append(1))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 12345)
+    allowed = os.sched_getaffinity(0)
+    with Bench(setup(GPU)) as bench:
+        measurement = bench.measure(cell(device="gpu"))
+        assert os.sched_getaffinity(0) == allowed  # the driver has threads of its own
+    assert measurement.host_s == pytest.approx(1e-3)
+    assert measurement.latency_s == pytest.approx(11e-3)
+    assert 10e-3 <= measurement.pipelined_s < 11e-3
+    assert (measurement.peak_memory_bytes, len(resets)) == (12345, 1)
+    assert measurement.environment["peak_macs"] == 1e12
+
+
+def test_module_is_made_on_the_gpu(monkeypatch):
+    import torch
+
+    made_on = []
+    monkeypatch.setattr(torch, "device", lambda kind: made_on.append(kind) or worker.nullcontext())
+    monkeypatch.setattr(frameworks, "load", lambda name: Queue())
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1)
+    mlp = architectures.complete(Workload("mlp", {"num_layers": 1, "hidden_size": 8}, input_size=8))
+    with Bench(setup(GPU)) as bench:
+        bench.measure(Cell(mlp, "queue", "gpu"), features={"macs": 1.0})
+    assert made_on == ["cuda"]
+
+
+@pytest.mark.slow
+def test_real_models_in_real_frameworks(tmp_path):
+    small = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64, "vocab_size": 100}
+    asked = [
+        *grid("bert", **small, input_size=16, batch_size=[1, 3]),
+        *grid("mlp", num_layers=2, hidden_size=16, input_size=16, batch_size=[1, 3]),
+    ]
+    workloads = tuple(architectures.complete(workload) for workload in asked)
+    plan = Plan("real", (Grid(workloads, ("eager", "torchscript", "onnxruntime")),), protocol=Protocol(cell_s=0.1))
+    out = tmp_path / "out.jsonl"
+    assert collect(plan, out).measured == 12
+    for measurement in read(out):
+        found = measurement.environment
+        assert measurement.samples
+        assert measurement.features["macs"] > 0
+        assert found["affinity"] == [min(os.sched_getaffinity(0))]
+        assert found["torch"]["threads"] == 1
+        bert = measurement.cell.workload.architecture == "bert"
+        assert found["torch"]["attention"] == ("sdpa" if bert else None)
+        assert {"torch", "python"} <= set(found["versions"])
+        assert ("transformers" in found["versions"]) == bert
+        assert ("onnxruntime" in found["versions"]) == (measurement.cell.framework == "onnxruntime")
+        record = measurement.to_record()
+        del record["samples"]
+        assert len(json.dumps(record)) < 2048
