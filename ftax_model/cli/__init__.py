@@ -46,12 +46,17 @@ def ftax() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0, 2 for bad input (one line says what to do), 130 when interrupted."""
+    """Run one command; returns its exit code.
+
+    0, or what the command says (1: it ran, and found something bad); 2 for bad input, with one line that says what to
+    do; 130 when interrupted.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("always", DatasetWarning)
         warnings.showwarning = _one_line
         try:
-            ftax.main(None if arguments is None else [*arguments], prog_name="ftax", standalone_mode=False)
+            code = ftax.main(None if arguments is None else [*arguments], prog_name="ftax", standalone_mode=False)
+            return code if isinstance(code, int) else 0
         except FtaxError as error:
             return _refuse(str(error))
         except click.exceptions.NoArgsIsHelpError as error:

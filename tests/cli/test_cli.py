@@ -36,11 +36,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_module_is_the_command() -> None:
     run = subprocess.run([sys.executable, "-m", "ftax_model", "--help"], capture_output=True, text=True, check=True)
-    for name in ("collect", "crossover", "demo", "fit", "list", "predict", "proxies"):
+    for name in ("collect", "crossover", "demo", "doctor", "fit", "list", "predict", "proxies"):
         assert f"  {name} " in run.stdout
 
 
-@pytest.mark.parametrize("name", ["collect", "crossover", "demo", "fit", "list", "predict", "proxies"])
+@pytest.mark.parametrize("name", ["collect", "crossover", "demo", "doctor", "fit", "list", "predict", "proxies"])
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert "--json" in capsys.readouterr().out
@@ -93,3 +93,12 @@ def test_list_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     one = printed(capsys, "list", "--architecture", "bert", "--json")
     assert isinstance(one, dict)
     assert "num_layers" in {row["name"] for row in one["hyperparameters of bert"]}
+
+
+def test_doctor_says_what_it_saw(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever this machine is like, the findings are there, and only a bad one makes the exit code 1."""
+    capsys.readouterr()
+    failed = main(["doctor", "--quick", "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)
+    assert {"governor", "load", "timer"} <= {finding["name"] for finding in findings}
+    assert failed == any(finding["level"] == "bad" for finding in findings)
