@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
-from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ftax_model.architectures._base import Architecture
-from ftax_model.workload import Workload
+from ftax_model.architectures._base import divides
+from ftax_model.architectures._torch import TorchArchitecture, images, input_size
+from ftax_model.workload import Workload, grid
 
 PENN_TREEBANK_MEAN, PENN_TREEBANK_SD = 20.92, 10.18
 
 
-class TransformersArchitecture(Architecture):
+SMALL = {"num_layers": 2, "hidden_size": 128, "num_heads": 2, "intermediate_size": 512, "vocab_size": 1024}
+MIDDLE = {"num_layers": 4, "hidden_size": 256, "num_heads": 4, "intermediate_size": 1024, "vocab_size": 1024}
+"""Sizes of the workloads in the grid of a text model."""
+
+
+class TransformersArchitecture(TorchArchitecture):
     """A model class of transformers with random weights; subclasses say which, and how settings name its configuration.
 
     The module takes the inputs as keywords and returns all tensors of the model's output as a tuple.
@@ -25,25 +31,26 @@ class TransformersArchitecture(Architecture):
     """Name of the model class in transformers."""
     attention: ClassVar[str] = "sdpa"
     """Attention implementation; ``eager`` where the model has no other."""
+    keywords: ClassVar[Mapping[str, str]] = {"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"}
+    """Keywords of the configuration class for hyperparameters of another name."""
+    constants: ClassVar[Mapping[str, Any]] = {}
+    """Keywords of the configuration class that are no hyperparameters."""
 
-    @abstractmethod
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Heads divide the width, unless their size is a hyperparameter of its own."""
+        if {"num_heads", "hidden_size"} <= settings.keys() and "head_size" not in settings:
+            divides(settings, "num_heads", "hidden_size")
+
     def configuration(self, workload: Workload) -> dict[str, Any]:
         """Keywords of the configuration class, for a completed workload."""
+        own = {self.keywords.get(name, name): value for name, value in workload.settings.items()}
+        return {**own, **self.constants}
 
-    @abstractmethod
-    def inputs(self, workload: Workload, config: Any) -> dict[str, Any]:
-        """Keyword inputs of the model, batch dimension first."""
-
-    def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
-        """The model in evaluation mode, and its inputs."""
+    def module(self, workload: Workload) -> Any:
+        """The model, its output a tuple of tensors."""
         from ftax_model.architectures._modules import TensorOutputs
 
-        model = self.model(workload)
-        return TensorOutputs(model).eval(), self.inputs(workload, model.config)
-
-    def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any]:
-        """As the base says: a model takes any batch size."""
-        return self.inputs(workload, module.model.config)
+        return TensorOutputs(self.model(workload))
 
     def model(self, workload: Workload) -> Any:
         """The bare model of transformers."""
@@ -60,11 +67,18 @@ class TextArchitecture(TransformersArchitecture):
 
     input_unit = "tokens"
     default_input_size = 128
-    lengths = ("fixed", "penn-treebank")
+    lengths: ClassVar[tuple[str, ...]] = ("fixed", "penn-treebank")
+    positions: ClassVar[tuple[str, int]] = ("max_position_embeddings", 512)
+    """Keyword of the configuration class for the size of the position table, and its least value."""
 
-    def inputs(self, workload: Workload, config: Any) -> dict[str, Any]:
+    def configuration(self, workload: Workload) -> dict[str, Any]:
+        """As the base says, and the position table grows with the input."""
+        keyword, least = self.positions
+        return super().configuration(workload) | {keyword: max(least, input_size(workload))}
+
+    def inputs(self, workload: Workload) -> dict[str, Any]:
         """Random token ids, and a mask where sequences are padded."""
-        ids = token_ids(workload, config.vocab_size)
+        ids = token_ids(workload)
         if workload.lengths == "fixed":
             return {"input_ids": ids}
         mask = padding_mask(workload)
@@ -72,22 +86,39 @@ class TextArchitecture(TransformersArchitecture):
 
 
 class ImageArchitecture(TransformersArchitecture):
-    """A model that reads square images with three channels."""
+    """A classifier that reads square images with three channels; ``num_classes`` is always a hyperparameter."""
 
     family = "vision"
     input_unit = "pixels"
     default_input_size = 224
+    attention = "eager"
+    keywords = {**TransformersArchitecture.keywords, "num_classes": "num_labels"}
 
-    def inputs(self, workload: Workload, config: Any) -> dict[str, Any]:
+    def configuration(self, workload: Workload) -> dict[str, Any]:
+        """As the base says, for images of the input size."""
+        return super().configuration(workload) | {"image_size": workload.input_size}
+
+    def inputs(self, workload: Workload) -> dict[str, Any]:
         """Random pixels of (batch, 3, size, size)."""
         return {"pixel_values": images(workload)}
 
 
-def token_ids(workload: Workload, vocab_size: int) -> Any:
+def text_grid(
+    name: str, small: Mapping[str, Any] = SMALL, middle: Mapping[str, Any] = MIDDLE, *, lengths: str = "penn-treebank"
+) -> list[Workload]:
+    """Workloads of the text architecture ``name``, small to middle, short and long; one batch in ``lengths``."""
+    return [
+        *grid(name, **small, input_size=[16, 128]),
+        *grid(name, **small, input_size=64, batch_size=4, lengths=lengths),
+        *grid(name, **middle, input_size=[64, 128]),
+    ]
+
+
+def token_ids(workload: Workload) -> Any:
     """Random token ids of (batch, input size)."""
     import torch
 
-    return torch.randint(vocab_size, (workload.batch_size, workload.input_size))
+    return torch.randint(workload.settings["vocab_size"], (workload.batch_size, input_size(workload)))
 
 
 def padding_mask(workload: Workload) -> Any:
@@ -95,7 +126,7 @@ def padding_mask(workload: Workload) -> Any:
     import torch
 
     lengths = torch.tensor(sequence_lengths(workload))
-    return (torch.arange(workload.input_size) < lengths[:, None]).long()
+    return (torch.arange(input_size(workload)) < lengths[:, None]).long()
 
 
 def sequence_lengths(workload: Workload) -> list[int]:
@@ -104,17 +135,9 @@ def sequence_lengths(workload: Workload) -> list[int]:
     For ``penn-treebank``: drawn from a normal distribution with the mean and standard deviation of its sentences, from
     1 to the input size; the same for every seed, and those of a smaller batch come first in a larger one.
     """
-    size = workload.input_size or 1
+    size = input_size(workload)
     if workload.lengths == "fixed":
         return [size] * workload.batch_size
     draw = random.Random(0)
     drawn = (round(draw.gauss(PENN_TREEBANK_MEAN, PENN_TREEBANK_SD)) for _ in range(workload.batch_size))
     return [min(max(length, 1), size) for length in drawn]
-
-
-def images(workload: Workload) -> Any:
-    """Random pixels of (batch, 3, input size, input size)."""
-    import torch
-
-    shape = (workload.batch_size, 3, workload.input_size, workload.input_size)
-    return torch.randn(shape, dtype=getattr(torch, workload.dtype))

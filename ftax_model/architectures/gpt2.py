@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from ftax_model.architectures._base import divides
-from ftax_model.architectures._transformers import TextArchitecture
+from ftax_model.architectures._transformers import TextArchitecture, text_grid
 from ftax_model.workload import Workload, grid
 
 
@@ -15,6 +11,14 @@ class Gpt2(TextArchitecture):
 
     family = "generation"
     config_class, model_class = "GPT2Config", "GPT2Model"
+    keywords = {
+        "num_layers": "n_layer",
+        "hidden_size": "n_embd",
+        "num_heads": "n_head",
+        "intermediate_size": "n_inner",
+    }
+    constants = {"use_cache": False, "bos_token_id": None, "eos_token_id": None}
+    positions = ("n_positions", 1024)
     defaults = {
         "num_layers": 12,
         "hidden_size": 768,
@@ -30,31 +34,6 @@ class Gpt2(TextArchitecture):
         "gpt2-xl": {"num_layers": 48, "hidden_size": 1600, "num_heads": 25, "intermediate_size": 6400},
     }
 
-    def check(self, settings: Mapping[str, Any]) -> None:
-        """Heads divide the width."""
-        divides(settings, "num_heads", "hidden_size")
-
-    def configuration(self, workload: Workload) -> dict[str, Any]:
-        """`GPT2Config`; the position table grows with the input."""
-        settings = workload.settings
-        return {
-            "n_layer": settings["num_layers"],
-            "n_embd": settings["hidden_size"],
-            "n_head": settings["num_heads"],
-            "n_inner": settings["intermediate_size"],
-            "vocab_size": settings["vocab_size"],
-            "n_positions": max(1024, workload.input_size or 0),
-            "bos_token_id": None,
-            "eos_token_id": None,
-            "use_cache": False,
-        }
-
     def grid(self) -> list[Workload]:
-        """Tiny to small, short and long, fixed and padded."""
-        small = {"num_heads": 2, "intermediate_size": 512, "vocab_size": 1024}
-        return [
-            *grid("gpt2", num_layers=2, hidden_size=128, **small, input_size=[16, 128]),
-            *grid("gpt2", num_layers=2, hidden_size=128, **small, input_size=64, batch_size=4, lengths="penn-treebank"),
-            *grid("gpt2", num_layers=4, hidden_size=256, **small, input_size=64),
-            *grid("gpt2", num_layers=4, hidden_size=512, num_heads=8, intermediate_size=2048, input_size=128),
-        ]
+        """Small to middle, and half the size of a published one."""
+        return [*text_grid("gpt2"), *grid("gpt2", num_layers=4, hidden_size=512, num_heads=8, intermediate_size=2048)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ftax_model.architectures._base import Architecture
+from ftax_model.architectures._torch import TorchArchitecture, input_size, numbers
 from ftax_model.workload import Workload, grid
 
 
-class Mlp(Architecture):
+class Mlp(TorchArchitecture):
     """``num_layers`` linear layers, each ``hidden_size`` wide, on ``input_size`` features."""
 
     family = "block"
@@ -16,17 +16,19 @@ class Mlp(Architecture):
     default_input_size = 1024
     defaults = {"num_layers": 4, "hidden_size": 1024}
 
-    def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
+    def module(self, workload: Workload) -> Any:
         """The layers, which take ``input`` (batch, input size) and return (batch, hidden size)."""
-        import torch
         from torch import nn
 
-        settings, dtype = workload.settings, getattr(torch, workload.dtype)
-        layers = [nn.Linear(workload.input_size, settings["hidden_size"])]
-        for _ in range(settings["num_layers"] - 1):
-            layers += [nn.ReLU(), nn.Linear(settings["hidden_size"], settings["hidden_size"])]
-        module = nn.Sequential(*layers).to(dtype).eval()
-        return module, {"input": torch.randn(workload.batch_size, workload.input_size, dtype=dtype)}
+        width = workload.settings["hidden_size"]
+        layers = [nn.Linear(input_size(workload), width)]
+        for _ in range(workload.settings["num_layers"] - 1):
+            layers += [nn.ReLU(), nn.Linear(width, width)]
+        return nn.Sequential(*layers)
+
+    def inputs(self, workload: Workload) -> dict[str, Any]:
+        """Random features."""
+        return {"input": numbers(workload, input_size(workload))}
 
     def grid(self) -> list[Workload]:
         """Tiny to moderate."""

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftax_model import plugins
-from ftax_model.architectures._base import Architecture
-from ftax_model.architectures._transformers import images
+from ftax_model.architectures._torch import TorchArchitecture, images
 from ftax_model.errors import InputError
 from ftax_model.workload import Workload, grid
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 
 
-class Resnet(Architecture):
+class Resnet(TorchArchitecture):
     """Residual network: ``depths`` blocks in stages of ``widths`` channels.
 
     A bottleneck puts out four times its stage's width. Inside, it has ``width_factor`` times the width, in ``groups``
@@ -57,9 +56,8 @@ class Resnet(Architecture):
             got = f"groups {groups}, widths {widths}, width_factor {factor}"
             raise InputError("groups divide every width times width_factor", got, "change one of them")
 
-    def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
+    def module(self, workload: Workload) -> Any:
         """The network, which takes ``input`` (batch, 3, size, size) and returns logits (batch, classes)."""
-        import torch
         from torch import nn
 
         from ftax_model.architectures._modules import convolution
@@ -76,11 +74,10 @@ class Resnet(Architecture):
                 channels = width * EXPANSION[settings["block"]]
             stages.append(nn.Sequential(*blocks))
         head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, settings["num_classes"])]
-        module = nn.Sequential(*stem, *stages, *head).to(getattr(torch, workload.dtype)).eval()
-        return module, {"input": images(workload)}
+        return nn.Sequential(*stem, *stages, *head)
 
-    def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any]:
-        """As the base says: a network takes any batch size."""
+    def inputs(self, workload: Workload) -> dict[str, Any]:
+        """Random pixels."""
         return {"input": images(workload)}
 
     def grid(self) -> list[Workload]:

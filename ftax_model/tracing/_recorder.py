@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,9 +22,9 @@ from ftax_model.tracing import _costs
 
 BOOKKEEPING = {
     "_unsafe_view", "unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes", "lift_fresh", "lift",
-    "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided",
+    "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "scalar_tensor",
 }  # fmt: skip
-"""Dispatched, but neither memory nor arithmetic is behind it: views under another name and bare allocations."""
+"""Dispatched, but neither memory nor arithmetic is behind it: views under another name, bare allocations, numbers."""
 
 GATHERS = {"embedding", "index_select", "gather", "index"}
 """Operators that read of their first tensor only as much as they put out."""
@@ -97,7 +99,7 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func._can_decompose():  # tensors made in inference mode come here before composites fall apart
+        if _composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
@@ -189,6 +191,13 @@ def _layers(module: torch.nn.Module, layers: list[str]) -> Iterator[None]:
 
 def _pushes(layers: list[str], path: str) -> Callable[..., None]:
     return lambda *_: layers.append(path)
+
+
+@cache
+def _composite(func: Any) -> bool:
+    """Whether the operator is made of others; it comes here whole where its tensors were made in inference mode."""
+    has_kernel = functools.partial(torch._C._dispatch_has_kernel_for_dispatch_key, func.name())
+    return has_kernel("CompositeImplicitAutograd") and not has_kernel("CPU")
 
 
 def _kind(func: Any) -> str:

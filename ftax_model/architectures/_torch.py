@@ -1,0 +1,60 @@
+"""What the architectures that are torch modules share: a module and its inputs are made apart."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from ftax_model.architectures._base import Architecture
+from ftax_model.errors import InputError
+from ftax_model.workload import Workload
+
+
+class TorchArchitecture(Architecture):
+    """A torch module that takes any batch size; subclasses write `module` and `inputs`, for a completed workload."""
+
+    @abstractmethod
+    def module(self, workload: Workload) -> Any:
+        """The module, in any precision."""
+
+    @abstractmethod
+    def inputs(self, workload: Workload) -> dict[str, Any]:
+        """Its keyword inputs, batch dimension first."""
+
+    def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
+        """The module in evaluation mode and in the workload's precision, and its inputs."""
+        import torch
+
+        module = self.module(workload).to(getattr(torch, workload.dtype)).eval()
+        return module, self.inputs(workload)
+
+    def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any] | None:
+        """As the base says: the module takes any batch size."""
+        return self.inputs(workload)
+
+
+def numbers(workload: Workload, *shape: int) -> Any:
+    """Normal random numbers of (batch, *shape) in the workload's precision."""
+    import torch
+
+    return torch.randn(workload.batch_size, *shape, dtype=getattr(torch, workload.dtype))
+
+
+def images(workload: Workload, channels: int = 3) -> Any:
+    """Random pixels of (batch, channels, input size, input size)."""
+    size = input_size(workload)
+    return numbers(workload, channels, size, size)
+
+
+def input_size(workload: Workload) -> int:
+    """The input size of a completed workload."""
+    assert workload.input_size is not None, "a completed workload has an input size"
+    return workload.input_size
+
+
+def multiple(workload: Workload, unit: int, *, of: str, what: str = "input size") -> Workload:
+    """The workload, if its input size is a multiple of ``unit``; else `InputError`."""
+    if input_size(workload) % unit:
+        nearest = max(unit, round(input_size(workload) / unit) * unit)
+        raise InputError(f"{what} is a multiple of {of}, {unit}", str(workload.input_size), f"take {nearest}")
+    return workload

@@ -1,0 +1,45 @@
+"""Nystromformer (Xiong et al., 2021): attention approximated through landmarks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ftax_model.architectures._torch import input_size, multiple
+from ftax_model.architectures._transformers import MIDDLE, SMALL, TextArchitecture, text_grid
+from ftax_model.workload import Workload
+
+
+class Nystromformer(TextArchitecture):
+    """Bidirectional transformer encoder; with as many tokens as ``num_landmarks`` its attention is exact.
+
+    It takes no mask: transformers' own does not fit the approximation.
+    """
+
+    family = "text-encoder"
+    lengths = ("fixed",)
+    config_class, model_class = "NystromformerConfig", "NystromformerModel"
+    attention = "eager"
+    defaults = {
+        "num_layers": 12,
+        "hidden_size": 768,
+        "num_heads": 12,
+        "intermediate_size": 3072,
+        "num_landmarks": 64,
+        "conv_kernel_size": 65,
+        "vocab_size": 30_000,
+    }
+    presets = {"nystromformer-512": {}}
+
+    def complete(self, workload: Workload) -> Workload:
+        """As the base says; the landmarks part the sequence evenly."""
+        full = super().complete(workload)
+        return multiple(full, full.settings["num_landmarks"], of="num_landmarks")
+
+    def configuration(self, workload: Workload) -> dict[str, Any]:
+        """As the base says, for sequences of the input size."""
+        return super().configuration(workload) | {"segment_means_seq_len": input_size(workload)}
+
+    def grid(self) -> list[Workload]:
+        """Small to middle."""
+        small = {"num_landmarks": 8, "conv_kernel_size": 5}
+        return text_grid("nystromformer", {**SMALL, **small}, {**MIDDLE, **small, "num_landmarks": 16}, lengths="fixed")
