@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import os
 import re
 import select
@@ -30,6 +30,9 @@ ENTRY = "from ftax_model.collection.worker import main; main()"
 
 START_S = 300.0
 """Seconds that a worker server may take to import what it preloads."""
+
+SERVERS = 3
+"""Worker servers that are kept at a time; an idle one costs memory alone."""
 
 
 class Stop(Exception):  # noqa: N818 - it is no error
@@ -103,84 +106,21 @@ class InProcess:
         return self._bench.attempt(cell, features=features)
 
 
-class Isolated:
-    """Measures in workers, one process for each group, forked by a server that has imported all they need.
+class Server:
+    """A worker server of `ftax_model.collection.worker`, in a fresh interpreter that has imported what workers need.
 
-    A cell that fails ends its worker, and the rest of its group goes on in a fresh one. A cell that takes longer than
-    the limit, a signal and the deadline end the server with everything in it. A repeat of a group that the server has
-    seen gets a server of its own: another address space.
+    Workers are forked one at a time. Raises `MissingError` where it cannot start.
     """
 
     def __init__(self, setup: Setup, preload: Iterable[str], interrupts: Interrupts, deadline: float) -> None:
-        self._setup = setup
-        self._preload = list(preload)
         self._interrupts = interrupts
         self._deadline = deadline
-        self._server: subprocess.Popen[bytes] | None = None
-        self._served: dict[Cell, int] = {}
-        self._group: Cell | None = None
-
-    def __enter__(self) -> Isolated:
-        self._log = tempfile.TemporaryFile()
-        self._log_begin = 0
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._kill()
-        self._log.close()
-
-    def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
-        """As `Crew` says."""
-        self._open(cell)
-        killed_before = _oom_kills()
-        limit_s = self._setup.protocol.limit_s
-        self._send({"cell": worker.cell_to_record(cell), "features": dict(features) if features else None})
-        message = self._receive(limit_s)
-        if message is None:
-            self._kill()
-            return worker.failed(cell, "timeout", f"took longer than {limit_s:g} s")
-        if "measured" in message:
-            measurement = Measurement.from_record(message["measured"])
-            if measurement.status not in worker.HEALTHY:
-                self._close()
-            return measurement
-        self._group = None
-        out_of_memory = message["exit"] == -signal.SIGKILL and _oom_kills() > killed_before
-        status = "out-of-memory" if out_of_memory else "crashed"
-        return worker.failed(cell, status, f"{_death(message['exit'])}{self._last_words()}")
-
-    def _open(self, cell: Cell) -> None:
-        """Have a worker for the cell's group."""
-        wanted = group(cell)
-        if self._group == wanted:
-            return
-        self._close()
-        first = dataclasses.replace(wanted, repeat=0)
-        if self._served.get(first, cell.repeat) != cell.repeat:
-            self._kill()
-        if self._server is None:
-            self._start()
-        self._served[first] = cell.repeat
-        self._log_begin = self._log_size()
-        self._send({"fork": True})
-        self._group = wanted
-
-    def _close(self) -> None:
-        """Let the worker end."""
-        if self._group is None:
-            return
-        self._group = None
-        self._send({"close": True})
-        message = self._receive(self._setup.protocol.limit_s)
-        if message is None:
-            self._kill()
-
-    def _start(self) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when killed
+        self._heard_bytes = 0
         code = f"import sys; sys.path[:] = {sys.path!r}; {ENTRY}"
-        self._log_begin = self._log_size()
         with theirs:
-            self._server = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-c", code, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
@@ -188,68 +128,153 @@ class Isolated:
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # a Ctrl-C at the terminal is the runner's alone
             )
-        self._send({"setup": self._setup.to_record(), "preload": self._preload})
-        message = self._receive(START_S)
-        if message is None or "ready" not in message:
-            self._kill()
-            why = f"none{self._last_words()}" if message else f"none within {START_S:g} s"
-            raise MissingError("measuring needs a worker process", why, "see that this Python imports ftax_model")
+        try:
+            self._get_ready(setup, preload)
+        except BaseException:
+            self.kill()
+            raise
 
-    def _kill(self) -> None:
-        """End the server and everything it started."""
-        if self._server is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait()
-            self._channel.close()
-        self._server = self._group = None
-        self._served = {}
+    def fork(self) -> None:
+        """Begin a worker."""
+        self._heard_bytes = self._log_bytes()
+        self.send({"fork": True})
 
-    def _send(self, message: Mapping[str, Any]) -> None:
-        with suppress(ConnectionError):  # the server is dead, which receiving will tell
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Put a message before whoever listens, worker or server; where both are dead, receiving will tell."""
+        with suppress(ConnectionError):
             worker.send(self._channel, message)
 
-    def _receive(self, limit_s: float) -> dict[str, Any] | None:
-        """The next message, or ``None`` where none came in time; a dead server counts as a message about its exit.
+    def receive(self, limit_s: float) -> dict[str, Any] | None:
+        """The next message, or ``None`` where none came in time; that of a dead server is its ``exit`` code.
 
         Raises `Stop` when a signal or the deadline comes first.
         """
         end = time.monotonic() + limit_s
+        files = [self._channel.fileno(), self._interrupts.fileno()]
         while True:
-            left = min(end, self._deadline) - time.monotonic()
-            files = [self._channel.fileno(), self._interrupts.fileno()]
-            ready, _, _ = select.select(files, [], [], max(left, 0.0))
+            left_s = min(end, self._deadline) - time.monotonic()
+            ready, _, _ = select.select(files, [], [], max(left_s, 0.0))
             if self._interrupts.fileno() in ready:
-                self._kill()
                 raise Stop(self._interrupts.name)
-            if self._channel.fileno() in ready:
-                message = worker.receive(self._channel)
-                return message if message is not None else {"exit": self._bury()}
+            if ready:
+                return worker.receive(self._channel) or {"exit": self._exit_code()}
             if time.monotonic() >= self._deadline:
-                self._kill()
                 raise Stop("budget")
             if time.monotonic() >= end:
                 return None
 
-    def _bury(self) -> int:
-        """The exit code of a server that has closed its end."""
-        assert self._server is not None
-        server = self._server
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=1.0)
-        self._kill()
-        return server.returncode
-
-    def _log_size(self) -> int:
-        return os.fstat(self._log.fileno()).st_size
-
-    def _last_words(self) -> str:
-        """What the worker printed last."""
-        self._log.seek(max(self._log_begin, self._log_size() - 10_000))
+    def last_words(self) -> str:
+        """What the worker printed last, behind a colon."""
+        self._log.seek(max(self._heard_bytes, self._log_bytes() - 10_000))
         lines = self._log.read().decode(errors="replace").split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        self._log.seek(0, os.SEEK_END)
         return f": {said}" if said else ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server can fork another worker."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the server and everything it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._channel.close()
+        self._log.close()
+
+    def _get_ready(self, setup: Setup, preload: Iterable[str]) -> None:
+        self.send({"setup": setup.to_record(), "preload": list(preload)})
+        message = self.receive(START_S)
+        if message is None or "ready" not in message:
+            why = f"none{self.last_words()}" if message else f"none within {START_S:g} s"
+            raise MissingError("measuring needs a worker process", why, "see that this Python imports ftax_model")
+
+    def _exit_code(self) -> int:
+        """Of a server that has closed its end."""
+        try:
+            return self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _log_bytes(self) -> int:
+        return os.fstat(self._log.fileno()).st_size
+
+
+class Isolated:
+    """Measures in workers, one process for each group, forked by a server.
+
+    A cell that fails ends its worker, and the rest of its group goes on in a fresh one. A cell that takes longer than
+    the limit ends the server, a signal and the deadline end all. Every repeat has a server of its own, another address
+    space; a few of them are kept.
+    """
+
+    def __init__(self, setup: Setup, preload: Iterable[str], interrupts: Interrupts, deadline: float) -> None:
+        self._setup = setup
+        self._start = functools.partial(Server, setup, list(preload), interrupts, deadline)
+        self._servers: dict[int, Server] = {}
+        self._group: Cell | None = None
+        self._server: Server | None = None
+
+    def __enter__(self) -> Isolated:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for server in self._servers.values():
+            server.kill()
+        self._servers.clear()
+
+    def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
+        """As `Crew` says."""
+        server = self._opened(cell)
+        kills_before = _oom_kills()
+        limit_s = self._setup.protocol.limit_s
+        server.send({"cell": worker.cell_to_record(cell), "features": dict(features) if features else None})
+        message = server.receive(limit_s)
+        if message is None:
+            self._drop(server)
+            return worker.failed(cell, "timeout", f"took longer than {limit_s:g} s")
+        if "measured" in message:
+            measurement = Measurement.from_record(message["measured"])
+            if measurement.status not in worker.HEALTHY:
+                self._close()
+            return measurement
+        out_of_memory = message["exit"] == -signal.SIGKILL and _oom_kills() > kills_before
+        reason = f"{_death(message['exit'])}{server.last_words()}"
+        self._group = None
+        if not server.alive:
+            self._drop(server)
+        return worker.failed(cell, "out-of-memory" if out_of_memory else "crashed", reason)
+
+    def _opened(self, cell: Cell) -> Server:
+        """A server with a worker for the cell's group."""
+        if self._server is not None and self._group == group(cell):
+            return self._server
+        self._close()
+        server = self._servers.get(cell.repeat)
+        if server is None:
+            if len(self._servers) == SERVERS:
+                self._drop(next(iter(self._servers.values())))
+            server = self._servers[cell.repeat] = self._start()
+        server.fork()
+        self._server, self._group = server, group(cell)
+        return server
+
+    def _close(self) -> None:
+        """Let the worker end, and see that it does."""
+        if self._server is not None and self._group is not None:
+            self._server.send({"close": True})
+            message = self._server.receive(self._setup.protocol.limit_s)
+            if message is None or not self._server.alive:
+                self._drop(self._server)
+        self._group = None
+
+    def _drop(self, server: Server) -> None:
+        server.kill()
+        self._servers = {repeat: one for repeat, one in self._servers.items() if one is not server}
+        if self._server is server:
+            self._server = self._group = None
 
 
 def _death(exit_code: int) -> str:

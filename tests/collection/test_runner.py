@@ -169,6 +169,27 @@ def test_budget_ends_a_cell_that_passes_it_and_keeps_the_rest(faulty, out, no_ch
     assert read(out) == []
 
 
+def test_budget_ends_a_server_that_is_still_starting(out, monkeypatch, no_children_left):
+    monkeypatch.setattr(crew, "ENTRY", "import signal; signal.pause()")
+    assert collect(plan(cell_s=0.01), out, budget_s=0.5).stopped_by == "budget"
+
+
+def test_server_that_keeps_its_workers_waiting_is_no_server(out, monkeypatch, no_children_left):
+    monkeypatch.setattr(crew, "ENTRY", "import signal; signal.pause()")
+    monkeypatch.setattr(crew, "START_S", 0.3)
+    with pytest.raises(MissingError, match=r"none within 0\.3 s"):
+        collect(plan(), out)
+
+
+def test_few_servers_are_kept(faulty, out, monkeypatch):
+    monkeypatch.setattr(crew, "SERVERS", 2)
+    kept = []
+    tell = lambda *_: kept.append(len(psutil.Process().children()))  # noqa: E731
+    collect(plan("telling", [1], layers=[2, 3], repeats=4), out, on_progress=tell)
+    assert len(read(out)) == 8
+    assert max(kept) == 2
+
+
 def test_pace_learns_from_the_group_first():
     pace = runner.Pace(1.0)
     one, two, other = plan(batch_size=[1, 2]).cells(detect("cpu"))[:2] + plan(layers=[3]).cells(detect("cpu"))[:1]
