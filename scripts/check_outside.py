@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,21 +54,21 @@ METHODS: Mapping[str, Predict] = {
 }
 
 
-def paper(folder: Path) -> dict[str, object]:
+def paper(folder: Path) -> dict[str, Any]:
     """The batch curves of the paper's figure 4, one point left out at a time."""
     table = _read(folder / "paper" / "fig4.csv")
     table = table[table["x_name"] == "batch_size"].rename(columns={"x": "batch_size"})
     return _compare(list(_sweeps(table, ["model", "framework", "precision"])))
 
 
-def sweeps(folder: Path) -> dict[str, object]:
+def sweeps(folder: Path) -> dict[str, Any]:
     """Published batch sweeps of at least five batch sizes, one batch size left out at a time."""
     table = _read(folder / "sweeps" / "batch_sweeps.csv")
     keys = ["source", "sweep_id", "model", "framework", "device", "dtype", "input_size"]
     return _compare(list(_sweeps(table, keys)))
 
 
-PARTS: Mapping[str, Callable[[Path], dict[str, object]]] = {"paper": paper, "sweeps": sweeps}
+PARTS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"paper": paper, "sweeps": sweeps}
 
 
 def leave_one_out(sweep: Sweep, predict: Predict) -> Array:
@@ -81,7 +82,7 @@ def leave_one_out(sweep: Sweep, predict: Predict) -> Array:
     return np.array(found)
 
 
-def _compare(found: list[Sweep]) -> dict[str, object]:
+def _compare(found: list[Sweep]) -> dict[str, Any]:
     errors = {name: [leave_one_out(sweep, predict) for sweep in found] for name, predict in METHODS.items()}
     return {
         "curves": len(found),
@@ -119,7 +120,7 @@ def _default_folder() -> Path:
     return Path(os.environ.get("FTAX_SHARED_DATA", beside))
 
 
-def _print(part: str, result: dict[str, object]) -> None:
+def _print(part: str, result: dict[str, Any]) -> None:
     print(f"{part}: {result['curves']} curves, {result['points']} points, leave-one-out error in percent")
     table = 100 * pd.DataFrame(result["errors"]).T
     print(table.round(2).to_string(), end="\n\n")

@@ -13,11 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares, nnls
 from scipy.special import entr
+from sklearn.utils.validation import column_or_1d
+
+from ftax_model.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -33,7 +37,8 @@ LOSSES: Mapping[str, Callable[[Array], Array]] = {
 _STEPS = 8  # Gauss-Newton steps at each overlap of the grid
 _TINY = 1e-300  # stands for a latency of zero
 _LEAST_SHARE = 0.1  # of a latency, at which the uncertainty of a side that was left out is judged
-_IGNORANCE = 1e-6  # information that stands for none at all
+_IGNORANCE = 1e-9  # information that stands for none at all
+_INSIDE = 1e-6  # keeps the steps off the bounds, where the law is flat
 _NEAR = 0.02  # how near a bound a parameter is tried on it
 
 
@@ -177,10 +182,12 @@ def covariance(
 ) -> tuple[Array, int]:
     """Covariance of the coefficients and, last, 1/p, and its degrees of freedom.
 
-    From the Jacobian at the solution; with two ``groups`` or more (one label a row) the sandwich that takes rows of a
-    group to err together. Parameters that are not ``free`` (default: all are) count as known. A side, host or device,
-    that the solution leaves out is judged where it makes a tenth of a latency: at zero itself the law is flat in it,
-    and a tangent would know nothing. All is nan where no degree of freedom is left.
+    From the Jacobian at the solution; with two ``groups`` or more (one label a row) by the jackknife that leaves out
+    one group in turn, each time in one Gauss-Newton step, so that rows of a group may err together. What the data leave
+    open is bounded by what is known beforehand: no term is larger than about a whole latency, and the prior on 1/p.
+    Parameters that are not ``free`` (default: all are) count as known. A side, host or device, that the solution leaves
+    out is judged where it makes a tenth of a latency: at zero itself the law is flat in it, and a tangent would know
+    nothing. All is nan where no degree of freedom is left.
     """
     logs, _ = design.log_latency(solution.coef, solution.inverse_overlap)
     scale = _scale(design.columns, np.exp(logs))
@@ -191,21 +198,24 @@ def covariance(
     _, slope, bend = loss.derivatives(solution.residuals)
     pull = slope * solution.residuals
     stiffness = slope + 2 * bend * (solution.residuals / loss.scale) ** 2
-    known = np.full(len(scale) + 1, _IGNORANCE)
+    spread = pull @ pull / max(solution.degrees_of_freedom, 1)
+    known = np.full(len(scale) + 1, spread + _IGNORANCE)
     known[-1] += solution.prior_weight**2
     labels = np.zeros(len(pull), int) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if labels.max() == 0:
         freedom = solution.degrees_of_freedom
-        bread = np.linalg.inv(jacobian.T @ jacobian + np.diag(known))
-        result = bread * (pull @ pull / freedom / stiffness.mean() ** 2 if freedom > 0 else math.nan)
+        variance = spread / stiffness.mean() ** 2 if freedom > 0 else math.nan
+        result = variance * np.linalg.inv(jacobian.T @ jacobian + np.diag(known))
     else:
-        scores = np.zeros((labels.max() + 1, len(known)))
-        np.add.at(scores, labels, jacobian * pull[:, None])
-        freedom = len(scores) - 1
-        bread = np.linalg.inv(jacobian.T @ (jacobian * stiffness[:, None]) + np.diag(known))
-        result = bread @ (scores.T @ scores) @ bread * len(scores) / freedom
+        freedom = int(labels.max())
+        information = jacobian.T @ (jacobian * stiffness[:, None]) + np.diag(known)
+        steps = []
+        for rows in (labels == label for label in range(freedom + 1)):
+            own = jacobian[rows].T @ (jacobian[rows] * stiffness[rows, None])
+            steps.append(np.linalg.solve(information - own, jacobian[rows].T @ pull[rows]))
+        result = np.stack(steps).T @ np.stack(steps) * freedom / (freedom + 1)
     unscale = np.append(1 / scale, 1.0)
-    return result * np.outer(unscale, unscale), freedom
+    return np.asarray(result * np.outer(unscale, unscale)), freedom
 
 
 def ratio_interval(
@@ -233,6 +243,20 @@ def root_mean_square(residuals: Array, parameters: int) -> float:
     """Spread of residuals after that many parameters were fitted; infinite where none is left over."""
     left = len(residuals) - parameters
     return math.sqrt(float(residuals @ residuals) / left) if left > 0 else math.inf
+
+
+def checked_latencies(y: Any) -> Array:
+    """Measured latencies as an array; raises `InputError` where they are not positive, finite seconds."""
+    if y is None:
+        law = "a fit requires y to be passed, but the target y is None"
+        raise InputError(law, "None", "give the measured latencies in seconds")
+    array: Array = column_or_1d(y, dtype=np.float64, warn=True)
+    wrong = ~(np.isfinite(array) & (array > 0))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        got = f"{array[row]} in row {row}"
+        raise InputError("latencies are positive, finite seconds", got, "keep the rows that were measured")
+    return array
 
 
 @dataclass
@@ -285,7 +309,7 @@ class _Problem:
     def _steps(self, coef: Array, inverse_overlap: float) -> Array:
         best, least = coef, math.inf
         for _ in range(_STEPS):
-            coef = np.maximum(coef, _IGNORANCE)
+            coef = np.maximum(coef, _INSIDE)
             logs, jacobian = self.design.log_latency(coef, inverse_overlap)
             loss = self.loss.total(logs - self.target)
             if loss < least:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from ftax_model import plugins
 from ftax_model.errors import DataError, InputError
@@ -30,6 +30,7 @@ from ftax_model.modeling.law import (
     Array,
     Design,
     Loss,
+    checked_latencies,
     covariance,
     fit_law,
     latency,
@@ -42,7 +43,8 @@ Columns = Sequence[str] | Sequence[int]
 CONFIDENCE = 0.9
 """Share of intervals that hold the truth."""
 
-_CLEARLY = 0.8  # share of the loss below which the second law of a curve is taken
+_ENOUGH = 6  # batch sizes from which a curve may take its second law
+_CLEARLY = 0.8  # share of the loss of the first law below which it does
 
 
 class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -116,7 +118,7 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         that are not finite, features below zero, latencies that are not positive, and columns that X does not have.
         """
         self._check_settings()
-        X, y = self._features(X, fitting=True), _latencies(y)
+        X, y = self._features(X, fitting=True), checked_latencies(y)
         check_consistent_length(X, y, groups)
         design = self._design(X)
         robust = Loss(self.loss, self.loss_scale)
@@ -349,31 +351,44 @@ def fit_curve(batch_size: ArrayLike, latency_s: ArrayLike) -> Curve:
 
     A knee is rounder than two straight lines either because host and device overlap only in part, or because the device
     has work that does not grow with the batch. Ten points tell one number about it, not two: the first law has p
-    fitted and no constant, the second has p = inf and a constant. The second is taken where its loss is lower by a
-    fifth or more; the interval is that of the law taken. With three batch sizes p is 2, with two there is no interval.
-    Raises `InputError` where there are fewer than two batch sizes or something is not a positive number.
+    fitted and no constant, the second has p = inf and a constant. From six batch sizes on the second is taken where its
+    loss is lower by a fifth or more; where the first is not ruled out by that, the interval spans those of both. With
+    three batch sizes p is 2, with two there is no interval. Raises `InputError` where there are fewer than two batch
+    sizes or something is not a positive number.
     """
-    sizes, y = _batch_sizes(np.asarray(batch_size), batch_size), _latencies(latency_s)
+    sizes, y = _batch_sizes(np.asarray(batch_size), batch_size), checked_latencies(latency_s)
     check_consistent_length(sizes, y)
     distinct = len(np.unique(sizes))
     if distinct < 2:
         raise InputError("a curve needs at least two batch sizes", str(distinct), "measure more batch sizes")
     X = np.column_stack([sizes, np.ones_like(sizes)])
-    model = RegimeModel(compute=[0], overlap=None if distinct > 3 else 2.0).fit(X, y)
-    if distinct > 3:
-        other = RegimeModel(compute=[0], constant=[1], overlap=math.inf).fit(X, y)
-        model = other if other.loss_ < _CLEARLY * model.loss_ else model
-    crossover, low, high = (float(value[0]) for value in model.crossover_batch_size([[1.0, 1.0]], return_interval=True))
+    first = RegimeModel(compute=[0], overlap=None if distinct > 3 else 2.0).fit(X, y)
+    laws = [first]
+    if distinct >= _ENOUGH:
+        second = RegimeModel(compute=[0], constant=[1], overlap=math.inf).fit(X, y)
+        if second.loss_ < _CLEARLY * first.loss_:
+            laws = [second] if _ruled_out(first, by=second, freedom=len(y) - 3) else [second, first]
+    crossovers, lows, highs = zip(*(_crossover(law) for law in laws), strict=True)
     return Curve(
-        floor_s=model.intercept_,
-        slope_s=float(model.coef_[0]),
-        constant_s=float(model.coef_[1]),
-        overlap=model.overlap_,
-        crossover_batch_size=crossover,
-        crossover_low=low,
-        crossover_high=high,
-        censored="below" if crossover < sizes.min() else "above" if crossover > sizes.max() else "",
+        floor_s=laws[0].intercept_,
+        slope_s=float(laws[0].coef_[0]),
+        constant_s=float(laws[0].coef_[1]),
+        overlap=laws[0].overlap_,
+        crossover_batch_size=crossovers[0],
+        crossover_low=min(lows),
+        crossover_high=max(highs),
+        censored="below" if crossovers[0] < sizes.min() else "above" if crossovers[0] > sizes.max() else "",
     )
+
+
+def _ruled_out(law: RegimeModel, *, by: RegimeModel, freedom: int) -> bool:
+    """Whether a law fits too badly beside another one for its crossover to be in the interval."""
+    return bool(law.loss_ > by.loss_ * (1 + student.ppf((1 + CONFIDENCE) / 2, freedom) ** 2 / freedom))
+
+
+def _crossover(law: RegimeModel) -> tuple[float, float, float]:
+    crossover, low, high = law.crossover_batch_size([[1.0, 1.0]], return_interval=True)
+    return float(crossover[0]), float(low[0]), float(high[0])
 
 
 @dataclass(frozen=True)
@@ -406,19 +421,6 @@ def _indices(columns: Columns, names: list[str]) -> list[int]:
         else:
             raise InputError(f"X has columns 0 to {len(names) - 1}", f"column {column}", "name columns that it has")
     return found
-
-
-def _latencies(y: Any) -> Array:
-    if y is None:
-        law = "RegimeModel requires y to be passed, but the target y is None"
-        raise InputError(law, "None", "give the measured latencies in seconds")
-    array: Array = column_or_1d(y, dtype=np.float64, warn=True)
-    wrong = ~(np.isfinite(array) & (array > 0))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        got = f"{array[row]} in row {row}"
-        raise InputError("latencies are positive, finite seconds", got, "keep the rows that were measured")
-    return array
 
 
 def _batch_sizes(X: Any, batch_size: ArrayLike | None) -> Array:
