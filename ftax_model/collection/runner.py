@@ -158,14 +158,10 @@ def _run(
 
 
 def _preload(cells: Iterable[Cell]) -> list[str]:
-    """Modules that the cells need, each once; raises `MissingError` for a framework that is not installed."""
+    """Modules that the cells need, the plugins' own among them; raises `MissingError` where a framework is missing."""
     pairs = dict.fromkeys((cell.workload.architecture, cell.framework) for cell in cells)
-    modules = (
-        module
-        for architecture, framework in pairs
-        for module in (*frameworks.load(framework).preload, *architectures.load(architecture).preload)
-    )
-    return list(dict.fromkeys(modules))
+    plugins = [plugin for a, f in pairs for plugin in (frameworks.load(f), architectures.load(a))]
+    return list(dict.fromkeys(module for plugin in plugins for module in (*plugin.preload, type(plugin).__module__)))
 
 
 def _describe(cell: Cell) -> str:
