@@ -1,0 +1,33 @@
+"""The comparison with torch's Timer, on two cells."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_clock.py"
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("bench_clock", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_both_clocks_read_the_same_cell(capsys):
+    import torch
+
+    bench, threads = load(), torch.get_num_threads()
+    assert len(bench.CELLS) == 20
+    try:
+        assert bench.main(["--cells", "2", "--turns", "1", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert bench.main(["--cells", "1", "--turns", "1"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found["cells"]) == 2
+    for row in found["cells"]:
+        assert row["ratio"] == row["latency_s"] / row["timer_s"]
+        assert 0.2 < row["ratio"] < 5  # the same unit and the same call, whatever the load
+    text = capsys.readouterr().out
+    assert text.splitlines()[-1].startswith("median ratio")
