@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Compare `latency_s` with torch.utils.benchmark.Timer.adaptive_autorange on the same callables, by turns in one process."""
+"""Compare `latency_s` with torch's Timer.adaptive_autorange on the same callables, by turns in one process."""
 
 from __future__ import annotations
 
@@ -54,10 +54,11 @@ def compare(framework_name: str, workload: Workload, *, turns: int) -> dict[str,
 
 
 def _turns(call: Callable[[], object], clock: Callable[[], float], turns: int) -> Iterator[tuple[float, float]]:
-    timer = Timer("call()", globals={"call": call})
+    """Our seconds and the Timer's, with the same time for both."""
+    timer, protocol = Timer("call()", globals={"call": call}), timing.Protocol()
     for _ in range(turns):
-        ours = timing.measure(call, clock=clock, protocol=timing.Protocol()).latency_s
-        yield ours, timer.adaptive_autorange().median
+        ours = timing.measure(call, clock=clock, protocol=protocol).latency_s
+        yield ours, timer.adaptive_autorange(max_run_time=protocol.cell_s).median
 
 
 def main(arguments: list[str] | None = None) -> int:
