@@ -10,7 +10,15 @@ from ftax_model.workload import Workload
 
 __all__ = ["Architecture", "complete", "label", "load", "names"]
 
-LETTERS = {"num_layers": "L", "hidden_size": "H", "num_heads": "A", "intermediate_size": "F", "vocab_size": "V"}
+LETTERS = {
+    "num_layers": "L",
+    "hidden_size": "H",
+    "num_heads": "A",
+    "intermediate_size": "F",
+    "vocab_size": "V",
+    "depths": "D",
+    "widths": "W",
+}
 """How labels write the sizes that most families share, after BERT's own naming (L-4 H-256 A-4)."""
 
 
@@ -57,4 +65,6 @@ def label(workload: Workload) -> str:
 
 def _setting(name: str, value: object) -> str:
     plain = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, str):
+        return plain
     return f"{LETTERS[name]}{plain}" if name in LETTERS else f"{name}={plain}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -76,19 +77,31 @@ def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
     """One row for each measured sweep of batch sizes: its latency, regime and crossover.
 
     Columns: ``curve``, the platform, ``batch_size`` (the smallest measured) with its ``latency_s`` (median over
-    repeats) and the law's ``regime`` there; ``crossover_batch_size``, ``crossover_low``, ``crossover_high`` and
-    ``censored`` from the sweep itself (`ftax_model.modeling.regime.fit_curve`; nan below three batch sizes).
+    repeats); ``crossover_batch_size``, ``crossover_low``, ``crossover_high`` and ``censored`` from the sweep itself
+    (`ftax_model.modeling.regime.fit_curve`; nan below three batch sizes); ``regime`` at the smallest batch. Below its
+    crossover a sweep is flat, and the law says whether the framework or the traffic of weights makes the floor.
     """
     rows = dataset.good(table)
     cells = rows.groupby(list(CELL), as_index=False).agg({"latency_s": "median", **dict.fromkeys(COLUMNS, "first")})
-    cells["regime"] = predictor.predict_frame(cells)["regime"]
+    cells = cells.join(predictor.predict_frame(cells)[["regime", "host_s", "constant_s"]])
     found = []
     for key, part in cells.groupby(["curve", *PLATFORM]):
         part = part.sort_values("batch_size")
         first = part.iloc[0]
-        own = {"batch_size": int(first["batch_size"]), "latency_s": first["latency_s"], "regime": first["regime"]}
-        found.append({**dict(zip(["curve", *PLATFORM], key, strict=True)), **own, **_crossover(part)})
+        crossover = _crossover(part)
+        own = {"batch_size": int(first["batch_size"]), "latency_s": first["latency_s"]}
+        own["regime"] = _regime(first, crossover["crossover_batch_size"])
+        found.append({**dict(zip(["curve", *PLATFORM], key, strict=True)), **own, **crossover})
     return pd.DataFrame(found)
+
+
+def _regime(first: pd.Series[Any], crossover: float) -> str:
+    """The regime of a sweep's first row: flat or growing by the sweep itself, the rest by the law."""
+    if math.isnan(crossover):
+        return str(first["regime"])
+    if first["batch_size"] < crossover:
+        return "framework-bound" if first["host_s"] >= first["constant_s"] else "memory-bound"
+    return "compute-bound" if first["regime"] == "framework-bound" else str(first["regime"])
 
 
 def _crossover(part: pd.DataFrame) -> dict[str, Any]:

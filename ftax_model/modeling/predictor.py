@@ -138,9 +138,10 @@ class LatencyPredictor:
         """Predictions for rows that already hold features, ``batch_size`` and platform columns; index as in ``table``.
 
         Columns: ``latency_s`` and its interval ``low_s`` to ``high_s``; ``host_s`` and ``device_s``, the two terms of
-        the law; ``regime``; ``crossover_batch_size`` and its interval ``crossover_low`` to ``crossover_high`` (real
-        numbers); ``censored``, ``below`` where it is below 1 (compute-bound from batch 1), ``above`` where it is
-        above the largest batch measured; ``notes``, why to trust a row less.
+        the law, and ``constant_s``, what of the latter does not grow with the batch; ``regime``;
+        ``crossover_batch_size`` and its interval ``crossover_low`` to ``crossover_high`` (real numbers); ``censored``,
+        ``below`` where it is below 1 (compute-bound from batch 1), ``above`` where it is above the largest batch
+        measured; ``notes``, why to trust a row less.
 
         Raises `InputError` for a platform that was not in the data and, where ``strict``, for a row far outside it.
         """
@@ -276,6 +277,7 @@ def _predict_platform(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
         "high_s": latency * factor,
         "host_s": fit.law.host_s(X),
         "device_s": fit.law.device_s(X),
+        "constant_s": fit.law.device_s(X.assign(**dict.fromkeys(LAW["compute"], 0.0))),
         "regime": fit.law.regime(X),
         "crossover_batch_size": crossover,
         "crossover_low": low,
