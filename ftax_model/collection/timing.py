@@ -18,6 +18,9 @@ from ftax_model.errors import InputError
 MOST_CALLS = 1_000_000
 """Calls in one block, at most; a clock that has not moved by then stands still."""
 
+PIPELINED_CALLS = 3
+"""Calls between two synchronisations for ``pipelined_s``, at least."""
+
 WINDOW = 4
 """Warm-up values in each of the two halves that `steady` compares."""
 
@@ -37,7 +40,7 @@ class Protocol:
     half_width : relative half-width of the median's confidence interval at which measuring stops.
     confidence : of that interval, between 0 and 1.
     min_blocks, max_blocks : blocks to see before stopping early, and values kept at most.
-    min_calls : timed calls even where one of them takes longer than ``cell_s``.
+    least_blocks : blocks to see even where the time is up, one slow call each if need be.
     limit_s : seconds after which a cell counts as hung, its build and compilation included.
 
     Raises `InputError` for a value that is not a positive number.
@@ -50,7 +53,7 @@ class Protocol:
     confidence: float = 0.95
     min_blocks: int = 7
     max_blocks: int = 32
-    min_calls: int = 3
+    least_blocks: int = 3
     limit_s: float = 300.0
 
     def __post_init__(self) -> None:
@@ -129,12 +132,12 @@ def measure(
         samples: list[float] = []
         pipelined: list[float] = []
         host: list[float] = []
-        while not _done(samples, calls, clock() - begin, protocol):
+        while not _done(samples, clock() - begin, protocol):
             if len(samples) >= protocol.max_blocks:
                 samples, calls = _merged(samples), 2 * calls
             samples.append(_each(call, wait, clock, calls))
             if synchronize:
-                pipelined.append(_together(call, wait, clock, max(calls, protocol.min_calls)))
+                pipelined.append(_together(call, wait, clock, max(calls, PIPELINED_CALLS)))
                 host.append(_returning(call, wait, clock, calls))
     latency_s = statistics.median(samples)
     return Timing(
@@ -205,8 +208,8 @@ def _warm_up(
             values.clear()
 
 
-def _done(samples: Sequence[float], calls: int, spent_s: float, protocol: Protocol) -> bool:
-    if spent_s >= protocol.cell_s and len(samples) * calls >= protocol.min_calls:
+def _done(samples: Sequence[float], spent_s: float, protocol: Protocol) -> bool:
+    if spent_s >= protocol.cell_s and len(samples) >= protocol.least_blocks:
         return True
     return len(samples) >= protocol.min_blocks and half_width(samples, protocol.confidence) <= protocol.half_width
 

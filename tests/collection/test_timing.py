@@ -77,10 +77,16 @@ def test_fast_calls_are_timed_in_blocks_of_the_length_asked_for():
 
 def test_slow_calls_are_timed_one_by_one_and_still_three_times():
     device = Waiting(20.0)
-    timing = device.measure(cell_s=1.0, min_calls=3)
+    timing = device.measure(cell_s=1.0, least_blocks=3)
     assert timing.calls_per_block == 1
     assert len(timing.samples) == 3
     assert device.calls == 5  # the first, one to warm up, three timed
+
+
+def test_slowdown_in_the_warm_up_still_leaves_three_blocks():
+    timing = Waiting(1e-3, *[1e-3] * 40, 1.0).measure(cell_s=1.0)
+    assert len(timing.samples) == 3
+    assert timing.calls_per_block > 1
 
 
 def test_quiet_cell_stops_after_the_fewest_blocks():
