@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,12 +126,12 @@ def _print(part: str, result: dict[str, Any]) -> None:
     print(table.round(2).to_string(), end="\n\n")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"which of {', '.join(PARTS)}; all where none is named")
     parser.add_argument("--data", type=Path, default=_default_folder(), help="folder with the tables of others")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     unknown = set(asked.parts) - set(PARTS)
     if unknown:
         parser.error(f"no part {sorted(unknown)[0]!r}; choose from {', '.join(PARTS)}")

@@ -35,6 +35,7 @@ LOSSES: Mapping[str, Callable[[Array], Array]] = {
 """Loss of a squared residual with its first two derivatives, as `scipy.optimize.least_squares` takes it."""
 
 _STEPS = 8  # Gauss-Newton steps at each overlap of the grid
+_DESCENT = 100  # evaluations of the law in one descent
 _TINY = 1e-300  # stands for a latency of zero
 _LEAST_SHARE = 0.1  # of a latency, at which the uncertainty of a side that was left out is judged
 _IGNORANCE = 1e-9  # information that stands for none at all
@@ -327,6 +328,7 @@ class _Problem:
             bounds=(0.0, upper),
             loss=LOSSES[self.loss.name],
             f_scale=self.loss.scale,
+            max_nfev=_DESCENT,
         )
         return min((np.append(result.x, start[count:]), start), key=self.cost)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -171,6 +171,16 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         bound = np.where(2 * (design.columns @ (coef * traffic)) > device, "memory-bound", "compute-bound")
         return np.asarray(np.where(design.host_s(coef) >= device, "framework-bound", bound))
 
+    @overload
+    def crossover_batch_size(
+        self, X: Any, batch_size: ArrayLike | None = None, *, return_interval: Literal[False] = False
+    ) -> Array: ...
+
+    @overload
+    def crossover_batch_size(
+        self, X: Any, batch_size: ArrayLike | None = None, *, return_interval: Literal[True]
+    ) -> tuple[Array, Array, Array]: ...
+
     def crossover_batch_size(
         self, X: Any, batch_size: ArrayLike | None = None, *, return_interval: bool = False
     ) -> Array | tuple[Array, Array, Array]:
@@ -232,7 +242,7 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             terms = len(model.parameters_)
             if model.coef_.shape != (model.n_features_in_,) or model.covariance_.shape != (terms, terms):
                 raise ValueError("coefficients and covariance do not fit the columns")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             got = f"{type(error).__name__}: {error}"
             raise DataError("a record of a RegimeModel is what to_dict wrote", got, "fit the model again") from error
         return model
@@ -273,7 +283,7 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _named_columns(self, X: Any) -> Any:
         if self.compute is None or not hasattr(X, "columns"):
             return X
-        wanted = [*self.overhead, *self.compute, *self.constant]
+        wanted = list(dict.fromkeys([*self.overhead, *self.compute, *self.constant]))
         if not all(isinstance(column, str) for column in wanted):
             return X
         for column in wanted:
@@ -300,9 +310,6 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         taken = [names[index] for index in roles.order if names[index] in ("intercept", "overlap")]
         if taken:
             raise InputError("intercept and overlap are the law's own", f"a column {taken[0]!r}", "rename it")
-        if not {*roles.memory} <= {*compute, *constant}:
-            law = "memory names columns that are also compute or constant"
-            raise InputError(law, repr(self.memory), "name each of them in compute or constant too")
         return roles
 
     def _check_settings(self) -> None:
@@ -317,6 +324,11 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         for role in ("overhead", "compute", "constant", "memory"):
             if isinstance(getattr(self, role), str):
                 raise InputError(f"{role} is a list of columns", repr(getattr(self, role)), "put it in brackets")
+        device = None if self.compute is None else {*self.compute, *self.constant}
+        wrong = [name for name in self.memory if (name in self.overhead if device is None else name not in device)]
+        if wrong:
+            law = "memory names columns that are also compute or constant"
+            raise InputError(law, repr(wrong[0]), "name it in compute or constant too")
 
 
 @dataclass(frozen=True)

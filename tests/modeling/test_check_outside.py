@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,10 +22,6 @@ spec.loader.exec_module(check_outside)
 needs = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no tables of others in {SHARED}")
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.fixture
 def folder(tmp_path):
     sizes = [1, 2, 4, 8, 16, 32]
@@ -44,17 +39,24 @@ def test_a_law_that_fits_has_no_held_out_error(folder):
     assert result["errors"]["fit_curve"]["mean"] < 1e-3 < result["errors"]["max"]["mean"]
 
 
-def test_json_and_table(folder):
-    done = run("paper", "--data", str(folder), "--json")
-    assert json.loads(done.stdout)["paper"]["curves"] == 1
-    assert "fit_curve" in run("paper", "--data", str(folder)).stdout
+def test_json_and_table(folder, capsys):
+    assert check_outside.main(["paper", "--data", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["paper"]["curves"] == 1
+    assert check_outside.main(["paper", "--data", str(folder)]) == 0
+    assert "fit_curve" in capsys.readouterr().out
 
 
-def test_a_folder_without_tables(tmp_path):
-    done = run("--data", str(tmp_path))
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "fig4.csv" in done.stderr
+def test_a_folder_without_tables(tmp_path, capsys):
+    assert check_outside.main(["--data", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "fig4.csv" in error
+
+
+def test_an_unknown_part(capsys):
+    with pytest.raises(SystemExit):
+        check_outside.main(["weather"])
+    assert "no part 'weather'; choose from paper, sweeps" in capsys.readouterr().err
 
 
 @needs
@@ -71,6 +73,6 @@ def test_the_curves_of_the_paper():
 def test_published_sweeps(tmp_path):
     table = pd.read_csv(SHARED / "sweeps" / "batch_sweeps.csv")
     (tmp_path / "sweeps").mkdir()
-    table[table["source"] == "aitemplate"].to_csv(tmp_path / "sweeps" / "batch_sweeps.csv", index=False)
+    table[table["framework"] == "aitemplate"].to_csv(tmp_path / "sweeps" / "batch_sweeps.csv", index=False)
     errors = check_outside.sweeps(tmp_path)["errors"]
     assert errors["fit_curve"]["mean"] < min(errors[name]["mean"] for name in ("sum", "max", "p-norm"))

@@ -106,7 +106,7 @@ def test_columns_without_a_role_are_not_looked_at():
     np.testing.assert_array_equal(model.predict(other), model.predict(X))
 
 
-def test_outside_compute_none_every_other_column_is_compute():
+def test_with_compute_none_every_other_column_is_compute():
     X, seconds = platform()
     columns = X[["n_ops", "macs", "activation_bytes", "weight_bytes"]]
     model = RegimeModel(["n_ops"], constant=["weight_bytes"]).fit(columns, seconds)
@@ -280,7 +280,7 @@ def test_data_that_cannot_be_fitted():
         model.fit(X[:1], seconds[:1])
     with pytest.raises(InputError, match=r"positive, finite seconds; got 0.0 in row 3"):
         model.fit(X, np.where(np.arange(len(X)) == 3, 0, seconds))
-    with pytest.raises(InputError, match="finite numbers; got NaN or infinity .* column 'macs', row 2"):
+    with pytest.raises(InputError, match=r"finite numbers; got NaN or infinity .* column 'macs', row 2"):
         model.fit(X.assign(macs=np.where(np.arange(len(X)) == 2, np.nan, X["macs"])), seconds)
     with pytest.raises(InputError, match="zero or more; got Negative values in data"):
         model.fit(X.assign(macs=-X["macs"]), seconds)
