@@ -25,7 +25,7 @@ class Architecture(abc.ABC):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Published sizes by their usual names, each the hyperparameters that differ from the defaults."""
     input_unit: ClassVar[str]
-    """What ``input_size`` counts: ``tokens``, ``pixels``, ``samples`` or ``features``."""
+    """What ``input_size`` counts: ``tokens``, ``pixels``, ``samples``, ``frames`` or ``features``."""
     default_input_size: ClassVar[int]
     lengths: ClassVar[tuple[str, ...]] = ("fixed",)
     """Which values of ``Workload.lengths`` this architecture takes."""
@@ -89,6 +89,16 @@ def divides(settings: Mapping[str, Any], part: str, whole: str) -> None:
     if settings[whole] % settings[part]:
         raise InputError(
             f"{part} divides {whole}", f"{part} {settings[part]}, {whole} {settings[whole]}", "change one of them"
+        )
+
+
+def equally_many(settings: Mapping[str, Any], one: str, other: str) -> None:
+    """Raise `InputError` unless the lists ``one`` and ``other`` are of one length."""
+    if len(settings[one]) != len(settings[other]):
+        raise InputError(
+            f"{one} and {other} are equally many",
+            f"{one} {settings[one]}, {other} {settings[other]}",
+            "change one of them",
         )
 
 

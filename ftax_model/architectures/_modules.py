@@ -23,15 +23,62 @@ class TensorOutputs(nn.Module):  # type: ignore[misc]
 
 
 class Residual(nn.Module):  # type: ignore[misc]
-    """A branch and a shortcut, added and rectified."""
+    """A branch and a shortcut, added, and what follows."""
 
-    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
+    def __init__(self, branch: nn.Module, shortcut: nn.Module, activation: nn.Module) -> None:
         super().__init__()
-        self.branch, self.shortcut, self.activation = branch, shortcut, nn.ReLU(inplace=True)
+        self.branch, self.shortcut, self.activation = branch, shortcut, activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Same batch in and out."""
+        """Feature maps in and out."""
         return self.activation(self.branch(x) + self.shortcut(x))
+
+
+class SqueezeExcite(nn.Module):  # type: ignore[misc]
+    """Channels weighed by a small perceptron of their means (Hu et al., 2018)."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.weigh = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, squeezed, 1),
+            nn.SiLU(inplace=True),
+            nn.Conv2d(squeezed, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Feature maps in and out, of one shape."""
+        return x * self.weigh(x)
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Self-attention of some heads on (batch, tokens, width)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.head_size = heads, width // heads
+        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Same shape in and out."""
+        batch, tokens, width = x.shape
+        apart = (batch, tokens, self.heads, self.head_size)
+        query, key, value = (part(x).view(apart).transpose(1, 2) for part in (self.query, self.key, self.value))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.output(mixed.transpose(1, 2).reshape(batch, tokens, width))
+
+
+class Recurrent(nn.Module):  # type: ignore[misc]
+    """An LSTM on (batch, tokens, width) that returns the hidden states of its last layer."""
+
+    def __init__(self, width: int, layers: int, *, bidirectional: bool) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(width, width, layers, batch_first=True, bidirectional=bidirectional)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """(batch, tokens, width), twice as wide where it reads from both sides."""
+        return self.lstm(input)[0]
 
 
 def convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, act: Any = None) -> Any:

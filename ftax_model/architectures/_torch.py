@@ -52,9 +52,20 @@ def input_size(workload: Workload) -> int:
     return workload.input_size
 
 
-def multiple(workload: Workload, unit: int, *, of: str, what: str = "input size") -> Workload:
-    """The workload, if its input size is a multiple of ``unit``; else `InputError`."""
-    if input_size(workload) % unit:
-        nearest = max(unit, round(input_size(workload) / unit) * unit)
-        raise InputError(f"{what} is a multiple of {of}, {unit}", str(workload.input_size), f"take {nearest}")
+def multiple(workload: Workload, unit: int, *, of: str) -> Workload:
+    """The workload, if its input size is a multiple of ``unit``, which is called ``of``; else `InputError`."""
+    size = input_size(workload)
+    if size % unit:
+        near = max(unit, round(size / unit) * unit)
+        raise InputError(f"the input size of {workload.architecture} is a multiple of {of}", str(size), f"take {near}")
+    return workload
+
+
+def at_least(workload: Workload, least: int) -> Workload:
+    """The workload, if its input size is at least ``least``; else `InputError`."""
+    size = input_size(workload)
+    if size < least:
+        raise InputError(
+            f"the input size of {workload.architecture} is at least {least}", str(size), "take a larger one"
+        )
     return workload

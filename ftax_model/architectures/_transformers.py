@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -21,16 +22,15 @@ MIDDLE = {"num_layers": 4, "hidden_size": 256, "num_heads": 4, "intermediate_siz
 class TransformersArchitecture(TorchArchitecture):
     """A model class of transformers with random weights; subclasses say which, and how settings name its configuration.
 
-    The module takes the inputs as keywords and returns all tensors of the model's output as a tuple.
+    Attention is that of torch (SDPA) where the model can take it. The module takes the inputs as keywords and returns
+    all tensors of the model's output as a tuple.
     """
 
     preload = ("torch", "transformers.modeling_utils")
     config_class: ClassVar[str]
-    """Name of the configuration class in transformers."""
+    """Name of its configuration class."""
     model_class: ClassVar[str]
-    """Name of the model class in transformers."""
-    attention: ClassVar[str] = "sdpa"
-    """Attention implementation; ``eager`` where the model has no other."""
+    """Path of the model class in transformers."""
     keywords: ClassVar[Mapping[str, str]] = {"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"}
     """Keywords of the configuration class for hyperparameters of another name."""
     constants: ClassVar[Mapping[str, Any]] = {}
@@ -58,8 +58,8 @@ class TransformersArchitecture(TorchArchitecture):
         import transformers
 
         config = getattr(transformers, self.config_class)(**self.configuration(workload))
-        make = getattr(transformers, self.model_class)._from_config
-        return make(config, dtype=getattr(torch, workload.dtype), attn_implementation=self.attention)
+        model_class = operator.attrgetter(self.model_class)(transformers)
+        return model_class._from_config(config, dtype=getattr(torch, workload.dtype))
 
 
 class TextArchitecture(TransformersArchitecture):
@@ -91,7 +91,6 @@ class ImageArchitecture(TransformersArchitecture):
     family = "vision"
     input_unit = "pixels"
     default_input_size = 224
-    attention = "eager"
     keywords = {**TransformersArchitecture.keywords, "num_classes": "num_labels"}
 
     def configuration(self, workload: Workload) -> dict[str, Any]:

@@ -11,7 +11,6 @@ class Deberta(TextArchitecture):
 
     family = "text-encoder"
     config_class, model_class = "DebertaConfig", "DebertaModel"
-    attention = "eager"
     constants = {"relative_attention": True, "position_biased_input": False, "pos_att_type": ["c2p", "p2c"]}
     defaults = {
         "num_layers": 12,

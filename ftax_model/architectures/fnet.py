@@ -15,7 +15,6 @@ class Fnet(TextArchitecture):
     family = "text-encoder"
     lengths = ("fixed",)
     config_class, model_class = "FNetConfig", "FNetModel"
-    attention = "eager"
     defaults = {"num_layers": 12, "hidden_size": 768, "intermediate_size": 3072, "vocab_size": 32_000}
     presets = {"fnet-base": {}, "fnet-large": {"num_layers": 24, "hidden_size": 1024, "intermediate_size": 4096}}
 

@@ -11,7 +11,6 @@ class Funnel(TextArchitecture):
 
     family = "text-encoder"
     config_class, model_class = "FunnelConfig", "FunnelModel"
-    attention = "eager"
     keywords = {
         "depths": "block_sizes",
         "hidden_size": "d_model",

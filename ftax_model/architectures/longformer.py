@@ -17,7 +17,6 @@ class Longformer(TextArchitecture):
 
     family = "text-encoder"
     config_class, model_class = "LongformerConfig", "LongformerModel"
-    attention = "eager"
     constants = {"type_vocab_size": 1, "pad_token_id": 1}
     defaults = {
         "num_layers": 12,

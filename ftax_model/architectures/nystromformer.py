@@ -18,7 +18,6 @@ class Nystromformer(TextArchitecture):
     family = "text-encoder"
     lengths = ("fixed",)
     config_class, model_class = "NystromformerConfig", "NystromformerModel"
-    attention = "eager"
     defaults = {
         "num_layers": 12,
         "hidden_size": 768,
@@ -33,7 +32,8 @@ class Nystromformer(TextArchitecture):
     def complete(self, workload: Workload) -> Workload:
         """As the base says; the landmarks part the sequence evenly."""
         full = super().complete(workload)
-        return multiple(full, full.settings["num_landmarks"], of="num_landmarks")
+        landmarks = full.settings["num_landmarks"]
+        return multiple(full, landmarks, of=f"num_landmarks, {landmarks}")
 
     def configuration(self, workload: Workload) -> dict[str, Any]:
         """As the base says, for sequences of the input size."""

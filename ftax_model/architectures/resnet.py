@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftax_model import plugins
+from ftax_model.architectures._base import equally_many
 from ftax_model.architectures._torch import TorchArchitecture, images
 from ftax_model.errors import InputError
 from ftax_model.workload import Workload, grid
@@ -45,10 +46,8 @@ class Resnet(TorchArchitecture):
     def check(self, settings: Mapping[str, Any]) -> None:
         """A known block, a width for each depth, groups that divide the widths; a basic block has none of its own."""
         plugins.check(settings["block"], EXPANSION, what="block of resnet")
-        depths, widths = settings["depths"], settings["widths"]
-        if len(depths) != len(widths):
-            raise InputError("depths and widths are equally many", f"{depths} and {widths}", "change one of them")
-        groups, factor = settings["groups"], settings["width_factor"]
+        equally_many(settings, "depths", "widths")
+        widths, groups, factor = settings["widths"], settings["groups"], settings["width_factor"]
         if settings["block"] == "basic" and (groups, factor) != (1, 1):
             got = f"width_factor {factor}, groups {groups}"
             raise InputError("a basic block has width_factor 1 and groups 1", got, "take the bottleneck block")
@@ -109,4 +108,4 @@ def _block(inputs: int, width: int, stride: int, settings: Mapping[str, Any]) ->
         ]
     same = stride == 1 and inputs == outputs
     shortcut = nn.Identity() if same else convolution(inputs, outputs, 1, stride=stride)
-    return Residual(nn.Sequential(*branch), shortcut)
+    return Residual(nn.Sequential(*branch), shortcut, relu)

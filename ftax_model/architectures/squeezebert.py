@@ -17,7 +17,6 @@ class Squeezebert(TextArchitecture):
 
     family = "text-encoder"
     config_class, model_class = "SqueezeBertConfig", "SqueezeBertModel"
-    attention = "eager"
     defaults = {
         "num_layers": 12,
         "hidden_size": 768,

@@ -52,11 +52,11 @@ class Attention(Fused):
     kind = "scaled_dot_product_attention"
 
     def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """As the flash kernels lay it out: on the meta device alone torch lays it out as its slow path does."""
+        """Laid out like the query, as the fast kernels do: on the meta device torch does what its slow path would."""
         query, _, value = _arguments(args, kwargs, "query", "key", "value")
-        if query.is_meta and query.dim() == 4:
+        if query.is_meta:
             shape = (*query.shape[:-1], value.shape[-1])
-            return torch.empty_permuted(shape, (0, 2, 1, 3), dtype=query.dtype, device="meta")
+            return torch.empty_permuted(shape, query.dim_order(), dtype=query.dtype, device="meta")
         return func(*args, **kwargs)
 
     def attributes(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
