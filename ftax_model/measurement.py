@@ -1,4 +1,4 @@
-"""Measurement: what was seen of one workload on one platform, raw samples included."""
+"""Measurement and Profile: what was seen of one workload on one platform, timed or operator by operator."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-from ftax_model.errors import DataError
+from ftax_model.errors import DataError, FtaxError
+from ftax_model.operators import OperatorTiming, timings_from_record, timings_to_record
 from ftax_model.workload import Workload
 
 SCHEMA = 1
@@ -60,20 +61,72 @@ class Cell:
         """Unique within a dataset."""
         return f"{self.workload.key}/{self.framework}/{self.device}/{self.threads}/{self.repeat}"
 
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON values; `from_record` is the way back."""
+        return {**vars(self), "workload": self.workload.to_record()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Cell:
+        """The cell that `to_record` wrote."""
+        return cls(**{**record, "workload": Workload.from_record(record["workload"])})
+
 
 @dataclass(frozen=True)
-class Measurement:
-    """One record of a dataset.
+class Record:
+    """What every line of a file about cells holds: the cell, and how looking at it ended.
 
-    ``latency_s`` and the other `CLOCKS` are seconds per call, ``None`` where that clock does not exist. ``samples`` are
-    the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls. ``prepare_s`` is the time to
-    compile or export, ``first_call_s`` the first call alone. ``features`` are the trace's columns
-    (`ftax_model.operators.FEATURES`). A failed cell has a ``status`` other than ``ok`` and a ``reason``, and no clocks.
+    A failed cell has a ``status`` other than ``ok`` and a ``reason``. A subclass says what else there is.
     """
 
     cell: Cell
     status: str = "ok"
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise DataError(f"status is one of {', '.join(STATUSES)}", repr(self.status), "mend the record")
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON values, one line of a file; `from_record` is the way back."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "cell"}
+        return {"schema": SCHEMA, "key": self.cell.key, **self.cell.to_record(), **values}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """What `to_record` wrote; raises `DataError` where it is another schema or not such a record."""
+        drop = "mend or drop the line"
+        if not isinstance(record, Mapping) or "schema" not in record:
+            raise DataError("a record is a JSON object with a schema version", repr(record)[:60], drop)
+        if record["schema"] != SCHEMA:
+            cure = "measure again, or use the version that wrote it"
+            raise DataError(f"this version reads schema {SCHEMA}", f"schema {record['schema']!r}", cure)
+        values = dict(record)
+        try:
+            cell = Cell.from_record({f.name: values.pop(f.name) for f in dataclasses.fields(Cell)})
+            del values["schema"], values["key"]
+            return cls(cell=cell, **cls._values(values))
+        except FtaxError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            got = f"{type(error).__name__}: {error}"
+            raise DataError(f"a record has the fields of {cls.__name__}", got, drop) from error
+
+    @classmethod
+    def _values(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The fields beside the cell, from their JSON values."""
+        return values
+
+
+@dataclass(frozen=True)
+class Measurement(Record):
+    """One record of a dataset.
+
+    ``latency_s`` and the other `CLOCKS` are seconds per call, ``None`` where that clock does not exist. ``samples`` are
+    the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls. ``prepare_s`` is the time to
+    compile or export, ``first_call_s`` the first call alone. ``features`` are the trace's columns
+    (`ftax_model.operators.FEATURES`). A failed cell has no clocks.
+    """
+
     latency_s: float | None = None
     pipelined_s: float | None = None
     host_s: float | None = None
@@ -90,8 +143,7 @@ class Measurement:
     measured_at: str = ""
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise DataError(f"status is one of {', '.join(STATUSES)}", repr(self.status), "mend the record")
+        super().__post_init__()
         for name in CLOCKS:
             value = getattr(self, name)
             if not (value is None or (_is_time(value) and value >= 0)):
@@ -132,30 +184,56 @@ class Measurement:
         return tuple(found)
 
     def to_record(self) -> dict[str, Any]:
-        """As plain JSON values, one line of a dataset; `from_record` is the way back."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "cell"}
-        cell = {f.name: getattr(self.cell, f.name) for f in dataclasses.fields(self.cell)}
-        cell["workload"] = self.cell.workload.to_record()
-        return {"schema": SCHEMA, "key": self.cell.key, **cell, **values, "samples": list(self.samples)}
+        """As the base says."""
+        return {**super().to_record(), "samples": list(self.samples)}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Measurement:
-        """The measurement that `to_record` wrote; raises `DataError` where it is another schema or not a record."""
-        drop = "mend or drop the line"
-        if not isinstance(record, Mapping) or "schema" not in record:
-            raise DataError("a record is a JSON object with a schema version", repr(record)[:60], drop)
-        if record["schema"] != SCHEMA:
-            cure = "measure again, or use the version that wrote it"
-            raise DataError(f"this version reads schema {SCHEMA}", f"schema {record['schema']!r}", cure)
-        values = dict(record)
-        try:
-            parts = {f.name: values.pop(f.name) for f in dataclasses.fields(Cell)}
-            parts["workload"] = Workload.from_record(parts["workload"])
-            del values["schema"], values["key"]
-            return cls(cell=Cell(**parts), **{**values, "samples": tuple(values.get("samples", ()))})
-        except (KeyError, TypeError) as error:
-            got = f"{type(error).__name__}: {error}"
-            raise DataError("a record has the fields of Measurement", got, drop) from error
+    def _values(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "samples": tuple(values.get("samples", ()))}
+
+
+@dataclass(frozen=True)
+class Profile(Record):
+    """What each operator of a cell's trace took, seen in a profiled run of its own.
+
+    ``timings`` are in the order of the trace, one an operator. ``latency_s`` is the median time of one call without the
+    profiler, in the same process just before; ``profiled_s`` that of one under it, over ``calls`` calls. ``events`` is
+    how many the profiler wrote down in one call, so that ``(profiled_s - latency_s) / events`` is what each of them
+    adds. A failed profile has none of these.
+    """
+
+    timings: tuple[OperatorTiming, ...] = ()
+    latency_s: float | None = None
+    profiled_s: float | None = None
+    events: int = 0
+    calls: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    measured_at: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.status == "ok":
+            for name in ("latency_s", "profiled_s"):
+                value = getattr(self, name)
+                if not (_is_time(value) and value > 0):
+                    raise DataError(f"a good profile has a positive {name}", repr(value), "mend the record")
+        for timing in self.timings:
+            for value in (timing.host_s, timing.device_s):
+                if not (value is None or (_is_time(value) and value >= 0)):
+                    raise DataError("an operator takes a number of seconds", repr(value), "mend the record")
+
+    @property
+    def unmatched(self) -> int:
+        """Operators of the trace that the profiled run did not show."""
+        return sum(timing.host_s is None for timing in self.timings)
+
+    def to_record(self) -> dict[str, Any]:
+        """As the base says; see `ftax_model.operators.timings_to_record`."""
+        return {**super().to_record(), "timings": timings_to_record(self.timings)}
+
+    @classmethod
+    def _values(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "timings": timings_from_record(values["timings"])}
 
 
 def _is_time(value: object) -> bool:

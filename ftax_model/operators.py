@@ -1,9 +1,10 @@
-"""Operator and Trace: what a workload asks of a framework, one dispatch after another, as plain numbers."""
+"""Operator and Trace: what a workload asks of a framework, one dispatch after another, and what each of them took."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,15 @@ FEATURES: Mapping[str, str] = {
     "weight_bytes": "bytes of parameters and buffers read by all operators",
 }
 """The columns every trace gives, and what each counts. All are of one call, the whole batch."""
+
+SIGNATURE = ("kind", "inputs", "outputs", "macs", "activation_bytes", "weight_bytes", "attributes")
+"""Fields of an operator that set its cost."""
+
+PLACE = ("layer", "level")
+"""Fields of an operator that say where in the model it is."""
+
+TIMES = ("host_s", "device_s")
+"""Fields of a timing beside its operator."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,11 @@ class Operator:
     level: int = 0
     attributes: Mapping[str, Any] = field(default_factory=dict)
     layer: str = ""
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What sets the cost, as plain JSON values: all but the place in the model."""
+        return {name: _plain(getattr(self, name)) for name in SIGNATURE}
 
     @property
     def output_elements(self) -> int:
@@ -64,3 +79,62 @@ class Trace:
             "activation_bytes": float(sum(operator.activation_bytes for operator in self.operators)),
             "weight_bytes": float(sum(operator.weight_bytes for operator in self.operators)),
         }
+
+
+@dataclass(frozen=True)
+class OperatorTiming:
+    """What one operator of a trace took, median over calls.
+
+    ``host_s`` are the seconds until its dispatch returned, with all that it called; ``None`` where the run did not show
+    the operator. ``device_s`` are the seconds that its kernels ran, ``None`` where the host itself computes.
+    """
+
+    operator: Operator
+    host_s: float | None = None
+    device_s: float | None = None
+
+
+def timings_to_record(timings: Iterable[OperatorTiming]) -> list[dict[str, Any]]:
+    """As plain JSON values; `timings_from_record` is the way back.
+
+    Operators of one signature share an entry, which lists for each of them its position in the trace (``at``), layer,
+    level and times. Times that are all ``None`` are left out.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    for at, timing in enumerate(timings):
+        signature = timing.operator.signature
+        entry = entries.setdefault(json.dumps(signature), signature | {name: [] for name in ("at", *PLACE, *TIMES)})
+        entry["at"].append(at)
+        for name in PLACE:
+            entry[name].append(getattr(timing.operator, name))
+        for name in TIMES:
+            entry[name].append(getattr(timing, name))
+    for entry in entries.values():
+        for name in TIMES:
+            if set(entry[name]) == {None}:
+                del entry[name]
+    return list(entries.values())
+
+
+def timings_from_record(record: Iterable[Mapping[str, Any]]) -> tuple[OperatorTiming, ...]:
+    """The timings that `timings_to_record` wrote; raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+    found: dict[int, OperatorTiming] = {}
+    for entry in record:
+        signature = {name: _frozen(entry[name]) for name in SIGNATURE}
+        places = zip(*(entry[name] for name in PLACE), strict=True)
+        times = zip(*(entry.get(name, [None] * len(entry["at"])) for name in TIMES), strict=True)
+        for at, place, seconds in zip(entry["at"], places, times, strict=True):
+            found[at] = OperatorTiming(Operator(**signature, **dict(zip(PLACE, place, strict=True))), *seconds)
+    return tuple(found[at] for at in range(len(found)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _frozen(item) for name, item in value.items()}
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

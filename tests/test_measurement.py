@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.measurement import CLOCKS, SCHEMA, STATUSES, Cell, Measurement, Platform
-from ftax_model.operators import FEATURES
+from ftax_model.measurement import CLOCKS, SCHEMA, STATUSES, Cell, Measurement, Platform, Profile
+from ftax_model.operators import FEATURES, Operator, OperatorTiming
 from ftax_model.workload import Workload
 
 CELL = Cell(Workload("bert", {"num_layers": 2, "depths": (1, 2)}, batch_size=4), "eager", "cpu-2core", threads=2)
@@ -191,3 +191,55 @@ def test_what_is_not_known_is_not_held_against_it() -> None:
     assert (
         good(environment=unknown, telemetry={"throttled": None}, features={"macs": 1e30}, samples=()).warnings() == ()
     )
+
+
+PRODUCT = Operator("mm", ((4, 8), (8, 8)), ((4, 8),), macs=256, attributes={"batch": 1, "m": 4, "k": 8, "n": 8})
+
+
+def profiled(*times: tuple[float | None, float | None], **values: Any) -> Profile:
+    """A profile of as many products as there are pairs of host and device seconds."""
+    timings = tuple(OperatorTiming(PRODUCT, host_s, device_s) for host_s, device_s in times)
+    return Profile(CELL, timings=timings, **{"latency_s": 1e-3, "profiled_s": 2e-3, "events": 9, "calls": 5, **values})
+
+
+def test_a_profile_goes_through_a_file_unchanged() -> None:
+    profile = profiled((1e-4, 2e-5), (None, None), environment={"seed": 0}, measured_at="now")
+    assert Profile.from_record(json.loads(json.dumps(profile.to_record(), allow_nan=False))) == profile
+    assert profile.to_record()["key"] == CELL.key
+    assert profile.unmatched == 1
+
+
+def test_a_failed_profile_is_a_record_too() -> None:
+    profile = Profile(CELL, status="crashed", reason="signal 11")
+    assert Profile.from_record(json.loads(json.dumps(profile.to_record()))) == profile
+
+
+@pytest.mark.parametrize(
+    ("times", "values", "law"),
+    [
+        ((1e-4, None), {"latency_s": None}, "positive latency_s"),
+        ((1e-4, None), {"profiled_s": 0.0}, "positive profiled_s"),
+        ((-1e-4, None), {}, "number of seconds"),
+        ((1e-4, float("nan")), {}, "number of seconds"),
+        ((1e-4, None), {"status": "good"}, "status"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused(times: Any, values: dict[str, Any], law: str) -> None:
+    with pytest.raises(DataError, match=law):
+        profiled(times, **values)
+
+
+def test_the_two_kinds_of_record_are_told_apart() -> None:
+    with pytest.raises(DataError, match="fields of Profile"):
+        Profile.from_record(good().to_record())
+    with pytest.raises(DataError, match="fields of Measurement"):
+        Measurement.from_record(profiled((1e-4, None)).to_record())
+
+
+@pytest.mark.parametrize("change", [{"kind": None}, {"at": [7]}, {"host_s": ["slow"]}, {"level": [1, 2]}])
+def test_a_profile_with_broken_timings_is_refused(change: dict[str, Any]) -> None:
+    record = profiled((1e-4, None)).to_record()
+    (entry,) = record["timings"]
+    broken = {name: value for name, value in {**entry, **change}.items() if value is not None}
+    with pytest.raises(DataError):
+        Profile.from_record({**record, "timings": [broken]})

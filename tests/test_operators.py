@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftax_model.operators import FEATURES, Operator, Trace
+from ftax_model.operators import (
+    FEATURES,
+    Operator,
+    OperatorTiming,
+    Trace,
+    timings_from_record,
+    timings_to_record,
+)
 
 shapes = st.lists(st.lists(st.integers(1, 9), max_size=4).map(tuple), max_size=3).map(tuple)
 operators = st.builds(
@@ -70,3 +79,49 @@ def test_one_more_operator_adds_its_own(trace: Trace, operator: Operator) -> Non
 )
 def test_output_elements(outputs: tuple[tuple[int, ...], ...], elements: int) -> None:
     assert Operator("any", (), outputs).output_elements == elements
+
+
+values = st.booleans() | st.integers(1, 9) | st.lists(st.integers(0, 9), max_size=3).map(tuple)
+timings = st.lists(
+    st.builds(
+        OperatorTiming,
+        st.builds(
+            Operator,
+            st.sampled_from(["linear", "gelu"]),
+            shapes,
+            shapes,
+            level=st.integers(0, 9),
+            layer=st.sampled_from(["", "0", "0.linear"]),
+            attributes=st.dictionaries(st.sampled_from(["m", "stride"]), values),
+        ),
+        st.none() | st.floats(0, 10),
+        st.none() | st.floats(0, 10),
+    ),
+    max_size=8,
+).map(tuple)
+
+
+@given(timings)
+def test_timings_come_back_in_order(found: tuple[OperatorTiming, ...]) -> None:
+    record = json.loads(json.dumps(timings_to_record(found), allow_nan=False))
+    assert timings_from_record(record) == found
+
+
+def test_a_repeated_operator_stands_once_and_keeps_its_places() -> None:
+    first = dataclasses.replace(LINEAR, layer="0")
+    again = dataclasses.replace(LINEAR, layer="1", level=2)
+    one, two = timings_to_record([OperatorTiming(first, 1e-6), OperatorTiming(GELU), OperatorTiming(again, 3e-6)])
+    assert (one["kind"], one["at"], one["layer"], one["level"]) == ("linear", [0, 2], ["0", "1"], [1, 2])
+    assert one["host_s"] == [1e-6, 3e-6]
+    assert (two["kind"], two["at"]) == ("gelu", [1])
+    assert not {"host_s", "device_s"} & two.keys()
+    assert "device_s" not in one
+
+
+@pytest.mark.parametrize(
+    "change", [{"at": [1]}, {"at": [0, 1]}, {"host_s": [1.0, 2.0]}, {"level": []}, {"layer": None}, {"host_s": 3}]
+)
+def test_timings_that_do_not_fit_together_are_refused(change: dict[str, object]) -> None:
+    (entry,) = timings_to_record([OperatorTiming(LINEAR, 1e-6)])
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        timings_from_record([{**entry, **change}])

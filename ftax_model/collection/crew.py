@@ -230,7 +230,7 @@ class Isolated:
         server = self._opened(cell)
         kills_before = _oom_kills()
         limit_s = self._setup.protocol.limit_s
-        server.send({"cell": worker.cell_to_record(cell), "features": dict(features) if features else None})
+        server.send({"cell": cell.to_record(), "features": dict(features) if features else None})
         message = server.receive(limit_s)
         if message is None:
             self._drop(server)

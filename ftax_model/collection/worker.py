@@ -33,7 +33,6 @@ from ftax_model.collection.timing import Protocol
 from ftax_model.device import Device
 from ftax_model.errors import FtaxError
 from ftax_model.measurement import Cell, Measurement
-from ftax_model.workload import Workload
 
 MESSAGE_BYTES = 1 << 20
 """Longest message; a measurement has some 3,000 bytes."""
@@ -209,16 +208,6 @@ def verdict(error: Exception) -> tuple[str, str]:
     return "crashed", reason
 
 
-def cell_to_record(cell: Cell) -> dict[str, Any]:
-    """As plain JSON values; `cell_from_record` is the way back."""
-    return {**vars(cell), "workload": cell.workload.to_record()}
-
-
-def cell_from_record(record: Mapping[str, Any]) -> Cell:
-    """The cell that `cell_to_record` wrote."""
-    return Cell(**{**record, "workload": Workload.from_record(record["workload"])})
-
-
 def send(channel: socket.socket, message: Mapping[str, Any]) -> None:
     """Put one message on the socket."""
     channel.sendall(json.dumps(message).encode())
@@ -276,7 +265,7 @@ def _work(channel: socket.socket, setup: Setup, *, parent: int) -> None:
         _first_to_go()
         bench = Bench(setup)
         while (message := receive(channel)) is not None and "cell" in message:
-            measurement = bench.attempt(cell_from_record(message["cell"]), features=message["features"])
+            measurement = bench.attempt(Cell.from_record(message["cell"]), features=message["features"])
             send(channel, {"measured": measurement.to_record()})
             if measurement.status not in HEALTHY:
                 break

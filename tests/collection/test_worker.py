@@ -61,7 +61,7 @@ def test_setup_and_cell_come_back_from_their_records():
         one = setup(device, cell_s=0.3)
         assert Setup.from_record(json.loads(json.dumps(one.to_record()))) == one
     one = cell(4)
-    assert worker.cell_from_record(json.loads(json.dumps(worker.cell_to_record(one)))) == one
+    assert Cell.from_record(json.loads(json.dumps(one.to_record()))) == one
 
 
 def test_record_is_complete_and_compact():
