@@ -4,6 +4,8 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_clock.py"
 
 
@@ -14,6 +16,7 @@ def load():
     return module
 
 
+@pytest.mark.slow
 def test_both_clocks_read_the_same_cell(capsys):
     import torch
 
