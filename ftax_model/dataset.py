@@ -1,4 +1,4 @@
-"""A dataset: measurements as JSON Lines on disk, and as one tidy frame in memory."""
+"""A dataset: measurements as JSON Lines on disk, operator profiles beside them, and tidy frames in memory."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import fcntl
 import gzip
 import json
 import os
+import statistics
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.measurement import CLOCKS, Measurement
-from ftax_model.operators import FEATURES
+from ftax_model.measurement import CLOCKS, Cell, Measurement, Profile, Record
+from ftax_model.operators import FEATURES, SIGNATURE, OperatorTiming
 
 if TYPE_CHECKING:
     import pandas as pd
 
+R = TypeVar("R", bound=Record)
+
 SUFFIXES = (".jsonl", ".jsonl.gz")
+
+OPERATORS = ".operators"
+"""What the name of a file of operator profiles has before its suffix, behind the name of its dataset."""
 
 
 class DatasetWarning(UserWarning):
@@ -31,9 +37,7 @@ class DatasetWarning(UserWarning):
 def names() -> list[str]:
     """Datasets that come with the project."""
     files = _folder().glob("*.jsonl*") if _folder().is_dir() else []
-    return sorted(
-        file.name.removesuffix(".gz").removesuffix(".jsonl") for file in files if ".operators." not in file.name
-    )
+    return sorted(stem for file in files if not (stem := _stem(file)).endswith(OPERATORS))
 
 
 def load_dataset(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -42,6 +46,31 @@ def load_dataset(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises `DataError` where there is no such file or no readable record in it.
     """
     return frame(read(find(name_or_path)))
+
+
+def load_operators(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The tidy frame of the operator profiles beside a dataset, or in a file of their own; see `operator_frame`.
+
+    Raises `DataError` where there are none, or nothing readable in them.
+    """
+    path = find(name_or_path)
+    if not _stem(path).endswith(OPERATORS):
+        beside = [operators_file(path), operators_file(path).with_suffix(".jsonl.gz")]
+        found = [file for file in beside if file.exists()]
+        if not found:
+            cure = "measure them: ftax collect --operators"
+            raise DataError("operator profiles lie beside their dataset", f"no file {beside[0]}", cure)
+        path = found[0]
+    return operator_frame(read(path, Profile))
+
+
+def operators_file(path: str | os.PathLike[str]) -> Path:
+    """Where the operator profiles of a dataset are written, by the path of its file.
+
+    >>> operators_file("some/cpu.jsonl").name
+    'cpu.operators.jsonl'
+    """
+    return Path(path).with_name(f"{_stem(Path(path))}{OPERATORS}.jsonl")
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
@@ -57,8 +86,16 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     return next(file for suffix in SUFFIXES if (file := _folder() / f"{path}{suffix}").exists())
 
 
-def read(path: str | os.PathLike[str]) -> list[Measurement]:
-    """All measurements in a ``.jsonl`` or ``.jsonl.gz`` file, in order.
+@overload
+def read(path: str | os.PathLike[str]) -> list[Measurement]: ...
+
+
+@overload
+def read(path: str | os.PathLike[str], kind: type[R]) -> list[R]: ...
+
+
+def read(path: str | os.PathLike[str], kind: type[Any] = Measurement) -> list[Any]:
+    """All records of one kind, measurements or profiles, in a ``.jsonl`` or ``.jsonl.gz`` file, in order.
 
     A last line that was cut off by a crash is left out with a `DatasetWarning`. Raises `DataError` for a file that
     cannot be read, a line in the middle that is not a record, a schema of another version, or a key that comes twice.
@@ -73,30 +110,31 @@ def read(path: str | os.PathLike[str]) -> list[Measurement]:
     if cut:
         message = f"{path}: the last line is cut off and was left out; ftax collect measures that cell again"
         warnings.warn(message, DatasetWarning, stacklevel=2)
-    found: dict[str, Measurement] = {}
+    found: dict[str, Record] = {}
     for number, line in enumerate(good.splitlines(), start=1):
         if not line.strip():
             continue
-        measurement = _parse(line, where=f"{path} line {number}")
-        key = measurement.cell.key
+        record = _parse(line, kind, where=f"{path} line {number}")
+        key = record.cell.key
         if key in found:
             raise DataError(
                 "a key is unique in a dataset", f"{path} line {number}: {key} again", "drop one of the lines"
             )
-        found[key] = measurement
+        found[key] = record
     return list(found.values())
 
 
 class Writer:
-    """Appends measurements to a ``.jsonl`` file; each is on disk before `write` returns.
+    """Appends records of one kind to a ``.jsonl`` file; each is on disk before `write` returns.
 
     Opening takes a lock against a second writer, drops a last line that a crash cut off (with a `DatasetWarning`), and
-    reads the keys of all cells that are ``done``. Raises `DataError` where the file cannot be written, is locked, or
-    holds something else than a dataset; nothing already written is touched then.
+    reads which cells are ``done``: the status of each by its key. Raises `DataError` where the file cannot be written,
+    is locked, or holds records of another kind or none; nothing already written is touched then.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement) -> None:
         self.path = Path(path)
+        self._kind = kind
         if self.path.suffix != ".jsonl":
             raise DataError("a dataset that grows ends in .jsonl", str(self.path), "choose such a name")
         try:
@@ -117,9 +155,9 @@ class Writer:
     ) -> None:
         self._file.close()
 
-    def write(self, measurement: Measurement) -> None:
-        """Append one measurement as one line; a line that the disk cannot take leaves no part of itself behind."""
-        line = json.dumps(measurement.to_record(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    def write(self, record: Record) -> None:
+        """Append one record as one line; a line that the disk cannot take leaves no part of itself behind."""
+        line = json.dumps(record.to_record(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
         end = self._file.seek(0, os.SEEK_END)
         try:
             if self._file.write(line) < len(line):
@@ -129,9 +167,9 @@ class Writer:
             self._file.truncate(end)
             cure = "make room and run again; it goes on where it stopped"
             raise DataError("the output can be written", f"{self.path}: {_why(error)}", cure) from error
-        self.done.add(measurement.cell.key)
+        self.done[record.cell.key] = record.status
 
-    def _take_over(self) -> set[str]:
+    def _take_over(self) -> dict[str, str]:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -147,7 +185,8 @@ class Writer:
         elif content and not content.endswith(b"\n"):
             self._file.write(b"\n")
         lines = enumerate(good.splitlines(), start=1)
-        return {_parse(line, where=f"{self.path} line {n}").cell.key for n, line in lines if line.strip()}
+        records = (_parse(line, self._kind, where=f"{self.path} line {n}") for n, line in lines if line.strip())
+        return {record.cell.key: record.status for record in records}
 
 
 def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
@@ -166,6 +205,24 @@ def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["key", "status", "latency_s"])
 
 
+def operator_frame(profiles: Iterable[Profile]) -> pd.DataFrame:
+    """One row for each workload, platform and distinct operator signature, tidy.
+
+    Columns: ``key`` (that of the measurement in the dataset); ``architecture``, ``family``, ``model``, ``curve``,
+    ``batch_size``, ``framework``, ``device``, ``dtype``, ``threads`` as in `frame`; ``latency_s``, ``profiled_s`` and
+    ``events`` of the whole call (see `ftax_model.measurement.Profile`); the signature: ``kind``, ``inputs`` and
+    ``outputs`` (shapes), ``macs``, ``activation_bytes``, ``weight_bytes``, and each of its attributes, missing where an
+    operator has none of that name (``m``, ``k``, ``n``, ``batch``; ``kernel``, ``stride``, ``groups``, ...); ``count``
+    of such operators in a call, how many of them are ``unmatched``, and the median ``host_s`` and ``device_s`` of the
+    others. A profile that failed has no row.
+    """
+    import pandas as pd
+
+    labels: dict[object, str] = {}
+    rows = [row for profile in profiles for row in _operator_rows(profile, labels)]
+    return pd.DataFrame(rows, columns=None if rows else ["key", "kind", "count", "host_s", "device_s"])
+
+
 def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:
     """The rows that were measured (``status`` ok); raises `DataError` where there is none."""
     rows = table[table["status"] == "ok"].reset_index(drop=True)
@@ -180,23 +237,13 @@ def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:
 def _rows(measurements: Iterable[Measurement], labels: dict[object, str]) -> Iterator[dict[str, object]]:
     for measurement in measurements:
         cell, workload = measurement.cell, measurement.cell.workload
-        for part in (workload.model, workload.curve):
-            if part not in labels:
-                labels[part] = _label(part)
         yield {
-            "key": cell.key,
-            "architecture": workload.architecture,
-            "family": _family(workload.architecture),
-            "model": labels[workload.model],
-            "curve": labels[workload.curve],
+            **_workload_columns(cell, labels),
             "hyperparameters": json.dumps(workload.settings, sort_keys=True),
             "batch_size": workload.batch_size,
             "input_size": workload.input_size,
             "lengths": workload.lengths,
-            "framework": cell.framework,
-            "device": cell.device,
-            "dtype": workload.dtype,
-            "threads": cell.threads,
+            **_platform_columns(cell),
             "repeat": cell.repeat,
             **{clock: getattr(measurement, clock) for clock in CLOCKS},
             **{name: measurement.features.get(name) for name in FEATURES},
@@ -208,6 +255,50 @@ def _rows(measurements: Iterable[Measurement], labels: dict[object, str]) -> Ite
             "reason": measurement.reason,
             "warnings": ",".join(measurement.warnings()),
         }
+
+
+def _operator_rows(profile: Profile, labels: dict[object, str]) -> Iterator[dict[str, object]]:
+    alike: dict[str, list[OperatorTiming]] = {}
+    for timing in profile.timings:
+        alike.setdefault(json.dumps(timing.operator.signature), []).append(timing)
+    for timings in alike.values():
+        operator = timings[0].operator
+        matched = [timing for timing in timings if timing.host_s is not None]
+        yield {
+            **_workload_columns(profile.cell, labels),
+            "batch_size": profile.cell.workload.batch_size,
+            **_platform_columns(profile.cell),
+            **{name: getattr(profile, name) for name in ("latency_s", "profiled_s", "events")},
+            **{name: getattr(operator, name) for name in SIGNATURE if name != "attributes"},
+            **operator.attributes,
+            "count": len(timings),
+            "unmatched": len(timings) - len(matched),
+            "host_s": _median(timing.host_s for timing in matched),
+            "device_s": _median(timing.device_s for timing in matched),
+        }
+
+
+def _workload_columns(cell: Cell, labels: dict[object, str]) -> dict[str, object]:
+    workload = cell.workload
+    for part in (workload.model, workload.curve):
+        if part not in labels:
+            labels[part] = _label(part)
+    return {
+        "key": cell.key,
+        "architecture": workload.architecture,
+        "family": _family(workload.architecture),
+        "model": labels[workload.model],
+        "curve": labels[workload.curve],
+    }
+
+
+def _platform_columns(cell: Cell) -> dict[str, object]:
+    return {name: getattr(cell.platform, name) for name in ("framework", "device", "dtype", "threads")}
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _label(workload: object) -> str:
@@ -236,7 +327,7 @@ def _whole_lines(content: bytes) -> tuple[bytes, bool]:
     return content, False
 
 
-def _parse(line: bytes, *, where: str) -> Measurement:
+def _parse(line: bytes, kind: type[Record], *, where: str) -> Record:
     try:
         record = json.loads(line)
     except ValueError as error:
@@ -244,9 +335,13 @@ def _parse(line: bytes, *, where: str) -> Measurement:
             "every line of a dataset is a JSON record", f"{where}: {error}", "mend or drop the line"
         ) from error
     try:
-        return Measurement.from_record(record)
+        return kind.from_record(record)
     except FtaxError as error:
         raise DataError(error.law, f"{where}: {error.got}", error.do) from error
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
 
 
 def _why(error: Exception) -> str:

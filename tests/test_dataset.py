@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from ftax_model import dataset
 from ftax_model.errors import DataError, InputError
-from ftax_model.measurement import Cell, Measurement
+from ftax_model.measurement import Cell, Measurement, Profile
+from ftax_model.operators import Operator, OperatorTiming
 from ftax_model.workload import Workload
 
 
@@ -41,7 +43,7 @@ def test_compressed_files_read_the_same(path: Path) -> None:
 
 def test_writer_goes_on_and_knows_what_is_done(path: Path) -> None:
     with dataset.Writer(path) as writer:
-        assert writer.done == {measured(size).cell.key for size in (1, 2, 4)}
+        assert writer.done == {measured(size).cell.key: "ok" for size in (1, 2, 4)}
         writer.write(measured(8))
     assert len(dataset.read(path)) == 4
 
@@ -150,3 +152,84 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
         dataset.load_dataset("no-such-name")
     with pytest.raises(DataError, match="no file"):
         dataset.load_dataset(tmp_path / "none.jsonl")
+
+
+def test_what_is_done_comes_with_its_status(path: Path) -> None:
+    failed = Measurement(measured(8).cell, status="timeout", reason="took longer than 1 s")
+    with dataset.Writer(path) as writer:
+        writer.write(failed)
+        assert writer.done[failed.cell.key] == "timeout"
+    with dataset.Writer(path) as writer:
+        assert writer.done[failed.cell.key] == "timeout"
+
+
+MM = Operator("mm", ((4, 8), (8, 8)), ((4, 8),), macs=256, attributes={"batch": 1, "m": 4, "k": 8, "n": 8})
+CONVOLUTION = Operator("convolution", ((1, 2, 8),), ((1, 2, 8),), macs=9, attributes={"kernel": (3,), "groups": 2})
+
+
+def profiled(batch_size: int) -> Profile:
+    timings = [
+        OperatorTiming(dataclasses.replace(MM, layer="0", level=1), 1e-6, 1e-7),
+        OperatorTiming(CONVOLUTION, None, None),
+        OperatorTiming(dataclasses.replace(MM, layer="1", level=2), 3e-6, 3e-7),
+        OperatorTiming(dataclasses.replace(MM, layer="2", level=3), None, None),
+    ]
+    cell = measured(batch_size).cell
+    return Profile(cell, timings=tuple(timings), latency_s=1e-5, profiled_s=2e-5, events=7, calls=5)
+
+
+@pytest.fixture
+def beside(path: Path) -> Path:
+    file = dataset.operators_file(path)
+    with dataset.Writer(file, Profile) as writer:
+        for batch_size in (1, 2):
+            writer.write(profiled(batch_size))
+        writer.write(Profile(measured(4).cell, status="crashed", reason="signal 11"))
+    return file
+
+
+def test_profiles_come_back_and_the_writer_goes_on(beside: Path) -> None:
+    assert dataset.read(beside, Profile)[:2] == [profiled(1), profiled(2)]
+    beside.write_bytes(beside.read_bytes()[:-9])
+    with pytest.warns(dataset.DatasetWarning, match="cut off"), dataset.Writer(beside, Profile) as writer:
+        assert writer.done == {measured(size).cell.key: "ok" for size in (1, 2)}
+
+
+def test_operator_frame_has_a_row_for_each_signature_of_each_workload(path: Path, beside: Path) -> None:
+    frame = dataset.load_operators(path)
+    assert list(frame["kind"]) == ["mm", "convolution"] * 2
+    assert list(frame["count"]) == [3, 1] * 2
+    assert list(frame["unmatched"]) == [1, 1] * 2
+    first, second = frame.to_dict("records")[:2]
+    assert (first["host_s"], first["device_s"]) == pytest.approx((2e-6, 2e-7))
+    assert (first["m"], first["k"], first["n"], first["macs"]) == (4, 8, 8, 256)
+    assert (first["latency_s"], first["profiled_s"], first["events"]) == (1e-5, 2e-5, 7)
+    assert second["host_s"] != second["host_s"]
+    assert (second["kernel"], second["groups"], second["inputs"]) == ((3,), 2, ((1, 2, 8),))
+    table = dataset.load_dataset(path).set_index("key")
+    shared = ["architecture", "family", "model", "curve", "batch_size", "framework", "device", "dtype", "threads"]
+    assert frame[shared].equals(table.loc[frame["key"], shared].reset_index(drop=True))
+
+
+def test_operators_are_found_beside_their_dataset_however_it_is_named(
+    path: Path, beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = dataset.load_operators(beside)
+    compressed = beside.with_suffix(".jsonl.gz")
+    compressed.write_bytes(gzip.compress(beside.read_bytes()))
+    beside.unlink()
+    assert dataset.load_operators(path).equals(frame)
+    monkeypatch.setattr(dataset, "_folder", lambda: path.parent)
+    assert dataset.names() == ["some"]
+    assert dataset.load_operators("some").equals(frame)
+
+
+def test_operators_that_are_not_there_are_refused(path: Path) -> None:
+    with pytest.raises(DataError, match="--operators"):
+        dataset.load_operators(path)
+    with pytest.raises(DataError, match="fields of Profile"):
+        dataset.Writer(path, Profile)
+    failed = dataset.operators_file(path)
+    with dataset.Writer(failed, Profile) as writer:
+        writer.write(Profile(measured(4).cell, status="crashed", reason="signal 11"))
+    assert dataset.load_operators(path).empty
