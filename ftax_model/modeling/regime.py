@@ -114,8 +114,9 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Fit to ``y``, measured latencies in seconds (latency_s), one a row of X.
 
         ``groups`` (the model that each row belongs to, one label a row) makes the standard errors cluster-robust: rows
-        of one model err together. One group alone counts as none. Raises `InputError` for settings that mean nothing, fewer than two rows, values
-        that are not finite, features below zero, latencies that are not positive, and columns that X does not have.
+        of one model err together. One group alone counts as none. Raises `InputError` for settings that mean nothing,
+        fewer than two rows, values that are not finite, features below zero, latencies that are not positive, and
+        columns that X does not have.
         """
         self._check_settings()
         X, y = self._features(X, fitting=True), checked_latencies(y)
@@ -189,8 +190,9 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         The columns of a row are those of its own batch size: ``batch_size`` (a number or one a row), else the column
         ``batch_size`` of X, else 1. Below 1 the workload is compute- or memory-bound from batch 1; 0 where its constant
         device time alone exceeds T_host; ``inf`` where its device time does not grow. With ``return_interval`` also
-        the low and the high end of the 90 % interval (Fieller's, with Student's t); a coefficient on its bound counts as free, so an end can be 0 or ``inf``, and both are where no
-        degree of freedom is left. Raises `InputError` for batch sizes that are not positive.
+        the low and the high end of the 90 % interval (Fieller's, with Student's t); a coefficient on its bound counts
+        as free, so an end can be 0 or ``inf``, and both are where no degree of freedom is left. Raises `InputError` for
+        batch sizes that are not positive.
         """
         sizes = _batch_sizes(X, batch_size)
         design, coef = self._fitted(X)
