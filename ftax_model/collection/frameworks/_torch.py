@@ -20,8 +20,8 @@ class TorchFramework(Framework):
         return metadata.version("torch")
 
     def supports(self, workload: Workload, device: Device) -> str | None:
-        """As the base says, and a GPU needs a torch that was built for it."""
-        return super().supports(workload, device) or without_cuda(device)
+        """As the base says, and what `unusable` says."""
+        return super().supports(workload, device) or unusable(workload, device)
 
     def mode(self) -> AbstractContextManager[object]:
         """Inference mode."""
@@ -37,10 +37,10 @@ class TorchFramework(Framework):
             torch.cuda.synchronize()
 
 
-def without_cuda(device: Device) -> str | None:
-    """The reason why torch cannot use the device, or ``None``."""
-    if device.kind != "cuda":
-        return None
+def unusable(workload: Workload, device: Device) -> str | None:
+    """The reason why torch cannot run the workload there, or ``None``: half precision on a CPU, a torch without CUDA."""
+    if device.kind == "cpu":
+        return "float16 is for GPUs; a CPU computes it in float32" if workload.dtype == "float16" else None
     import torch
 
     if torch.version.cuda is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ftax_model.collection.frameworks._base import Framework
-from ftax_model.collection.frameworks._torch import flat, without_cuda
+from ftax_model.collection.frameworks._torch import flat, unusable
 from ftax_model.device import Device
 from ftax_model.errors import MissingError
 from ftax_model.workload import Workload
@@ -39,7 +39,7 @@ class Onnxruntime(Framework):
 
     def supports(self, workload: Workload, device: Device) -> str | None:
         """As the base says, and a GPU needs the CUDA provider and a torch that puts the inputs there."""
-        reason = super().supports(workload, device) or without_cuda(device)
+        reason = super().supports(workload, device) or unusable(workload, device)
         if reason:
             return reason
         import onnxruntime
