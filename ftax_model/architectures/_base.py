@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.workload import Workload
+from ftax_model.workload import DTYPES, Workload
 
 
 class Architecture(abc.ABC):
@@ -29,6 +29,8 @@ class Architecture(abc.ABC):
     default_input_size: ClassVar[int]
     lengths: ClassVar[tuple[str, ...]] = ("fixed",)
     """Which values of ``Workload.lengths`` this architecture takes."""
+    dtypes: ClassVar[tuple[str, ...]] = tuple(DTYPES)
+    """Which precisions it can be computed in."""
 
     preload: ClassVar[tuple[str, ...]] = ("torch",)
     """Modules that `build` imports; a collection imports them once, before it forks its workers."""
@@ -71,6 +73,7 @@ class Architecture(abc.ABC):
             plugins.check(name, self.defaults, what=f"hyperparameter of {workload.architecture}")
             _same_type(name, value, self.defaults[name])
         plugins.check(workload.lengths, self.lengths, what=f"lengths of {workload.architecture}")
+        plugins.check(workload.dtype, self.dtypes, what=f"dtype of {workload.architecture}")
         settings = {**self.defaults, **given}
         settings |= {name: float(settings[name]) for name, like in self.defaults.items() if isinstance(like, float)}
         self.check(settings)

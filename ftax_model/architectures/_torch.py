@@ -25,8 +25,8 @@ class TorchArchitecture(Architecture):
         """The module in evaluation mode and in the workload's precision, and its inputs."""
         import torch
 
-        module = self.module(workload).to(getattr(torch, workload.dtype)).eval()
-        return module, self.inputs(workload)
+        module = self.module(workload).to(torch.get_default_device(), getattr(torch, workload.dtype))
+        return module.eval(), self.inputs(workload)
 
     def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any] | None:
         """As the base says: the module takes any batch size."""

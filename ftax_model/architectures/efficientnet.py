@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from ftax_model.architectures._torch import at_least
+from ftax_model.architectures._torch import at_least, input_size
 from ftax_model.architectures._transformers import ImageArchitecture
 from ftax_model.workload import Workload, grid
+
+STRIDES, REPEATS = (1, 2, 2, 2, 1, 2, 1), (1, 2, 2, 3, 3, 4, 1)
+"""Stride of the first block and number of blocks in each stage of B0."""
 
 
 class Efficientnet(ImageArchitecture):
@@ -30,9 +34,12 @@ class Efficientnet(ImageArchitecture):
         return at_least(super().complete(workload), 32)
 
     def configuration(self, workload: Workload) -> dict[str, Any]:
-        """As the base says; the head is as wide as the rest, in eights."""
-        width = workload.settings["width_coefficient"]
-        return super().configuration(workload) | {"hidden_dim": max(8, round(1280 * width / 8) * 8)}
+        """As the base says; the head is as wide as the rest, in eights, and odd extents are halved upwards."""
+        width, depth = workload.settings["width_coefficient"], workload.settings["depth_coefficient"]
+        return super().configuration(workload) | {
+            "hidden_dim": max(8, round(1280 * width / 8) * 8),
+            "depthwise_padding": _odd_strides(input_size(workload), depth),
+        }
 
     def grid(self) -> list[Workload]:
         """Narrow and shallow to B0 on small images."""
@@ -41,3 +48,13 @@ class Efficientnet(ImageArchitecture):
             *grid("efficientnet", width_coefficient=0.5, depth_coefficient=[0.5, 1.0], input_size=64),
             *grid("efficientnet", input_size=[64, 128]),
         ]
+
+
+def _odd_strides(size: int, depth: float) -> list[int]:
+    """Numbers of the blocks that halve an odd extent; transformers pads them in another way."""
+    found, number, extent = [], 0, math.ceil(size / 2)
+    for stride, repeats in zip(STRIDES, REPEATS, strict=True):
+        if stride == 2 and extent % 2:
+            found.append(number)
+        extent, number = math.ceil(extent / stride), number + math.ceil(depth * repeats)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ftax_model.architectures._blocks import TokenBlock, Stack
+from ftax_model.architectures._blocks import Stack, TokenBlock
 from ftax_model.workload import Workload, grid
 
 

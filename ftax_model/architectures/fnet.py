@@ -10,10 +10,11 @@ from ftax_model.workload import Workload
 
 
 class Fnet(TextArchitecture):
-    """Bidirectional encoder with its pooler; it has no mask."""
+    """Bidirectional encoder with its pooler; it has no mask, and torch no such transforms in half precision."""
 
     family = "text-encoder"
     lengths = ("fixed",)
+    dtypes = ("float32",)
     config_class, model_class = "FNetConfig", "FNetModel"
     defaults = {"num_layers": 12, "hidden_size": 768, "intermediate_size": 3072, "vocab_size": 32_000}
     presets = {"fnet-base": {}, "fnet-large": {"num_layers": 24, "hidden_size": 1024, "intermediate_size": 4096}}

@@ -15,6 +15,7 @@ class Mobilebert(TextArchitecture):
 
     family = "text-encoder"
     config_class, model_class = "MobileBertConfig", "MobileBertModel"
+    constants = {"classifier_activation": False}
     keywords = {**TextArchitecture.keywords, "bottleneck_size": "intra_bottleneck_size"}
     defaults = {
         "num_layers": 24,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftax_model.architectures._base import divides
-from ftax_model.architectures._blocks import TokenBlock, Stack
+from ftax_model.architectures._blocks import Stack, TokenBlock
 from ftax_model.workload import Workload, grid
 
 

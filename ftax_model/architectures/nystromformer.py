@@ -12,11 +12,12 @@ from ftax_model.workload import Workload
 class Nystromformer(TextArchitecture):
     """Bidirectional transformer encoder; with as many tokens as ``num_landmarks`` its attention is exact.
 
-    It takes no mask: transformers' own does not fit the approximation.
+    It takes no mask and no half precision: in transformers neither fits the approximation.
     """
 
     family = "text-encoder"
     lengths = ("fixed",)
+    dtypes = ("float32",)
     config_class, model_class = "NystromformerConfig", "NystromformerModel"
     defaults = {
         "num_layers": 12,

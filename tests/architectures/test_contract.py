@@ -9,19 +9,45 @@ from ftax_model import architectures
 from ftax_model.errors import InputError
 from ftax_model.operators import FEATURES, Trace
 from ftax_model.tracing import trace, trace_workload
-from ftax_model.workload import Workload
+from ftax_model.workload import DTYPES, Workload
 
 FAMILIES = ("text-encoder", "generation", "vision", "speech", "block")
 
 CONTRADICTIONS = {
-    "bert": {"num_heads": 7},
-    "gpt2": {"num_heads": 7},
+    "conv2d": {"groups": 7},
+    "convnext": {"depths": (1, 1), "widths": (8,)},
+    "depthwise-conv2d": {"kernel_size": 2},
+    "longformer": {"attention_window": 7},
+    "mbconv": {"kernel_size": 2},
+    "mobilevit": {"num_heads": 7},
+    "poolformer": {"depths": (1, 1), "widths": (8, 16)},
     "resnet": {"depths": (1, 1), "widths": (8,)},
+    "squeezebert": {"groups": 7},
+    "swin": {"num_heads": (3, 6, 12, 7)},
+    "wavlm": {"hidden_size": 24},
 }
+"""What each refuses; seven heads where nothing else is given."""
+
+NO_PRODUCT = {"layer-norm": {"macs", "depth", "activations"}}
+"""Architectures without a single product, and the features that are zero for it."""
+
+POSITION_MACS = {"deberta": 2 * 2 * 32 * 128 * 128, "funnel": 4 * 32 * 64 * 64}
+"""MACs of the tiniest that are spent on positions alone, once for the whole batch."""
+
+DEPTH = ("num_layers", "depths", "depth_coefficient")
+"""Hyperparameters that deepen an architecture."""
+
+STAYS_WITH_DEPTH = {"albert": {"params"}, "lstm": {"n_ops", "depth"}}
+"""Features that do not grow with depth: layers share their weights, or are one operator."""
 
 torch_names = [name for name in architectures.names() if "torch" in architectures.load(name).preload]
 each = pytest.mark.parametrize("name", architectures.names())
 each_with_torch = pytest.mark.parametrize("name", torch_names)
+
+
+def has_heads(name: str) -> bool:
+    defaults = architectures.load(name).defaults
+    return {"num_heads", "hidden_size"} <= defaults.keys() and "head_size" not in defaults
 
 
 def tiniest(name: str) -> Workload:
@@ -45,15 +71,12 @@ def run(workload: Workload):
     return output if isinstance(output, tuple) else (output,)
 
 
-def deeper(name: str) -> tuple[Workload, Workload]:
-    """The tiniest workload, and the same with its depth doubled."""
-    workload = tiniest(name)
+def deeper(workload: Workload) -> Workload:
+    """The same with its depth doubled."""
     settings = workload.settings
-    key = next(key for key in ("num_layers", "depths", "num_repeats") if key in settings)
+    key = next(key for key in DEPTH if key in settings)
     double = tuple(2 * depth for depth in settings[key]) if key == "depths" else 2 * settings[key]
-    return workload, architectures.complete(
-        Workload(name, {**settings, key: double}, input_size=workload.input_size, lengths=workload.lengths)
-    )
+    return Workload(workload.architecture, {**settings, key: double}, input_size=workload.input_size)
 
 
 def test_loading_completing_and_listing_import_neither_torch_nor_transformers():
@@ -127,13 +150,10 @@ def test_refuses_hyperparameters_that_mean_nothing(name):
                 architectures.complete(Workload(name, {key: 0}))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n for n in architectures.names() if type(architectures.load(n)).check is not architectures.Architecture.check],
-)
+@pytest.mark.parametrize("name", [name for name in architectures.names() if name in CONTRADICTIONS or has_heads(name)])
 def test_refuses_contradictions(name):
     with pytest.raises(InputError):
-        architectures.complete(Workload(name, CONTRADICTIONS[name]))
+        architectures.complete(Workload(name, CONTRADICTIONS.get(name, {"num_heads": 7})))
 
 
 @each
@@ -151,30 +171,25 @@ def test_features_of_the_tiniest_are_sound(name):
     assert features["depth"] <= features["n_ops"]
 
 
-NO_PRODUCT = {"layer-norm": ("macs", "depth", "activations")}
-"""Architectures without a single product, and the features that are zero for it."""
-
-
 @each
 def test_batch_multiplies_macs_and_activations_and_adds_no_operator(name):
     workload = tiniest(name)
     one, two = (trace_workload(workload.with_batch_size(size)).features() for size in (2, 4))
-    assert two["macs"] == 2 * one["macs"]
-    assert two["activations"] == 2 * one["activations"]
+    assert 2 * one["macs"] - two["macs"] == POSITION_MACS.get(name, 0)
+    assert (two["activations"] == 2 * one["activations"]) is (name not in POSITION_MACS)
     assert two["activation_bytes"] > 1.4 * one["activation_bytes"]
     assert (two["n_ops"], two["depth"], two["params"]) == (one["n_ops"], one["depth"], one["params"])
 
 
-@each
+@pytest.mark.parametrize(
+    "name", [name for name in architectures.names() if set(DEPTH) & architectures.load(name).defaults.keys()]
+)
 def test_more_layers_are_more_of_everything(name):
-    shallow, deep = (trace_workload(workload).features() for workload in deeper(name))
-    for key in FEATURES.keys() - {"params", *NO_PRODUCT.get(name, ())}:
-        assert deep[key] > shallow[key], key
-    assert deep["params"] > shallow["params"] or name in SHARED
-
-
-SHARED = ("albert",)
-"""Architectures whose layers share their weights."""
+    workload = tiniest(name)
+    shallow, deep = (trace_workload(each).features() for each in (workload, deeper(workload)))
+    same = {key for key in FEATURES if deep[key] == shallow[key]}
+    assert same == NO_PRODUCT.get(name, set()) | STAYS_WITH_DEPTH.get(name, set())
+    assert all(deep[key] > shallow[key] for key in FEATURES.keys() - same)
 
 
 @each_with_torch
@@ -197,7 +212,14 @@ def test_the_same_seed_gives_the_same_finite_output(name):
         assert a.isfinite().all()
 
 
-@each_with_torch
+@each
+def test_refuses_precisions_that_it_cannot_be_computed_in(name):
+    for dtype in DTYPES.keys() - set(architectures.load(name).dtypes):
+        with pytest.raises(InputError, match="dtype"):
+            architectures.complete(Workload(name, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", [name for name in torch_names if "bfloat16" in architectures.load(name).dtypes])
 def test_runs_in_half_precision(name):
     import torch
 
