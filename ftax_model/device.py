@@ -6,6 +6,8 @@ import os
 import platform
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,37 @@ def detect(kind: str = "cpu") -> Device:
     raise InputError(f"device kind is one of {', '.join(KINDS)}", repr(kind), "choose one of those")
 
 
+@contextmanager
+def nvml() -> Iterator[tuple[Any, Any]]:
+    """NVML, the library, and its handle of the GPU that a CUDA program in this environment calls device 0.
+
+    Raises `MissingError` where there is no such GPU, no driver or no ``pynvml``, and for any error of NVML that the
+    block leaves to it: a GPU that does not answer is not there.
+    """
+    try:
+        import pynvml
+    except ImportError as error:
+        raise MissingError("a GPU is found through pynvml", "no such package", "pip install nvidia-ml-py") from error
+    try:
+        pynvml.nvmlInit()
+        try:
+            yield pynvml, _first_visible(pynvml)
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:
+        cure = "measure on the CPU, or install the NVIDIA driver and run again"
+        raise MissingError("device cuda needs an NVIDIA GPU and its driver", f"NVML: {error}", cure) from error
+
+
+def lost(device: Device) -> str:
+    """Why a device that `detect` found is no longer there; empty where it is."""
+    try:
+        found = detect(device.kind).model
+    except MissingError as error:
+        return error.got
+    return "" if found == device.model else f"{found} in place of {device.model}"
+
+
 def cpu_model() -> str:
     """Model name of the host CPU, with family and model number where the name alone hides them."""
     info = _cpuinfo()
@@ -131,29 +164,16 @@ def _memory() -> int | None:
 
 
 def _gpu() -> tuple[str, int]:
-    cure = "measure on the CPU, or install the NVIDIA driver and run again"
-    try:
-        import pynvml
-    except ImportError as error:
-        raise MissingError("a GPU is found through pynvml", "no such package", "pip install nvidia-ml-py") from error
-    try:
-        pynvml.nvmlInit()
-        try:
-            handle = _first_visible(pynvml)
-            return str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-        finally:
-            pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:
-        raise MissingError("device cuda needs an NVIDIA GPU and its driver", f"NVML: {error}", cure) from error
+    with nvml() as (library, handle):
+        return str(library.nvmlDeviceGetName(handle)), int(library.nvmlDeviceGetMemoryInfo(handle).total)
 
 
-def _first_visible(pynvml: Any) -> Any:
-    """NVML's handle of the GPU that a CUDA program in this environment calls device 0."""
+def _first_visible(library: Any) -> Any:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
     first = visible.split(",")[0].strip()
     if first.startswith(("GPU-", "MIG-")):
-        return pynvml.nvmlDeviceGetHandleByUUID(first)
+        return library.nvmlDeviceGetHandleByUUID(first)
     if first.isdecimal():
-        return pynvml.nvmlDeviceGetHandleByIndex(int(first))
+        return library.nvmlDeviceGetHandleByIndex(int(first))
     cure = "unset it, or measure on the CPU"
     raise MissingError("device cuda needs a GPU that this process may use", f"CUDA_VISIBLE_DEVICES={visible!r}", cure)

@@ -213,6 +213,25 @@ def test_no_pynvml(monkeypatch: pytest.MonkeyPatch) -> None:
         detect("cuda")
 
 
+def test_gpu_that_stops_answering_is_not_there(house: House) -> None:
+    house.gpus("NVIDIA H200")
+    with pytest.raises(MissingError, match="got NVML: GPU is lost"), device.nvml() as (nvml, _):
+        assert house.opened == 1
+        raise nvml.NVMLError("GPU is lost")
+    assert house.opened == 0
+
+
+def test_device_is_lost_or_it_is_not(house: House) -> None:
+    house.gpus("NVIDIA H200")
+    found = detect("cuda")
+    assert device.lost(found) == ""
+    assert device.lost(detect("cpu")) == ""
+    house.gpus("NVIDIA A40")
+    assert device.lost(found) == "NVIDIA A40 in place of NVIDIA H200"
+    house.gpus()
+    assert device.lost(found) == "NVML: Invalid Argument"
+
+
 @pytest.mark.gpu
 def test_gpu_of_this_machine() -> None:
     found = detect("cuda")
