@@ -1,4 +1,4 @@
-"""What the frameworks that run on torch share: inference mode, synchronisation, flat inputs and outputs."""
+"""What the frameworks share that know torch: inference mode, synchronisation, flat inputs and outputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TorchFramework(Framework):
 
 
 def unusable(workload: Workload, device: Device) -> str | None:
-    """The reason why torch cannot run the workload there, or ``None``: half precision on a CPU, a torch without CUDA."""
+    """The reason why torch cannot run the workload there, or ``None``."""
     if device.kind == "cpu":
         return "float16 is for GPUs; a CPU computes it in float32" if workload.dtype == "float16" else None
     import torch
@@ -76,3 +76,30 @@ def flat(model: Any, names: Iterable[str]) -> Any:
             return tensors(self.model(**dict(zip(keywords, values, strict=True))))
 
     return Flat().eval()
+
+
+def distance(found: Iterable[Any], expected: Iterable[Any], inputs: Mapping[str, Any]) -> float:
+    """The largest relative difference of outputs, by norm; at tokens alone where ``inputs`` hold a mask of them."""
+    mask = inputs.get("attention_mask")
+
+    def shown(output: Any) -> Any:
+        if mask is not None and output.shape[:2] == mask.shape:
+            output = output[mask.bool()]
+        return output.double()
+
+    pairs = [(shown(one), shown(other)) for one, other in zip(found, expected, strict=True)]
+    return max(float((one - other).norm() / other.norm().clamp(min=1e-30)) for one, other in pairs)
+
+
+def check_alike(found: Iterable[Any], expected: Iterable[Any], inputs: Mapping[str, Any]) -> None:
+    """Raise `NotImplementedError` where outputs differ by more than rounding explains, or are not numbers.
+
+    A GPU may round the products of float32 to ten bits, and half precision loses more the deeper a module is.
+    """
+    import torch
+
+    expected = tuple(expected)
+    eps = max((torch.finfo(output.dtype).eps for output in expected if output.is_floating_point()), default=0.0)
+    found_distance = distance(found, expected, inputs)
+    if not found_distance <= max(1e-3, 30 * eps):
+        raise NotImplementedError(f"its outputs are not those of the module: they differ by {found_distance:.2g}")
