@@ -17,3 +17,12 @@ def faulty(monkeypatch):
     monkeypatch.setattr(frameworks, "load", faulty.load)
     monkeypatch.setattr(crew, "ENTRY", "from faulty import main; main()")
     return faulty
+
+
+@pytest.fixture
+def fake_nvml(monkeypatch):
+    """The module `fake_nvml.py`."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import fake_nvml
+
+    return fake_nvml
