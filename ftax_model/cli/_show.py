@@ -104,20 +104,20 @@ def sweeps(frame: pd.DataFrame) -> None:
 
 def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
     """Predicted beside measured for the smallest and largest batch of each model, then the errors of all rows."""
-    edges = frame.groupby(["curve", "framework"])["batch_size"].transform
-    shown = frame[(frame["repeat"] == 0) & frame["batch_size"].isin([1]) | (frame["batch_size"] == edges("max"))]
-    rows = [
-        {
-            "model never seen": row["curve"],
-            "framework": row["framework"],
-            "batch": str(row["batch_size"]),
-            "measured": seconds(row["latency_s"]),
-            "predicted": seconds(row["predicted_s"]),
-            "interval": f"{seconds(row['low_s'])} to {seconds(row['high_s'])}",
-            "error": f"{100 * row['error']:+.0f} %",
-        }
-        for row in _print.rows(shown.drop_duplicates(["curve", "framework", "batch_size"]))
-    ]
+    rows = []
+    for (curve, framework), part in frame.groupby(["curve", "framework"]):
+        ends = _print.rows(part.sort_values(["batch_size", "repeat"]).drop_duplicates("batch_size").iloc[[0, -1]])
+        rows.append(
+            {
+                "model never seen": curve,
+                "framework": framework,
+                "batch": " | ".join(str(end["batch_size"]) for end in ends),
+                "measured": " | ".join(seconds(end["latency_s"]) for end in ends),
+                "predicted": " | ".join(seconds(end["predicted_s"]) for end in ends),
+                "interval at the larger": f"{seconds(ends[-1]['low_s'])} to {seconds(ends[-1]['high_s'])}",
+                "median error": f"{100 * part['error'].abs().median():.0f} %",
+            }
+        )
     _print.table(rows, dict.fromkeys(rows[0]))
     shares = ("median", "mape", "within_10", "bias", "covered", "floor")
     lines = [

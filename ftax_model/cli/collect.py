@@ -15,8 +15,9 @@ from ftax_model.cli import _options
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order and of inputs and weights.")
 @click.option("--budget", default=None, help="Stop in time, for example 9m or 90s.")
+@click.option("--operators", is_flag=True, help="Then profile each cell, operator by operator: FILE.operators.jsonl.")
 @_options.as_json
-def command(plan: str, out: Path, device: str, seed: int, budget: str | None, as_json: bool) -> None:
+def command(plan: str, out: Path, device: str, seed: int, budget: str | None, operators: bool, as_json: bool) -> None:
     """Measure every cell of PLAN (a name from `ftax list`, or a YAML file) and append it to a dataset.
 
     Run again, it goes on where it stopped. Ctrl-C loses nothing.
@@ -24,6 +25,7 @@ def command(plan: str, out: Path, device: str, seed: int, budget: str | None, as
     from ftax_model.cli import _print, _show
     from ftax_model.collection.plan import load_plan
 
-    summary = _show.collect(load_plan(plan), out, device=device, seed=seed, budget_s=_options.duration(budget))
+    budget_s = _options.duration(budget)
+    summary = _show.collect(load_plan(plan), out, device=device, seed=seed, budget_s=budget_s, operators=operators)
     if as_json:
         _print.as_json(summary.to_record())
