@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.measurement import CLOCKS, Cell, Measurement, Profile, Record
-from ftax_model.operators import FEATURES, SIGNATURE, OperatorTiming
+from ftax_model.operators import FEATURES, SIGNATURE, TIMES, OperatorTiming
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +220,8 @@ def operator_frame(profiles: Iterable[Profile]) -> pd.DataFrame:
 
     labels: dict[object, str] = {}
     rows = [row for profile in profiles for row in _operator_rows(profile, labels)]
-    return pd.DataFrame(rows, columns=None if rows else ["key", "kind", "count", "host_s", "device_s"])
+    table = pd.DataFrame(rows, columns=None if rows else ["key", "kind", "count", *TIMES])
+    return table.astype(dict.fromkeys(TIMES, float))
 
 
 def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:
@@ -273,8 +274,7 @@ def _operator_rows(profile: Profile, labels: dict[object, str]) -> Iterator[dict
             **operator.attributes,
             "count": len(timings),
             "unmatched": len(timings) - len(matched),
-            "host_s": _median(timing.host_s for timing in matched),
-            "device_s": _median(timing.device_s for timing in matched),
+            **{name: _median(getattr(timing, name) for timing in matched) for name in TIMES},
         }
 
 

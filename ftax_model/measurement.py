@@ -73,7 +73,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Record:
-    """What every line of a file about cells holds: the cell, and how looking at it ended.
+    """What every line of a file about cells holds: the cell, how looking at it ended, where and when.
 
     A failed cell has a ``status`` other than ``ok`` and a ``reason``. A subclass says what else there is.
     """
@@ -81,10 +81,14 @@ class Record:
     cell: Cell
     status: str = "ok"
     reason: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    measured_at: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise DataError(f"status is one of {', '.join(STATUSES)}", repr(self.status), "mend the record")
+        if not isinstance(self.environment, Mapping):
+            raise DataError("environment are names and values", repr(self.environment)[:60], "mend the record")
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values, one line of a file; `from_record` is the way back."""
@@ -139,8 +143,6 @@ class Measurement(Record):
     peak_memory_bytes: int | None = None
     features: Mapping[str, float] = field(default_factory=dict)
     telemetry: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    measured_at: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,7 +154,7 @@ class Measurement(Record):
             raise DataError("a good record has a positive latency_s", repr(self.latency_s), "mend the record")
         if not all(_is_time(sample) and sample > 0 for sample in self.samples):
             raise DataError("samples are positive numbers of seconds", repr(self.samples)[:60], "mend the record")
-        for name in ("features", "telemetry", "environment"):
+        for name in ("features", "telemetry"):
             if not isinstance(getattr(self, name), Mapping):
                 raise DataError(f"{name} are names and values", repr(getattr(self, name))[:60], "mend the record")
 
@@ -196,10 +198,10 @@ class Measurement(Record):
 class Profile(Record):
     """What each operator of a cell's trace took, seen in a profiled run of its own.
 
-    ``timings`` are in the order of the trace, one an operator. ``latency_s`` is the median time of one call without the
-    profiler, in the same process just before; ``profiled_s`` that of one under it, over ``calls`` calls. ``events`` is
-    how many the profiler wrote down in one call, so that ``(profiled_s - latency_s) / events`` is what each of them
-    adds. A failed profile has none of these.
+    ``timings`` are in the order of the trace, one an operator. ``profiled_s`` are the seconds of a call under the
+    profiler, the median of ``calls``; ``latency_s`` those of a call without, in the same process before and after.
+    ``events`` is how many the profiler wrote down in one call, so that ``(profiled_s - latency_s) / events`` is what
+    each of them adds. A failed profile has none of these.
     """
 
     timings: tuple[OperatorTiming, ...] = ()
@@ -207,8 +209,6 @@ class Profile(Record):
     profiled_s: float | None = None
     events: int = 0
     calls: int = 0
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    measured_at: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

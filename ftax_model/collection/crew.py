@@ -21,9 +21,9 @@ from typing import Any, Protocol, Self
 
 from ftax_model.collection import worker
 from ftax_model.collection.plan import group
-from ftax_model.collection.worker import Setup
+from ftax_model.collection.worker import R, Setup
 from ftax_model.errors import MissingError
-from ftax_model.measurement import Cell, Measurement
+from ftax_model.measurement import Cell, Measurement, Profile, Record
 
 ENTRY = "from ftax_model.collection.worker import main; main()"
 """What a worker server runs, in a fresh interpreter with this one's import path."""
@@ -48,6 +48,9 @@ class Crew(Protocol):
 
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
         """The measurement of a cell, whatever became of it; raises `Stop` where the run must end first."""
+
+    def profile(self, cell: Cell) -> Profile:
+        """The profile of a cell, likewise; no process that profiles has timed anything for a dataset."""
 
 
 class Interrupts:
@@ -101,9 +104,17 @@ class InProcess:
 
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
         """As `Crew` says; a signal is heeded between cells."""
+        self._heed()
+        return self._bench.attempt(cell, features=features)
+
+    def profile(self, cell: Cell) -> Profile:
+        """As `Crew` says, but for the process: there is only this one."""
+        self._heed()
+        return self._bench.attempt_profile(cell)
+
+    def _heed(self) -> None:
         if self._interrupts.name:
             raise Stop(self._interrupts.name)
-        return self._bench.attempt(cell, features=features)
 
 
 class Server:
@@ -203,7 +214,7 @@ class Server:
 
 
 class Isolated:
-    """Measures in workers, one process for each group, forked by a server.
+    """Measures in workers, one process for each group, and profiles in others, all forked by a server.
 
     A cell that fails ends its worker, and the rest of its group goes on in a fresh one. A cell that takes longer than
     the limit ends the server, a signal and the deadline end all. Every repeat has a server of its own, another address
@@ -214,7 +225,7 @@ class Isolated:
         self._setup = setup
         self._start = functools.partial(Server, setup, list(preload), interrupts, deadline)
         self._servers: dict[int, Server] = {}
-        self._group: Cell | None = None
+        self._group: tuple[type[Record], Cell] | None = None
         self._server: Server | None = None
 
     def __enter__(self) -> Isolated:
@@ -227,29 +238,36 @@ class Isolated:
 
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
         """As `Crew` says."""
-        server = self._opened(cell)
+        return self._record(Measurement, cell, features=dict(features) if features else None)
+
+    def profile(self, cell: Cell) -> Profile:
+        """As `Crew` says."""
+        return self._record(Profile, cell)
+
+    def _record(self, kind: type[R], cell: Cell, **known: Any) -> R:
+        server = self._opened(kind, cell)
         kills_before = _oom_kills()
         limit_s = self._setup.protocol.limit_s
-        server.send({"cell": cell.to_record(), "features": dict(features) if features else None})
+        server.send({"kind": kind.__name__, "cell": cell.to_record(), **known})
         message = server.receive(limit_s)
         if message is None:
             self._drop(server)
-            return worker.failed(cell, "timeout", f"took longer than {limit_s:g} s")
-        if "measured" in message:
-            measurement = Measurement.from_record(message["measured"])
-            if measurement.status not in worker.HEALTHY:
+            return worker.failed(kind, cell, "timeout", f"took longer than {limit_s:g} s")
+        if "record" in message:
+            record = kind.from_record(message["record"])
+            if record.status not in worker.HEALTHY:
                 self._close()
-            return measurement
+            return record
         out_of_memory = message["exit"] == -signal.SIGKILL and _oom_kills() > kills_before
         reason = f"{_death(message['exit'])}{server.last_words()}"
         self._group = None
         if not server.alive:
             self._drop(server)
-        return worker.failed(cell, "out-of-memory" if out_of_memory else "crashed", reason)
+        return worker.failed(kind, cell, "out-of-memory" if out_of_memory else "crashed", reason)
 
-    def _opened(self, cell: Cell) -> Server:
-        """A server with a worker for the cell's group."""
-        if self._server is not None and self._group == group(cell):
+    def _opened(self, kind: type[Record], cell: Cell) -> Server:
+        """A server with a worker for this kind of record of the cell's group."""
+        if self._server is not None and self._group == (kind, group(cell)):
             return self._server
         self._close()
         server = self._servers.get(cell.repeat)
@@ -258,7 +276,7 @@ class Isolated:
                 self._drop(next(iter(self._servers.values())))
             server = self._servers[cell.repeat] = self._start()
         server.fork()
-        self._server, self._group = server, group(cell)
+        self._server, self._group = server, (kind, group(cell))
         return server
 
     def _close(self) -> None:

@@ -1,24 +1,26 @@
-"""Runner: measures the cells of a plan that a dataset does not hold yet, each group in a process of its own."""
+"""Runner: measures and profiles the cells of a plan that a dataset does not hold yet, groups in their own processes."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from ftax_model import architectures
-from ftax_model.collection import frameworks
+from ftax_model.collection import frameworks, worker
 from ftax_model.collection.crew import Crew, InProcess, Interrupts, Isolated, Stop
 from ftax_model.collection.plan import Plan, group, load_plan
 from ftax_model.collection.worker import Setup
-from ftax_model.dataset import Writer
+from ftax_model.dataset import Writer, operators_file
 from ftax_model.device import detect
 from ftax_model.errors import InputError
-from ftax_model.measurement import Cell
+from ftax_model.measurement import Cell, Measurement, Profile, Record
 
 Progress = Callable[[int, int, str], None]
 """Called with the cells done, the cells planned and what is happening now."""
@@ -29,7 +31,8 @@ class Summary:
     """What one run of `collect` did, in cells.
 
     ``done_before`` were in the dataset already; ``failed`` were recorded with a status other than ``ok``;
-    ``stopped_by`` is ``budget``, ``SIGINT``, ``SIGTERM`` or, where the run came to its end, empty.
+    ``stopped_by`` is ``budget``, ``SIGINT``, ``SIGTERM`` or, where the run came to its end, empty. ``operators`` is the
+    summary of the profiles, where they were asked for.
     """
 
     planned: int
@@ -37,6 +40,7 @@ class Summary:
     measured: int = 0
     failed: int = 0
     stopped_by: str = ""
+    operators: Summary | None = None
 
     @property
     def done(self) -> int:
@@ -50,7 +54,8 @@ class Summary:
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**dataclasses.asdict(self), "remaining": self.remaining}
+        own = {**dataclasses.asdict(self), "remaining": self.remaining}
+        return {**own, "operators": self.operators.to_record() if self.operators else None}
 
     def __str__(self) -> str:
         parts = [f"{self.measured} cells measured"]
@@ -58,7 +63,7 @@ class Summary:
         parts += [f"{self.done_before} done before"] if self.done_before else []
         parts += [f"{self.remaining} of {self.planned} remain"] if self.remaining else []
         parts += [f"stopped by {self.stopped_by}: run again to go on"] if self.stopped_by else []
-        return ", ".join(parts)
+        return ", ".join(parts) + (f"; operators: {self.operators}" if self.operators else "")
 
 
 def collect(
@@ -69,6 +74,7 @@ def collect(
     seed: int = 0,
     budget_s: float | None = None,
     isolate: bool = True,
+    operators: bool = False,
     on_progress: Progress | None = None,
 ) -> Summary:
     """Measure every cell of a plan that the dataset ``out`` does not hold yet, and append each as soon as it is known.
@@ -82,6 +88,9 @@ def collect(
     With ``isolate`` cells are measured in worker processes: one that crashes, hangs or runs out of memory costs that
     cell alone, which is recorded with its status and reason. Without, all is done in this process; a crash is a crash,
     and nothing cuts a cell short.
+
+    With ``operators``, once all cells are measured, each is profiled in another worker, its first repeat alone, for the
+    time of every operator; see `ftax_model.dataset.operators_file` for where that is written.
 
     ``on_progress`` is called before each cell and at the end.
 
@@ -97,14 +106,18 @@ def collect(
     preload = _preload(cells)
     setup = Setup(where, plan.protocol, seed)
     deadline = math.inf if budget_s is None else begin + budget_s
-    with Writer(out) as writer, Interrupts() as interrupts:
-        todo = [cell for cell in cells if cell.key not in writer.done]
-        crew = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
-        tell = on_progress or _silent
-        summary = Summary(planned=len(cells), done_before=len(cells) - len(todo))
-        with crew:
-            summary = _run(todo, crew, writer, summary, deadline=deadline, pace=Pace(plan.protocol.cell_s), tell=tell)
-        tell(summary.done, summary.planned, f"stopped by {summary.stopped_by}" if summary.stopped_by else "done")
+    run = functools.partial(_run, deadline=deadline, first_guess_s=plan.protocol.cell_s, tell=on_progress or _silent)
+    with ExitStack() as stack:
+        writer = stack.enter_context(Writer(out))
+        profiles = stack.enter_context(Writer(operators_file(out), Profile)) if operators else None
+        interrupts = stack.enter_context(Interrupts())
+        crew: Crew = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
+        stack.enter_context(crew)
+        summary = run(cells, _measured_by(crew), writer)
+        if profiles is not None:
+            firsts = [cell for cell in cells if cell.repeat == 0]
+            look = _profiled_by(crew, writer.done)
+            summary = dataclasses.replace(summary, operators=run(firsts, look, profiles, stopped_by=summary.stopped_by))
     return summary
 
 
@@ -129,32 +142,64 @@ class Pace:
 
 
 def _run(
-    todo: Iterable[Cell],
-    crew: Crew,
+    cells: Iterable[Cell],
+    look: Callable[[Cell], Record],
     writer: Writer,
-    summary: Summary,
     *,
     deadline: float,
-    pace: Pace,
+    first_guess_s: float,
     tell: Progress,
+    stopped_by: str = "",
 ) -> Summary:
-    features: dict[str, Mapping[str, float]] = {}
+    """Look at every cell that the writer does not hold yet, until something stops it or has stopped the run before."""
+    cells = list(cells)
+    todo = [cell for cell in cells if cell.key not in writer.done]
+    summary = Summary(planned=len(cells), done_before=len(cells) - len(todo), stopped_by=stopped_by)
+    pace = Pace(first_guess_s)
     for cell in todo:
+        if summary.stopped_by:
+            break
         begin = time.monotonic()
         if begin + pace.expected_s(cell) > deadline:
-            return dataclasses.replace(summary, stopped_by="budget")
+            summary = dataclasses.replace(summary, stopped_by="budget")
+            break
         tell(summary.done, summary.planned, _describe(cell))
         try:
-            measurement = crew.measure(cell, features=features.get(cell.workload.key))
+            record = look(cell)
         except Stop as stop:
-            return dataclasses.replace(summary, stopped_by=str(stop))
-        writer.write(measurement)
+            summary = dataclasses.replace(summary, stopped_by=str(stop))
+            break
+        writer.write(record)
         pace.note(cell, time.monotonic() - begin)
+        column = "measured" if record.status == "ok" else "failed"
+        summary = dataclasses.replace(summary, **{column: getattr(summary, column) + 1})
+    tell(summary.done, summary.planned, f"stopped by {summary.stopped_by}" if summary.stopped_by else "done")
+    return summary
+
+
+def _measured_by(crew: Crew) -> Callable[[Cell], Measurement]:
+    """Has the crew measure a cell, with the features of its workload once they are known."""
+    features: dict[str, Mapping[str, float]] = {}
+
+    def look(cell: Cell) -> Measurement:
+        measurement = crew.measure(cell, features=features.get(cell.workload.key))
         if measurement.features:
             features[cell.workload.key] = measurement.features
-        column = "measured" if measurement.status == "ok" else "failed"
-        summary = dataclasses.replace(summary, **{column: getattr(summary, column) + 1})
-    return summary
+        return measurement
+
+    return look
+
+
+def _profiled_by(crew: Crew, statuses: Mapping[str, str]) -> Callable[[Cell], Profile]:
+    """Has the crew profile a cell, unless measuring it failed: then the profile fails with it."""
+
+    def look(cell: Cell) -> Profile:
+        status = statuses[cell.key]
+        return (
+            crew.profile(cell) if status == "ok" else worker.failed(Profile, cell, status, "so ended its measurement")
+        )
+
+    return look
 
 
 def _preload(cells: Iterable[Cell]) -> list[str]:

@@ -122,13 +122,13 @@ def measure(
     and whatever ``call`` raises.
     """
     wait = synchronize or _nothing
-    with _no_garbage_collection():
+    with no_garbage_collection():
         begin = clock()
         call()
         wait()
         first_call_s = clock() - begin
         begin = clock()
-        calls, warmup_calls = _warm_up(call, wait, clock, protocol)
+        calls, warmup_calls = warm_up(call, wait, clock, protocol)
         samples: list[float] = []
         pipelined: list[float] = []
         host: list[float] = []
@@ -190,7 +190,7 @@ def half_width(samples: Sequence[float], confidence: float) -> float:
     return (ordered[n - rank] - ordered[rank - 1]) / 2 / statistics.median(ordered)
 
 
-def _warm_up(
+def warm_up(
     call: Callable[[], object], wait: Callable[[], None], clock: Callable[[], float], protocol: Protocol
 ) -> tuple[int, int]:
     """Calls that fill a block, and how many were made to find out and to get steady; at least one."""
@@ -259,7 +259,8 @@ def _nothing() -> None:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Hold the garbage collector off, and put it back as it was."""
     was_on = gc.isenabled()
     gc.disable()
     try:

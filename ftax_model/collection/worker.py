@@ -15,27 +15,34 @@ import json
 import os
 import signal
 import socket
+import statistics
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ftax_model import architectures
 from ftax_model.architectures import Architecture
-from ftax_model.collection import environment, frameworks, timing
+from ftax_model.collection import environment, frameworks, operators, timing
 from ftax_model.collection.frameworks import Framework
 from ftax_model.collection.plan import group
 from ftax_model.collection.telemetry import ForeignLoad, PeakMemory
 from ftax_model.collection.timing import Protocol
 from ftax_model.device import Device
 from ftax_model.errors import FtaxError
-from ftax_model.measurement import Cell, Measurement
+from ftax_model.measurement import Cell, Measurement, Profile, Record
+from ftax_model.operators import Trace
 
-MESSAGE_BYTES = 1 << 20
-"""Longest message; a measurement has some 3,000 bytes."""
+R = TypeVar("R", bound=Record)
+
+PACKET_BYTES = 1 << 16
+"""What of a message is sent at a time; a measurement has some 3,000 bytes, a profile easily a hundred times that."""
+
+FIRST, LAST = 1, 2
+"""Flags in the byte that every packet begins with: where a message begins, where it ends."""
 
 REASON_LENGTH = 300
 """Characters of a reason that are kept."""
@@ -109,24 +116,22 @@ class Bench:
 
         ``features`` are those of the workload, where they are known already.
         """
-        try:
-            return self.measure(cell, features=features)
-        except Exception as error:
-            self._leave()
-            return failed(cell, *verdict(error))
+        return self._guarded(Measurement, cell, lambda: self.measure(cell, features=features))
+
+    def attempt_profile(self, cell: Cell) -> Profile:
+        """Profile a cell; whatever goes wrong in Python is a profile with another status."""
+        return self._guarded(Profile, cell, lambda: self.profile(cell))
 
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None = None) -> Measurement:
         """Measure a cell, or say why it is unsupported; raises whatever building, compiling and running it raise."""
         device = self._setup.device
-        if cell.threads > device.cores:
-            return failed(cell, "unsupported", f"{cell.threads} threads on {device.cores} cores")
-        post = self._turn_to(cell)
-        reason = post.framework.supports(cell.workload, device)
+        reason = self._refusal(cell)
         if reason:
-            return failed(cell, "unsupported", reason)
+            return failed(Measurement, cell, "unsupported", reason)
+        post = self._turn_to(cell)
         self._memory.reset()
         model, inputs = self._built(post, cell)
-        features = features or _features(cell)
+        features = features or _trace(cell).features()
         clock = post.framework.clock
         with post.framework.mode():
             begin = clock()
@@ -150,6 +155,50 @@ class Bench:
             environment=_known(**self._environment(post), load_before=load_before),
             measured_at=_now(),
         )
+
+    def profile(self, cell: Cell) -> Profile:
+        """Profile a cell, or say why it is unsupported; raises as `measure` does."""
+        device, protocol = self._setup.device, self._setup.protocol
+        reason = self._refusal(cell)
+        if not reason:
+            reason = self._turn_to(cell).framework.supports_profile(cell.workload, device)
+        if reason:
+            return failed(Profile, cell, "unsupported", reason)
+        post = self._turn_to(cell)
+        model, inputs = self._built(post, cell)
+        trace = _trace(cell)
+        framework = post.framework
+        with framework.mode():
+            call = framework.prepare(model, inputs, device)
+            call()
+            framework.synchronize()
+            load_before = self._load.share()
+            timing.warm_up(call, framework.synchronize, framework.clock, protocol)
+            seen = framework.profile(call, device, protocol)
+        return Profile(
+            cell,
+            timings=operators.timings(trace.operators, seen.events),
+            latency_s=statistics.median(seen.plain_s),
+            profiled_s=statistics.median(seen.profiled_s),
+            events=len(seen.events),
+            calls=len(seen.profiled_s),
+            environment=_known(**self._environment(post), load_before=load_before),
+            measured_at=_now(),
+        )
+
+    def _guarded(self, kind: type[R], cell: Cell, look: Callable[[], R]) -> R:
+        try:
+            return look()
+        except Exception as error:
+            self._leave()
+            return failed(kind, cell, *verdict(error))
+
+    def _refusal(self, cell: Cell) -> str | None:
+        """Why the cell cannot be measured here, if so."""
+        device = self._setup.device
+        if cell.threads > device.cores:
+            return f"{cell.threads} threads on {device.cores} cores"
+        return self._turn_to(cell).framework.supports(cell.workload, device)
 
     def _turn_to(self, cell: Cell) -> _Post:
         """The post of the cell's group, with its platform settled."""
@@ -192,9 +241,9 @@ class Bench:
         self._settled.close()
 
 
-def failed(cell: Cell, status: str, reason: str) -> Measurement:
-    """The record of a cell that could not be measured."""
-    return Measurement(cell, status=status, reason=" ".join(reason.split())[:REASON_LENGTH], measured_at=_now())
+def failed(kind: type[R], cell: Cell, status: str, reason: str) -> R:
+    """The record of a cell that could not be measured, or not be profiled."""
+    return kind(cell, status=status, reason=" ".join(reason.split())[:REASON_LENGTH], measured_at=_now())
 
 
 def verdict(error: Exception) -> tuple[str, str]:
@@ -209,18 +258,28 @@ def verdict(error: Exception) -> tuple[str, str]:
 
 
 def send(channel: socket.socket, message: Mapping[str, Any]) -> None:
-    """Put one message on the socket."""
-    channel.sendall(json.dumps(message).encode())
+    """Put one message on the socket, in as many packets as it takes."""
+    content = json.dumps(message).encode()
+    starts = range(0, len(content), PACKET_BYTES)
+    for start in starts:
+        flags = FIRST * (start == starts[0]) | LAST * (start == starts[-1])
+        channel.sendall(bytes([flags]) + content[start : start + PACKET_BYTES])
 
 
 def receive(channel: socket.socket) -> dict[str, Any] | None:
-    """The next message, or ``None`` where the other end is gone."""
-    try:
-        content = channel.recv(MESSAGE_BYTES)
-    except ConnectionError:
-        return None
-    message: dict[str, Any] | None = json.loads(content) if content else None
-    return message
+    """The next message, or ``None`` where the other end is gone; one whose end never came is left out."""
+    content = b""
+    while True:
+        try:
+            packet = channel.recv(1 + PACKET_BYTES)
+        except ConnectionError:
+            return None
+        if not packet:
+            return None
+        content = packet[1:] if packet[0] & FIRST else content + packet[1:]
+        if packet[0] & LAST:
+            message: dict[str, Any] = json.loads(content)
+            return message
 
 
 def die_with_parent(parent: int) -> None:
@@ -258,16 +317,18 @@ def serve(channel: socket.socket, *, parent: int) -> None:
 
 
 def _work(channel: socket.socket, setup: Setup, *, parent: int) -> None:
-    """Measure each cell that comes until told to close, or until one fails; never returns."""
+    """Measure or profile each cell that comes until told to close, or until one fails; never returns."""
     status = 1
     try:
         die_with_parent(parent)
         _first_to_go()
         bench = Bench(setup)
         while (message := receive(channel)) is not None and "cell" in message:
-            measurement = bench.attempt(Cell.from_record(message["cell"]), features=message["features"])
-            send(channel, {"measured": measurement.to_record()})
-            if measurement.status not in HEALTHY:
+            cell = Cell.from_record(message["cell"])
+            profile = message["kind"] == Profile.__name__
+            record = bench.attempt_profile(cell) if profile else bench.attempt(cell, features=message["features"])
+            send(channel, {"record": record.to_record()})
+            if record.status not in HEALTHY:
                 break
         status = 0
     except BaseException:
@@ -300,10 +361,10 @@ def _made_on(device: Device, architecture: Architecture) -> AbstractContextManag
     return torch.device(device.kind)  # type: ignore[no-any-return]
 
 
-def _features(cell: Cell) -> dict[str, float]:
+def _trace(cell: Cell) -> Trace:
     from ftax_model.tracing import trace_workload
 
-    return trace_workload(cell.workload).features()
+    return trace_workload(cell.workload)
 
 
 def _known(**values: Any) -> dict[str, Any]:

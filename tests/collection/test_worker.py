@@ -81,7 +81,7 @@ def test_record_is_complete_and_compact():
 
 
 def test_features_that_are_known_are_not_traced_again(monkeypatch):
-    monkeypatch.setattr(worker, "_features", lambda cell: pytest.fail("traced"))
+    monkeypatch.setattr(worker, "_trace", lambda cell: pytest.fail("traced"))
     with Bench(setup()) as bench:
         measurement = bench.attempt(cell(), features={"macs": 7.0})
     assert measurement.features == {"macs": 7.0}

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
+from ftax_model.collection.operators import Profiled
+from ftax_model.collection.timing import Protocol
 from ftax_model.device import Device
 from ftax_model.workload import Workload
 
@@ -41,6 +43,17 @@ class Framework(abc.ABC):
         if device.kind not in self.devices:
             return f"runs on {' or '.join(self.devices)} only"
         return None
+
+    def supports_profile(self, workload: Workload, device: Device) -> str | None:
+        """``None`` where `profile` can tell the operators of the workload's trace apart, else the reason it cannot."""
+        return "runs a graph of its own making, not the operators of the trace one by one"
+
+    def profile(self, call: Callable[[], Any], device: Device, protocol: Protocol) -> Profiled:
+        """A profiled run of what `prepare` gave last, already warm, and as many calls without the profiler.
+
+        Raises `NotImplementedError` with the reason where `supports_profile` gives one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not profiled")
 
     def mode(self) -> AbstractContextManager[object]:
         """What is entered once around preparing and all calls; inference mode where the framework has one."""

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ftax_model.collection.frameworks._torch import TorchFramework
+from ftax_model.collection.operators import Profiled, profile_torch
+from ftax_model.collection.timing import Protocol
 from ftax_model.device import Device
+from ftax_model.workload import Workload
 
 
 class Eager(TorchFramework):
@@ -16,3 +19,12 @@ class Eager(TorchFramework):
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
         """The module with its inputs bound."""
         return functools.partial(model, **inputs)
+
+    def supports_profile(self, workload: Workload, device: Device) -> str | None:
+        """What is traced is what eager dispatches."""
+        return None
+
+    def profile(self, call: Callable[[], Any], device: Device, protocol: Protocol) -> Profiled:
+        """Seen by torch's own profiler, kernels too on a GPU."""
+        cuda = device.kind == "cuda"
+        return profile_torch(call, clock=self.clock, synchronize=self.synchronize, protocol=protocol, cuda=cuda)
