@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftax_model.collection.gpu import Gpu
+from ftax_model.device import nvml
+from ftax_model.errors import MissingError
+
 LEVELS = ("good", "unknown", "warning", "bad")
 
 BUSY = 0.1
@@ -177,18 +181,13 @@ def drift(
 
 
 def gpu() -> list[Finding]:
-    """Persistence, neighbours and throttling of the first GPU; one unknown finding where there is none."""
+    """Persistence, neighbours and throttling of the GPU that CUDA sees first; one finding where there is none."""
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception as error:  # no driver, no library, no GPU: all the same to the one who asks
-        return [Finding("gpu", "bad", f"none found ({error})", "install the NVIDIA driver, or measure on the CPU")]
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return [_persistence(pynvml, handle), _neighbours(pynvml, handle), _throttled(pynvml, handle)]
-    finally:
-        pynvml.nvmlShutdown()
+        with nvml() as (library, handle):
+            seen = Gpu(library, handle)
+            return [_persistence(library, handle), _neighbours(seen), _throttled(seen)]
+    except MissingError as error:
+        return [Finding("gpu", "bad", f"none found ({error.got})", error.do)]
 
 
 def floor(difference: float) -> Finding:
@@ -200,38 +199,33 @@ def floor(difference: float) -> Finding:
     return Finding("repeatability", "bad" if difference > 3 * WIDE_FLOOR else "warning", saw, cure)
 
 
-def _persistence(pynvml: Any, handle: Any) -> Finding:
+def _persistence(library: Any, handle: Any) -> Finding:
     try:
-        on = pynvml.nvmlDeviceGetPersistenceMode(handle)
-    except pynvml.NVMLError as error:
+        on = library.nvmlDeviceGetPersistenceMode(handle)
+    except library.NVMLError as error:
         return Finding("gpu persistence", "unknown", str(error))
     if on:
         return Finding("gpu persistence", "good", "on")
     return Finding("gpu persistence", "warning", "off: the driver unloads between runs", "sudo nvidia-smi -pm 1")
 
 
-def _neighbours(pynvml: Any, handle: Any) -> Finding:
-    try:
-        others = [
-            process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle) if process.pid != os.getpid()
-        ]
-    except pynvml.NVMLError as error:
-        return Finding("gpu neighbours", "unknown", str(error))
+def _neighbours(seen: Gpu) -> Finding:
+    others = seen.neighbours(ours=False)
+    if others is None:
+        return Finding("gpu neighbours", "unknown", "the driver does not tell")
     if not others:
         return Finding("gpu neighbours", "good", "no other process")
-    return Finding(
-        "gpu neighbours", "bad", f"{len(others)} other processes", f"stop them: {' '.join(map(str, others))}"
-    )
+    cure = f"stop them: {' '.join(map(str, others))}"
+    return Finding("gpu neighbours", "bad", f"{len(others)} other processes", cure)
 
 
-def _throttled(pynvml: Any, handle: Any) -> Finding:
-    try:
-        reasons = pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
-    except pynvml.NVMLError as error:
-        return Finding("gpu throttling", "unknown", str(error))
-    if reasons & ~getattr(pynvml, "nvmlClocksEventReasonGpuIdle", 1):
-        return Finding("gpu throttling", "warning", f"reasons {reasons:#x}", "let it cool, or raise the power limit")
-    return Finding("gpu throttling", "good", "none now")
+def _throttled(seen: Gpu) -> Finding:
+    reasons = seen.throttled()
+    if reasons is None:
+        return Finding("gpu throttling", "unknown", "the driver does not tell")
+    if not reasons:
+        return Finding("gpu throttling", "good", "none now")
+    return Finding("gpu throttling", "warning", ", ".join(reasons), "let it cool, or raise the power limit")
 
 
 def _used(process: Any) -> float:

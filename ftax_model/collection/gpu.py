@@ -40,7 +40,7 @@ REASONS = (
     "board-limit",
     "reliability",
 )
-"""NVML's reasons for clocks below the highest, by the place of their bit (``nvmlClocksEventReason...`` in ``nvml.h``)."""
+"""NVML's reasons for clocks below the highest, by the place of their bit (``nvmlClocksEventReason...``)."""
 
 CHOSEN = ("idle", "application-clocks", "display-clocks")
 """Reasons that are no throttling: nothing to do, or clocks that somebody set."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -99,28 +99,32 @@ def test_floor(difference: float, level: str) -> None:
     assert doctor.floor(difference).level == level
 
 
-class Nvml(SimpleNamespace):
-    """A GPU that says what it is told to say."""
-
-    NVMLError = RuntimeError
-    nvmlClocksEventReasonGpuIdle = 1  # noqa: N815
-
-    def __init__(self, *, persistence: int, pids: tuple[int, ...], reasons: int) -> None:
-        super().__init__(
-            nvmlInit=lambda: None,
-            nvmlShutdown=lambda: None,
-            nvmlDeviceGetHandleByIndex=lambda index: index,
-            nvmlDeviceGetPersistenceMode=lambda _: persistence,
-            nvmlDeviceGetComputeRunningProcesses=lambda _: [SimpleNamespace(pid=pid) for pid in pids],
-            nvmlDeviceGetCurrentClocksEventReasons=lambda _: reasons,
-        )
-
-
-def test_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml(persistence=1, pids=(os.getpid(),), reasons=1))
+def test_gpu(monkeypatch: pytest.MonkeyPatch, fake_nvml: Any) -> None:
+    busy = [SimpleNamespace(pid=os.getpid())]
+    fake_nvml.installed(monkeypatch, ComputeRunningProcesses=busy, CurrentClocksEventReasons=0b11)
     assert [finding.level for finding in doctor.gpu()] == ["good"] * 3
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml(persistence=0, pids=(1,), reasons=4))
-    assert [finding.level for finding in doctor.gpu()] == ["warning", "bad", "warning"]
+    others = [SimpleNamespace(pid=pid) for pid in (7, 8)]
+    nvml = fake_nvml.installed(
+        monkeypatch, PersistenceMode=0, ComputeRunningProcesses=others, CurrentClocksEventReasons=0b100100
+    )
+    persistence, neighbours, throttling = doctor.gpu()
+    assert [finding.level for finding in (persistence, neighbours, throttling)] == ["warning", "bad", "warning"]
+    assert (neighbours.saw, neighbours.do) == ("2 other processes", "stop them: 7 8")
+    assert throttling.saw == "power-cap, thermal-slowdown"
+    assert nvml.open == 0
+
+
+def test_gpu_that_does_not_tell_is_unknown(monkeypatch: pytest.MonkeyPatch, fake_nvml: Any) -> None:
+    mute = fake_nvml.FakeNvml.NOT_SUPPORTED
+    names = ("PersistenceMode", "ComputeRunningProcesses", "CurrentClocksEventReasons")
+    fake_nvml.installed(monkeypatch, **dict.fromkeys(names, mute))
+    assert [finding.level for finding in doctor.gpu()] == ["unknown"] * 3
+
+
+def test_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, fake_nvml: Any) -> None:
+    fake_nvml.installed(monkeypatch).lose()
+    (finding,) = doctor.gpu()
+    assert (finding.level, finding.saw) == ("bad", "none found (NVML: GPU is lost)")
 
 
 def test_the_worst_finding_speaks_for_all() -> None:
