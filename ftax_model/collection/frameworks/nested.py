@@ -118,6 +118,7 @@ def _encoder(layers: Sequence[Any], heads: int) -> Any:
         dtype=query.weight.dtype,
     )
     with warnings.catch_warnings(record=True) as why_not:
+        warnings.simplefilter("always")
         encoder = nn.TransformerEncoder(like, len(layers), mask_check=False)
     if not encoder.use_nested_tensor:
         raise NotImplementedError(" ".join(str(warning.message) for warning in why_not))

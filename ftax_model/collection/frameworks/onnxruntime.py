@@ -29,7 +29,7 @@ class Onnxruntime(Framework):
     exported is taken.
     """
 
-    preload = ("torch", "onnx", "onnxscript", "onnxruntime")
+    preload = ("torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime.transformers.optimizer")
 
     optimizations: ClassVar[str] = "ORT_ENABLE_ALL"
     """Graph optimisations of the session, as ``GraphOptimizationLevel`` names them."""
