@@ -1,0 +1,139 @@
+"""The choice of batch sizes, on curves that follow the law and on some that do not."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftax_model.collection.adaptive import CLIMB, Adaptive, crossover_range
+from ftax_model.errors import InputError
+from ftax_model.modeling.law import latency
+from ftax_model.modeling.regime import fit_curve
+
+FLOOR_S = 0.004
+
+
+def swept(adaptive, measure):
+    """What is seen when the sweep has chosen all of its sizes."""
+    seen = {}
+    while (size := adaptive.next(seen)) is not None:
+        assert size not in seen
+        assert size in adaptive.candidates
+        seen[size] = measure(size)
+    return seen
+
+
+def lawful(crossover, overlap):
+    return lambda size: float(latency(FLOOR_S, FLOOR_S * size / crossover, overlap))
+
+
+crossovers = st.floats(0.0, 7.0).map(lambda exponent: 2.0**exponent)
+overlaps = st.floats(0.0625, 1.0).map(lambda inverse: 1 / inverse)
+
+
+@settings(deadline=None, max_examples=60)
+@given(crossover=crossovers, overlap=overlaps, tolerance=st.sampled_from([0.05, 0.1, 0.2]))
+def test_crossover_of_a_lawful_curve_is_bracketed_to_the_tolerance(crossover, overlap, tolerance):
+    seen = swept(Adaptive(tolerance=tolerance), lawful(crossover, overlap))
+    low, high = crossover_range(seen, 128)
+    grain = 2 ** (1 / 16)
+    assert low / grain <= crossover <= high * grain
+    assert len(seen) == 8 or math.log(high / low) / 2 <= tolerance or high < 1 or low > 128
+
+
+@settings(deadline=None, max_examples=60)
+@given(crossover=crossovers, overlap=overlaps)
+def test_sizes_not_measured_are_known_from_those_that_were(crossover, overlap):
+    curve = lawful(crossover, overlap)
+    seen = swept(Adaptive(tolerance=0.1), curve)
+    if len(seen) > 3:  # with three points the fit assumes an overlap
+        fitted = fit_curve(list(seen), list(seen.values()))
+        for size in Adaptive().candidates:
+            assert float(fitted.latency_s(size)) == pytest.approx(curve(size), rel=0.15)
+
+
+@pytest.mark.parametrize("overlap", [1.0, 2.0, 16.0])
+def test_few_sizes_do_for_a_crossover_inside(overlap):
+    assert sum(len(swept(Adaptive(), lawful(crossover, overlap))) for crossover in (2, 4, 8, 16, 32)) <= 5 * 3.5
+
+
+@pytest.mark.parametrize(("crossover", "most"), [(1e-3, 3), (1e6, 4)])
+def test_a_curve_that_does_not_bend_is_left_soon(crossover, most):
+    assert len(swept(Adaptive(), lawful(crossover, 2.0))) <= most
+
+
+def test_it_climbs_and_does_not_jump():
+    seen = swept(Adaptive(), lawful(1e6, 2.0))
+    largest = 0
+    for size in seen:
+        assert size <= max(CLIMB * largest, 1)
+        largest = max(size, largest)
+    assert max(swept(Adaptive(), lawful(0.01, 2.0))) <= CLIMB
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.one_of(st.none(), st.floats(1e-6, 1e3)), min_size=8, max_size=8),
+    st.integers(2, 200),
+    st.floats(0.01, 1.0),
+)
+def test_whatever_is_measured_it_ends_and_tries_nothing_above_a_failure(values, largest, tolerance):
+    adaptive = Adaptive(largest, tolerance)
+    seen = {}
+    while (size := adaptive.next(seen)) is not None:
+        assert size not in seen
+        assert size in adaptive.candidates
+        assert all(size < other for other, value in seen.items() if value is None)
+        seen[size] = values[len(seen) % 8]
+    assert 1 in seen
+
+
+@settings(deadline=None, max_examples=60)
+@given(crossover=crossovers, overlap=overlaps, unit=st.floats(1e-3, 1e3), data=st.data())
+def test_the_choice_depends_on_the_shape_of_what_was_seen_alone(crossover, overlap, unit, data):
+    curve, adaptive = lawful(crossover, overlap), Adaptive()
+    sizes = data.draw(st.lists(st.sampled_from([1, 2, 3, 8, 24, 64, 100, 128]), min_size=1, unique=True))
+    choice = adaptive.next({size: curve(size) for size in sizes})
+    assert choice == adaptive.next({size: curve(size) for size in sorted(sizes)})
+    assert choice == adaptive.next({size: unit * curve(size) for size in reversed(sizes)})
+    assert choice not in sizes
+
+
+def test_a_curve_that_follows_no_law_is_measured_in_full():
+    steps = {1: 1.0, 2: 3.0, 4: 2.0, 8: 9.0, 16: 5.0, 32: 30.0, 64: 20.0, 128: 90.0}
+    assert set(swept(Adaptive(), steps.__getitem__)) == set(steps)
+
+
+def test_candidates_are_powers_of_two_and_the_largest():
+    assert Adaptive().candidates == (1, 2, 4, 8, 16, 32, 64, 128)
+    assert Adaptive(max=96).candidates == (1, 2, 4, 8, 16, 32, 64, 96)
+    assert Adaptive(max=2).candidates == (1, 2)
+
+
+def test_nothing_runs():
+    assert Adaptive().next({}) == 1
+    assert Adaptive().next({1: None}) is None
+
+
+def test_a_looser_tolerance_never_needs_more():
+    for crossover in (2.0, 5.0, 11.0, 40.0):
+        counts = [len(swept(Adaptive(tolerance=t), lawful(crossover, 1.5))) for t in (0.02, 0.1, 0.5)]
+        assert counts == sorted(counts, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"max": 1}, "from 2 to"),
+        ({"max": 4.0}, "from 2 to"),
+        ({"max": True}, "from 2 to"),
+        ({"tolerance": 0}, "above 0"),
+        ({"tolerance": "fine"}, "above 0"),
+        ({"tolerance": float("nan")}, "above 0"),
+        ({"tolerence": 0.1}, "did you mean 'tolerance'"),
+    ],
+)
+def test_refusals(record, says):
+    with pytest.raises(InputError, match=says):
+        Adaptive.from_record(record)
