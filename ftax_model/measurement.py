@@ -126,17 +126,21 @@ class Measurement(Record):
     """One record of a dataset.
 
     ``latency_s`` and the other `CLOCKS` are seconds per call, ``None`` where that clock does not exist. ``samples`` are
-    the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls. ``prepare_s`` is the time to
-    compile or export, ``first_call_s`` the first call alone. ``features`` are the trace's columns
-    (`ftax_model.operators.FEATURES`). A failed cell has no clocks.
+    the block values behind ``latency_s``, each the mean of ``calls_per_block`` calls; ``discarded_blocks`` were thrown
+    away because the clock went backwards. ``prepare_s`` is the time to compile or export, ``first_call_s`` the first
+    call alone. ``energy_j`` are the joules that a whole GPU board takes for one call of a loop of such calls, ``None``
+    where they are not counted. ``features`` are the trace's columns (`ftax_model.operators.FEATURES`). A failed cell
+    has no clocks.
     """
 
     latency_s: float | None = None
     pipelined_s: float | None = None
     host_s: float | None = None
     device_s: float | None = None
+    energy_j: float | None = None
     samples: tuple[float, ...] = ()
     calls_per_block: int = 0
+    discarded_blocks: int = 0
     warmup_calls: int = 0
     prepare_s: float | None = None
     first_call_s: float | None = None
@@ -146,13 +150,13 @@ class Measurement(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in CLOCKS:
+        for name, unit in {**dict.fromkeys(CLOCKS, "seconds"), "energy_j": "joules"}.items():
             value = getattr(self, name)
-            if not (value is None or (_is_time(value) and value >= 0)):
-                raise DataError(f"{name} is a number of seconds", repr(value), "mend the record")
+            if not (value is None or (_is_number(value) and value >= 0)):
+                raise DataError(f"{name} is a number of {unit}", repr(value), "mend the record")
         if self.status == "ok" and not self.latency_s:
             raise DataError("a good record has a positive latency_s", repr(self.latency_s), "mend the record")
-        if not all(_is_time(sample) and sample > 0 for sample in self.samples):
+        if not all(_is_number(sample) and sample > 0 for sample in self.samples):
             raise DataError("samples are positive numbers of seconds", repr(self.samples)[:60], "mend the record")
         for name in ("features", "telemetry"):
             if not isinstance(getattr(self, name), Mapping):
@@ -176,7 +180,9 @@ class Measurement(Record):
             found.append("wide-spread")
         if self.samples and self.calls_per_block * self.latency_s < SHORT_BLOCK_S:
             found.append("short-block")
-        if float(self.environment.get("load_before") or 0.0) > FOREIGN_LOAD:
+        if self.discarded_blocks:
+            found.append("clock-setback")
+        if float(self.environment.get("load_before") or 0.0) > FOREIGN_LOAD or self.telemetry.get("neighbours"):
             found.append("foreign-load")
         if self.telemetry.get("throttled"):
             found.append("throttled")
@@ -215,11 +221,11 @@ class Profile(Record):
         if self.status == "ok":
             for name in ("latency_s", "profiled_s"):
                 value = getattr(self, name)
-                if not (_is_time(value) and value > 0):
+                if not (_is_number(value) and value > 0):
                     raise DataError(f"a good profile has a positive {name}", repr(value), "mend the record")
         for timing in self.timings:
             for value in (timing.host_s, timing.device_s):
-                if not (value is None or (_is_time(value) and value >= 0)):
+                if not (value is None or (_is_number(value) and value >= 0)):
                     raise DataError("an operator takes a number of seconds", repr(value), "mend the record")
 
     @property
@@ -236,7 +242,7 @@ class Profile(Record):
         return {**values, "timings": timings_from_record(values["timings"])}
 
 
-def _is_time(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -33,6 +33,7 @@ measurements = st.builds(
     latency_s=seconds,
     pipelined_s=st.none() | seconds,
     device_s=st.none() | seconds,
+    energy_j=st.none() | seconds,
     samples=st.lists(seconds, max_size=5).map(tuple),
     calls_per_block=st.integers(0, 1000),
     peak_memory_bytes=st.none() | st.integers(0, 2**40),
@@ -100,6 +101,8 @@ def test_a_failed_cell_is_a_record_too() -> None:
         ({"latency_s": "0.1"}, "latency_s is a number of seconds"),
         ({"latency_s": True}, "latency_s is a number of seconds"),
         ({"device_s": -0.1}, "device_s is a number of seconds"),
+        ({"energy_j": -0.1}, "energy_j is a number of joules"),
+        ({"energy_j": "1 J"}, "energy_j is a number of joules"),
         ({"samples": (0.1, 0.0)}, "samples are positive numbers of seconds"),
         ({"samples": ("a",)}, "samples are positive numbers of seconds"),
         ({"features": 3}, "features are names and values"),
@@ -123,6 +126,15 @@ def test_what_is_no_record_is_refused(record: Any) -> None:
 def test_another_schema_is_refused(schema: Any) -> None:
     with pytest.raises(DataError, match=f"this version reads schema {SCHEMA}; got schema .*; measure again"):
         Measurement.from_record({**good().to_record(), "schema": schema})
+
+
+def test_a_record_from_before_a_field_was_there_is_read() -> None:
+    record = good(energy_j=1.5).to_record()
+    assert Measurement.from_record(record).energy_j == 1.5
+    for name in ("energy_j", "discarded_blocks"):
+        del record[name]
+    older = Measurement.from_record(record)
+    assert (older.energy_j, older.discarded_blocks) == (None, 0)
 
 
 @pytest.mark.parametrize("missing", ["key", "workload", "framework", "device", "threads", "repeat"])
@@ -176,8 +188,10 @@ def test_spread_has_no_unit(samples: list[float], factor: float) -> None:
     [
         ({"samples": (0.01, 0.01, 0.011, 0.012)}, "wide-spread"),
         ({"latency_s": 1e-5, "samples": (1e-5,) * 4}, "short-block"),
+        ({"discarded_blocks": 1}, "clock-setback"),
         ({"environment": {"load_before": 0.5}}, "foreign-load"),
-        ({"telemetry": {"throttled": True}}, "throttled"),
+        ({"telemetry": {"neighbours": 1}}, "foreign-load"),
+        ({"telemetry": {"throttled": {"power-cap": 0.5}}}, "throttled"),
         ({"environment": {"peak_macs": 1e9}, "features": {"macs": 2e7}}, "above-peak"),
     ],
 )
@@ -188,9 +202,8 @@ def test_a_measurement_judges_itself(values: dict[str, Any], warning: str) -> No
 
 def test_what_is_not_known_is_not_held_against_it() -> None:
     unknown = {"load_before": None, "peak_macs": None}
-    assert (
-        good(environment=unknown, telemetry={"throttled": None}, features={"macs": 1e30}, samples=()).warnings() == ()
-    )
+    for quiet in ({"throttled": None}, {"throttled": {}, "neighbours": 0}):
+        assert good(environment=unknown, telemetry=quiet, features={"macs": 1e30}, samples=()).warnings() == ()
 
 
 PRODUCT = Operator("mm", ((4, 8), (8, 8)), ((4, 8),), macs=256, attributes={"batch": 1, "m": 4, "k": 8, "n": 8})

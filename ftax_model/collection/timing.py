@@ -21,6 +21,12 @@ MOST_CALLS = 1_000_000
 PIPELINED_CALLS = 3
 """Calls between two synchronisations for ``pipelined_s``, at least."""
 
+MOST_DISCARDED = 3
+"""Blocks thrown away because the clock went backwards in them, at most; one that keeps doing so is no clock."""
+
+MAY_BE_ZERO = ("energy_s",)
+"""Values of a protocol that leave something out when they are 0."""
+
 WINDOW = 4
 """Warm-up values in each of the two halves that `steady` compares."""
 
@@ -41,6 +47,7 @@ class Protocol:
     confidence : of that interval, between 0 and 1.
     min_blocks, max_blocks : blocks to see before stopping early, and values kept at most.
     least_blocks : blocks to see even where the time is up, one slow call each if need be.
+    energy_s : seconds of calls, at least, over which the energy of one is taken, on a GPU that counts it; 0 for none.
     limit_s : seconds after which a cell counts as hung, its build and compilation included.
 
     Raises `InputError` for a value that is not a positive number.
@@ -54,6 +61,7 @@ class Protocol:
     min_blocks: int = 7
     max_blocks: int = 32
     least_blocks: int = 3
+    energy_s: float = 1.0
     limit_s: float = 300.0
 
     def __post_init__(self) -> None:
@@ -61,8 +69,9 @@ class Protocol:
             value = getattr(self, field.name)
             whole = isinstance(field.default, int)
             good = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-            if not good or not 0 < value < math.inf:
-                kind = "a whole number above 0" if whole else "a number above 0"
+            zero = field.name in MAY_BE_ZERO
+            if not good or not (0 < value < math.inf or (zero and value == 0)):
+                kind = "a whole number above 0" if whole else "a number from 0" if zero else "a number above 0"
                 raise InputError(f"protocol {field.name} is {kind}", repr(value), "give such a number")
         if self.confidence >= 1:
             raise InputError("protocol confidence is below 1", repr(self.confidence), "take 0.95")
@@ -88,7 +97,8 @@ class Timing:
     """Seconds per call, each the median over blocks, and the blocks behind ``latency_s``.
 
     ``samples`` are in the order they were taken, each the mean of ``calls_per_block`` calls. ``host_s`` is ``None``
-    where the call itself waits for the device.
+    where the call itself waits for the device, ``first_call_s`` where the clock went backwards in it.
+    ``discarded_blocks`` were timed and thrown away, because the clock did not go forwards in them.
     """
 
     latency_s: float
@@ -97,7 +107,8 @@ class Timing:
     samples: tuple[float, ...]
     calls_per_block: int
     warmup_calls: int
-    first_call_s: float
+    first_call_s: float | None
+    discarded_blocks: int = 0
 
 
 def measure(
@@ -116,10 +127,12 @@ def measure(
     ``synchronize`` is ``None`` on a device whose calls wait by themselves. There a loop that synchronises once behind N
     calls is the very loop that synchronises behind each, so that ``pipelined_s`` is ``latency_s``, and rightly so.
     Elsewhere every round times three blocks: one for ``latency_s``, one with a single synchronisation behind all calls
-    for ``pipelined_s``, and one that stops the clock whenever the call returns, before it synchronises, for ``host_s``.
+    for ``pipelined_s``, and one that stops the clock whenever the call returns, before it synchronises, for ``host_s``:
+    the queue of the device is empty when a call begins.
 
-    Outputs are dropped at once and the garbage collector is off. Raises `RuntimeError` for a clock that stands still,
-    and whatever ``call`` raises.
+    Outputs are dropped at once and the garbage collector is off. A round in which the clock goes backwards is thrown
+    away and counted. Raises `RuntimeError` for a clock that stands still or keeps going backwards, and whatever
+    ``call`` raises.
     """
     wait = synchronize or _nothing
     with no_garbage_collection():
@@ -129,16 +142,25 @@ def measure(
         first_call_s = clock() - begin
         begin = clock()
         calls, warmup_calls = warm_up(call, wait, clock, protocol)
+        spent_s = max(clock() - begin, 0.0)
         samples: list[float] = []
         pipelined: list[float] = []
         host: list[float] = []
-        while not _done(samples, clock() - begin, protocol):
+        discarded = 0
+        while not _done(samples, spent_s, protocol):
             if len(samples) >= protocol.max_blocks:
                 samples, calls = _merged(samples), 2 * calls
-            samples.append(_each(call, wait, clock, calls))
+            begin = clock()
+            block = [_each(call, wait, clock, calls)]
             if synchronize:
-                pipelined.append(_together(call, wait, clock, max(calls, PIPELINED_CALLS)))
-                host.append(_returning(call, wait, clock, calls))
+                block.append(_together(call, wait, clock, max(calls, PIPELINED_CALLS)))
+                block.append(_returning(call, wait, clock, calls))
+            spent_s += max(clock() - begin, 0.0)
+            if min(block) > 0:
+                for values, value in zip((samples, pipelined, host), block, strict=False):
+                    values.append(value)
+            else:
+                discarded = _one_more(discarded)
     latency_s = statistics.median(samples)
     return Timing(
         latency_s=latency_s,
@@ -147,7 +169,8 @@ def measure(
         samples=tuple(samples),
         calls_per_block=calls,
         warmup_calls=warmup_calls,
-        first_call_s=first_call_s,
+        first_call_s=first_call_s if first_call_s >= 0 else None,
+        discarded_blocks=discarded,
     )
 
 
@@ -194,15 +217,18 @@ def warm_up(
     call: Callable[[], object], wait: Callable[[], None], clock: Callable[[], float], protocol: Protocol
 ) -> tuple[int, int]:
     """Calls that fill a block, and how many were made to find out and to get steady; at least one."""
-    begin = clock()
-    calls, made = 1, 0
+    calls, made, spent_s, discarded = 1, 0, 0.0, 0
     values: list[float] = []
     while True:
-        values.append(_each(call, wait, clock, calls))
+        lasted = calls * _each(call, wait, clock, calls)
         made += calls
-        if steady(values) or clock() - begin >= protocol.warmup_s:
+        if lasted < 0:
+            discarded = _one_more(discarded)
+            continue
+        spent_s += lasted
+        values.append(lasted / calls)
+        if steady(values) or spent_s >= protocol.warmup_s:
             return calls, made
-        lasted = values[-1] * calls
         if lasted < protocol.block_s:
             calls = _longer(calls, lasted, protocol.block_s)
             values.clear()
@@ -220,6 +246,12 @@ def _longer(calls: int, lasted: float, wanted: float) -> int:
         raise RuntimeError(f"the clock stands still: {calls} calls took {lasted} seconds")
     grown = math.ceil(1.1 * calls * wanted / lasted) if lasted > 0 else 10 * calls
     return min(grown, 10 * calls, MOST_CALLS)
+
+
+def _one_more(discarded: int) -> int:
+    if discarded == MOST_DISCARDED:
+        raise RuntimeError(f"the clock keeps going backwards: {discarded + 1} blocks of calls took no time, or less")
+    return discarded + 1
 
 
 def _each(call: Callable[[], object], wait: Callable[[], None], clock: Callable[[], float], calls: int) -> float:

@@ -4,6 +4,7 @@ import gc
 import math
 import random
 import statistics
+from collections.abc import Collection
 
 import pytest
 
@@ -182,6 +183,58 @@ def test_clock_that_stands_still_is_an_error_not_a_hang():
         measure(lambda: None, clock=lambda: 0.0, protocol=Protocol())
 
 
+class Falling(Waiting):
+    """A noisy device whose clock jumps back by so many seconds in certain calls."""
+
+    def __init__(self, *, back: float, at: Collection[int]):
+        super().__init__(1e-3, noise=0.05)
+        self.back, self.at = back, at
+
+    def __call__(self) -> object:
+        if self.calls in self.at:
+            self.now -= self.back
+        return super().__call__()
+
+
+@pytest.mark.parametrize("back", [0.1, 3600.0])
+@pytest.mark.parametrize(("at", "discarded"), [({4}, 0), ({120}, 1), ({4, 120, 160}, 2)])
+def test_block_in_which_the_clock_goes_backwards_is_thrown_away(back, at, discarded):
+    device = Falling(back=back, at=at)
+    timing = device.measure(cell_s=1.0, half_width=1e-6)
+    assert timing.warmup_calls < 120
+    assert timing.latency_s == pytest.approx(1e-3, rel=0.05)
+    assert min(timing.samples) > 0
+    assert timing.discarded_blocks == discarded
+    assert 900 < device.calls < 1100  # its second was up all the same
+
+
+def test_first_call_in_which_the_clock_goes_backwards_is_not_known():
+    timing = Falling(back=10.0, at={0}).measure()
+    assert (timing.first_call_s, timing.discarded_blocks) == (None, 0)
+    assert timing.latency_s == pytest.approx(1e-3, rel=0.05)
+
+
+@pytest.mark.parametrize("begins", [0, 200])
+def test_clock_that_keeps_going_backwards_is_an_error(begins):
+    with pytest.raises(RuntimeError, match="the clock keeps going backwards: 4 blocks"):
+        Falling(back=0.1, at=range(begins, 9999)).measure(cell_s=1.0, half_width=1e-6)
+
+
+def test_clock_that_goes_backwards_costs_all_three_blocks_of_the_round():
+    machine = Queueing(1e-3, 1e-2)
+    jumps = iter([0.0] * 20 + [5.0] + [0.0] * 10_000)
+
+    def call():
+        machine.now -= (jump := next(jumps))
+        machine.free_at -= jump
+        machine()
+
+    timing = measure(call, clock=machine.clock, protocol=Protocol(), synchronize=machine.synchronize)
+    assert timing.warmup_calls < 20
+    assert timing.discarded_blocks == 1
+    assert (timing.host_s, timing.latency_s) == pytest.approx((1e-3, 1.1e-2))
+
+
 def test_interval_of_the_median_covers_it_as_often_as_it_says():
     random_ = random.Random(0)
     covered = 0
@@ -226,6 +279,8 @@ def test_steady(values, expected):
         {"max_blocks": 3},
         {"limit_s": math.inf},
         {"limit_s": math.nan},
+        {"energy_s": -1.0},
+        {"energy_s": "0"},
     ],
 )
 def test_protocol_refuses(knobs):
@@ -236,5 +291,6 @@ def test_protocol_refuses(knobs):
 def test_protocol_record_comes_back():
     protocol = Protocol(cell_s=2, half_width=0.02)
     assert Protocol.from_record(protocol.to_record()) == protocol
+    assert Protocol(energy_s=0).energy_s == 0
     with pytest.raises(InputError, match="did you mean 'cell_s'"):
         Protocol.from_record({"cells": 1})
