@@ -1,5 +1,6 @@
 """Frameworks that misbehave, for a runner to survive; a worker server that knows them, too."""
 
+import dataclasses
 import os
 import signal
 import sys
@@ -68,6 +69,46 @@ class ServerKilling(Faulty):
         signal.pause()
 
 
+class Unprofilable(Fake):
+    """Fake, but profiling the call on 4 rows goes wrong."""
+
+    def prepare(self, model, inputs, device):
+        self.rows = model.operators[0].inputs[0][0]
+        return super().prepare(model, inputs, device)
+
+    def profile(self, call, device, protocol):
+        if self.rows == 4:
+            self.fault()
+        return super().profile(call, device, protocol)
+
+
+class ProfileKilled(Unprofilable):
+    def fault(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class ProfileHanging(Unprofilable):
+    def fault(self):
+        signal.pause()
+
+
+class ProfileRaising(Unprofilable):
+    def fault(self):
+        raise ValueError("no events")
+
+
+class Silent(Fake):
+    """Shows none of its operators."""
+
+    def profile(self, call, device, protocol):
+        return dataclasses.replace(super().profile(call, device, protocol), events=())
+
+
+class Closed(Fake):
+    def supports_profile(self, workload, device):
+        return "it keeps its operators to itself"
+
+
 class Choosy(Fake):
     def supports(self, workload, device):
         return "four is too many" if workload.batch_size == 4 else None
@@ -107,6 +148,11 @@ FRAMEWORKS = {
     "unable": Unable,
     "server-killing": ServerKilling,
     "choosy": Choosy,
+    "profile-killed": ProfileKilled,
+    "profile-hanging": ProfileHanging,
+    "profile-raising": ProfileRaising,
+    "silent": Silent,
+    "closed": Closed,
     "chatty": Chatty,
     "telling": Telling,
 }

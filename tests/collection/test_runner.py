@@ -17,9 +17,10 @@ from ftax_model.collection.plan import Grid, Plan, group, load_plan
 from ftax_model.collection.runner import Summary, collect
 from ftax_model.collection.timing import Protocol
 from ftax_model.collection.worker import REASON_LENGTH
-from ftax_model.dataset import Writer, read
+from ftax_model.dataset import Writer, load_operators, operators_file, read
 from ftax_model.device import detect
 from ftax_model.errors import DataError, FtaxError, InputError, MissingError
+from ftax_model.measurement import Profile
 from ftax_model.workload import grid
 
 
@@ -361,3 +362,98 @@ def test_summary_says_what_there_is_to_say():
     text = str(Summary(10, 2, 3, 1, "budget"))
     assert text == "3 cells measured, 1 failed, 2 done before, 4 of 10 remain, stopped by budget: run again to go on"
     assert Summary(10, 2, 3, 1, "budget").to_record()["remaining"] == 4
+
+
+def profiles(out):
+    return {profile.cell.workload.batch_size: profile for profile in read(operators_file(out), Profile)}
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_operators_of_every_cell_are_profiled_once_and_follow_the_law(out, isolate, no_children_left):
+    summary = collect(plan(layers=(2, 3)), out, isolate=isolate, operators=True)
+    assert (summary.measured, summary.operators) == (6, Summary(planned=6, done_before=0, measured=6))
+    assert [one.cell.key for one in read(out)] == [one.cell.key for one in read(operators_file(out), Profile)]
+    for profile in read(operators_file(out), Profile):
+        assert len(profile.timings) == profile.cell.workload.settings["num_layers"]
+        assert [timing.operator.layer for timing in profile.timings] == [str(n) for n in range(len(profile.timings))]
+        assert profile.unmatched == 0
+        assert profile.environment["seed"] == 0
+        assert (profile.profiled_s - profile.latency_s) / profile.events == pytest.approx(Fake.profiler_s_per_event)
+        for timing in profile.timings:
+            assert timing.host_s == pytest.approx(Fake.overhead_s_per_op + Fake.profiler_s_per_event, rel=0.04)
+    frame = load_operators(out)
+    assert list(frame["count"]) == [one.cell.workload.settings["num_layers"] for one in read(out)]
+
+
+def test_operators_are_none_unless_asked_for(out):
+    assert collect(plan(), out, isolate=False).operators is None
+    assert not operators_file(out).exists()
+
+
+def test_operators_of_what_was_measured_before_are_profiled_and_then_no_more(out):
+    collect(plan(batch_size=[1, 2]), out)
+    before = out.read_bytes()
+    summary = collect(plan(batch_size=[1, 2]), out, operators=True)
+    assert out.read_bytes() == before
+    assert (summary.done_before, summary.operators.measured) == (2, 2)
+    again = collect(plan(batch_size=[1, 2, 4]), out, operators=True)
+    assert (again.measured, again.operators.done_before, again.operators.measured) == (1, 2, 1)
+
+
+def test_operators_are_profiled_for_the_first_repeat_in_processes_of_their_own(faulty, out):
+    summary = collect(plan("telling", [1, 2], layers=[2, 3], repeats=2), out, operators=True)
+    assert (summary.measured, summary.operators.measured) == (8, 4)
+
+    def processes(records):
+        return {(group(one.cell), one.environment["framework_version"].split(" ")[0]) for one in records}
+
+    timed, profiled = processes(read(out)), processes(read(operators_file(out), Profile))
+    assert {one.repeat for one, _ in profiled} == {0}
+    assert (len(timed), len(profiled)) == (4, 2)
+    assert len({process for _, process in timed | profiled}) == 6
+    heavy = {one.environment["framework_version"].split(" ")[3] for one in read(operators_file(out), Profile)}
+    assert heavy == {""}
+
+
+@pytest.mark.parametrize(
+    ("framework", "status", "reason"),
+    [
+        ("profile-killed", "crashed", "killed by SIGKILL"),
+        ("profile-hanging", "timeout", "took longer than 0.2 s"),
+        ("profile-raising", "crashed", "ValueError: no events"),
+    ],
+)
+def test_fault_of_a_profile_costs_that_profile_alone(faulty, out, framework, status, reason, no_children_left):
+    summary = collect(plan(framework, [1, 4, 16], limit_s=0.2 if status == "timeout" else 60), out, operators=True)
+    assert (summary.measured, summary.failed) == (3, 0)
+    assert (summary.operators.measured, summary.operators.failed) == (2, 1)
+    found = profiles(out)
+    assert (found[4].status, found[4].reason, found[4].timings) == (status, reason, ())
+    assert {found[size].status for size in (1, 16)} == {"ok"}
+    assert collect(plan(framework, [1, 4, 16]), out, operators=True).operators.done_before == 3
+
+
+@pytest.mark.parametrize(
+    ("framework", "status", "reason"),
+    [
+        ("closed", "unsupported", "it keeps its operators to itself"),
+        ("silent", "unsupported", "none of the 2 operators of the trace was dispatched"),
+        ("raising", "crashed", "so ended its measurement"),
+        ("choosy", "unsupported", "so ended its measurement"),
+    ],
+)
+def test_what_cannot_be_profiled_says_so(faulty, out, framework, status, reason):
+    collect(plan(framework, [4]), out, isolate=False, operators=True)
+    assert (profiles(out)[4].status, profiles(out)[4].reason) == (status, reason)
+
+
+def test_run_that_is_stopped_profiles_no_more(out):
+    summary = collect(plan(), out, budget_s=0.5, isolate=False, operators=True)
+    assert summary.operators == Summary(planned=3, done_before=0, stopped_by="budget")
+    assert summary.to_record()["operators"]["remaining"] == 3
+    assert collect(plan(), out, budget_s=60, operators=True).operators.remaining == 0
+
+
+def test_summary_tells_of_operators_behind_a_semicolon():
+    summary = Summary(3, 0, 3, operators=Summary(3, 1, 1, 1))
+    assert str(summary) == "3 cells measured; operators: 1 cells measured, 1 failed, 1 done before"

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -188,6 +189,38 @@ def test_messages_arrive_whole_or_not_at_all():
         assert worker.receive(other) is None
 
 
+def test_long_messages_go_in_packets_and_none_is_half():
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    long = {"text": "x" * (3 * worker.PACKET_BYTES)}
+    with one, other:
+        sender = threading.Thread(target=worker.send, args=(one, long))
+        sender.start()
+        assert worker.receive(other) == long
+        sender.join()
+        one.sendall(bytes([worker.FIRST]) + b'{"text": "begun by a worker that died')
+        worker.send(one, {"exit": 1})
+        assert worker.receive(other) == {"exit": 1}
+        one.sendall(bytes([worker.FIRST]) + b'{"text": "begun by')
+        one.close()
+        assert worker.receive(other) is None
+
+
+def test_profile_stands_beside_the_measurement():
+    with Bench(setup()) as bench:
+        profile, measurement = bench.attempt_profile(cell(8)), bench.attempt(cell(8))
+    assert profile.cell == measurement.cell
+    assert profile.latency_s == pytest.approx(measurement.latency_s, rel=0.05)
+    assert (len(profile.timings), profile.events, profile.calls) == (2, 2, Protocol().least_blocks)
+    versions = ("framework_version", "versions", "protocol", "seed")
+    assert all(profile.environment[name] == measurement.environment[name] for name in versions)
+
+
+def test_profile_of_more_threads_than_cores_is_unsupported():
+    one = dataclasses.replace(cell(), threads=10_000)
+    with Bench(setup()) as bench:
+        assert bench.attempt_profile(one).status == "unsupported"
+
+
 def test_server_without_a_runner_ends_itself():
     code = "import sys; from ftax_model.collection.worker import die_with_parent; die_with_parent(1); print('alive')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).stdout == b""
@@ -249,6 +282,7 @@ def test_module_is_made_on_the_gpu(monkeypatch):
 
     made_on = []
     monkeypatch.setattr(torch, "device", lambda kind: made_on.append(kind) or worker.nullcontext())
+    monkeypatch.setattr(torch, "get_default_device", lambda: "cpu")
     monkeypatch.setattr(frameworks, "load", lambda name: Queue())
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1)
