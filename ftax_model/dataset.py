@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import gzip
 import json
+import math
 import os
 import statistics
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.measurement import CLOCKS, Cell, Measurement, Profile, Record
+from ftax_model.measurement import CLOCKS, WIDE_SPREAD, Cell, Measurement, Profile, Record
 from ftax_model.operators import FEATURES, SIGNATURE, TIMES, OperatorTiming
 
 if TYPE_CHECKING:
@@ -124,12 +126,19 @@ def read(path: str | os.PathLike[str], kind: type[Any] = Measurement) -> list[An
     return list(found.values())
 
 
+class Outcome(NamedTuple):
+    """How looking at a cell ended: its status, and the seconds of one call, ``None`` where it failed."""
+
+    status: str
+    latency_s: float | None
+
+
 class Writer:
     """Appends records of one kind to a ``.jsonl`` file; each is on disk before `write` returns.
 
     Opening takes a lock against a second writer, drops a last line that a crash cut off (with a `DatasetWarning`), and
-    reads which cells are ``done``: the status of each by its key. Raises `DataError` where the file cannot be written,
-    is locked, or holds records of another kind or none; nothing already written is touched then.
+    reads which cells are ``done``: the `Outcome` of each by its key. Raises `DataError` where the file cannot be
+    written, is locked, or holds records of another kind or none; nothing already written is touched then.
     """
 
     def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement) -> None:
@@ -167,9 +176,9 @@ class Writer:
             self._file.truncate(end)
             cure = "make room and run again; it goes on where it stopped"
             raise DataError("the output can be written", f"{self.path}: {_why(error)}", cure) from error
-        self.done[record.cell.key] = record.status
+        self.done[record.cell.key] = _outcome(record)
 
-    def _take_over(self) -> dict[str, str]:
+    def _take_over(self) -> dict[str, Outcome]:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -186,7 +195,7 @@ class Writer:
             self._file.write(b"\n")
         lines = enumerate(good.splitlines(), start=1)
         records = (_parse(line, self._kind, where=f"{self.path} line {n}") for n, line in lines if line.strip())
-        return {record.cell.key: record.status for record in records}
+        return {record.cell.key: _outcome(record) for record in records}
 
 
 def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
@@ -195,13 +204,15 @@ def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
     Columns: ``key``; ``architecture``, ``family``, ``model`` (label of architecture and hyperparameters), ``curve``
     (model, input size, dtype: what one batch sweep shares), ``hyperparameters`` (JSON), ``batch_size``, ``input_size``,
     ``lengths``; ``framework``, ``device``, ``dtype``, ``threads``, ``repeat``; the clocks in seconds
-    (`ftax_model.measurement.CLOCKS`); the features of the trace (`ftax_model.operators.FEATURES`); ``spread``,
-    ``prepare_s``, ``first_call_s``, ``peak_memory_bytes``; ``status``, ``reason`` and ``warnings`` (joined by commas).
+    (`ftax_model.measurement.CLOCKS`); ``energy_j``; the features of the trace (`ftax_model.operators.FEATURES`);
+    ``spread``, ``prepare_s``, ``first_call_s``, ``peak_memory_bytes``; ``status``, ``reason`` and ``warnings`` (joined
+    by commas): what the measurement holds against itself (`ftax_model.measurement.Measurement.warnings`), and
+    ``non-monotone`` where a larger batch of the same sweep was clearly faster.
     """
     import pandas as pd
 
     labels: dict[object, str] = {}
-    rows = list(_rows(measurements, labels))
+    rows = list(_rows(list(measurements), labels))
     return pd.DataFrame(rows, columns=None if rows else ["key", "status", "latency_s"])
 
 
@@ -235,7 +246,8 @@ def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:
     return rows
 
 
-def _rows(measurements: Iterable[Measurement], labels: dict[object, str]) -> Iterator[dict[str, object]]:
+def _rows(measurements: Sequence[Measurement], labels: dict[object, str]) -> Iterator[dict[str, object]]:
+    slow = _non_monotone(measurements)
     for measurement in measurements:
         cell, workload = measurement.cell, measurement.cell.workload
         yield {
@@ -247,6 +259,7 @@ def _rows(measurements: Iterable[Measurement], labels: dict[object, str]) -> Ite
             **_platform_columns(cell),
             "repeat": cell.repeat,
             **{clock: getattr(measurement, clock) for clock in CLOCKS},
+            "energy_j": measurement.energy_j,
             **{name: measurement.features.get(name) for name in FEATURES},
             "spread": measurement.spread,
             "prepare_s": measurement.prepare_s,
@@ -254,8 +267,36 @@ def _rows(measurements: Iterable[Measurement], labels: dict[object, str]) -> Ite
             "peak_memory_bytes": measurement.peak_memory_bytes,
             "status": measurement.status,
             "reason": measurement.reason,
-            "warnings": ",".join(measurement.warnings()),
+            "warnings": ",".join([*measurement.warnings(), *["non-monotone"] * (cell.key in slow)]),
         }
+
+
+def _non_monotone(measurements: Iterable[Measurement]) -> set[str]:
+    """Keys of those that took longer than a larger batch of the same sweep and repeat did, by more than both spreads.
+
+    What disturbs a measurement makes it slower, so it is the smaller batch that is doubted.
+    """
+    sweeps: dict[Cell, list[Measurement]] = {}
+    for measurement in measurements:
+        if measurement.status == "ok":
+            curve = dataclasses.replace(measurement.cell, workload=measurement.cell.workload.curve)
+            sweeps.setdefault(curve, []).append(measurement)
+    found = set()
+    for sweep in sweeps.values():
+        fastest = math.inf
+        for one in sorted(sweep, key=lambda one: one.cell.workload.batch_size, reverse=True):
+            low, high = _range(one)
+            if low > fastest:
+                found.add(one.cell.key)
+            fastest = min(fastest, high)
+    return found
+
+
+def _range(measurement: Measurement) -> tuple[float, float]:
+    """Latency less and plus its spread, that of a measurement with too few samples as wide as it may be."""
+    assert measurement.latency_s is not None
+    spread = WIDE_SPREAD if measurement.spread is None else measurement.spread
+    return measurement.latency_s * (1 - spread), measurement.latency_s * (1 + spread)
 
 
 def _operator_rows(profile: Profile, labels: dict[object, str]) -> Iterator[dict[str, object]]:
@@ -342,6 +383,10 @@ def _parse(line: bytes, kind: type[Record], *, where: str) -> Record:
 
 def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def _outcome(record: Record) -> Outcome:
+    return Outcome(record.status, getattr(record, "latency_s", None))
 
 
 def _why(error: Exception) -> str:

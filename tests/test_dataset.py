@@ -43,7 +43,7 @@ def test_compressed_files_read_the_same(path: Path) -> None:
 
 def test_writer_goes_on_and_knows_what_is_done(path: Path) -> None:
     with dataset.Writer(path) as writer:
-        assert writer.done == {measured(size).cell.key: "ok" for size in (1, 2, 4)}
+        assert writer.done == {measured(size).cell.key: ("ok", measured(size).latency_s) for size in (1, 2, 4)}
         writer.write(measured(8))
     assert len(dataset.read(path)) == 4
 
@@ -136,6 +136,61 @@ def test_frame_is_tidy(path: Path) -> None:
     assert (frame["status"] == "ok").all()
 
 
+def sweep(latencies: dict[int, float], *, spread: float = 0.0, **other: object) -> list[Measurement]:
+    """A batch sweep: latencies by batch size, with that much between the quartiles of its samples."""
+    found = []
+    for batch_size, latency_s in latencies.items():
+        one = measured(batch_size, latency_s=latency_s)
+        samples = tuple(latency_s * (1 + spread * step) for step in (-1, -0.5, 0, 0.5, 1))
+        found.append(dataclasses.replace(one, cell=dataclasses.replace(one.cell, **other), samples=samples))
+    return found
+
+
+def doubted(measurements: list[Measurement]) -> list[int]:
+    table = dataset.frame(measurements)
+    return sorted(table.loc[table["warnings"].str.contains("non-monotone"), "batch_size"])
+
+
+@pytest.mark.parametrize(
+    ("latencies", "spread", "slow"),
+    [
+        ({1: 1e-3, 2: 1e-3, 4: 2e-3}, 0.0, []),
+        ({1: 1e-3, 2: 1.3e-3, 4: 1.1e-3, 8: 2e-3}, 0.0, [2]),
+        ({8: 2e-3, 4: 1.1e-3, 2: 1.3e-3, 1: 1e-3}, 0.0, [2]),  # in whatever order
+        ({1: 1e-3, 2: 1.3e-3, 4: 1.1e-3}, 0.07, [2]),
+        ({1: 1e-3, 2: 1.3e-3, 4: 1.1e-3}, 0.1, []),  # within both spreads
+        ({1: 5e-3, 2: 1e-3, 4: 1e-3}, 0.0, [1]),
+        ({1: 1.00e-3, 2: 0.97e-3, 4: 0.94e-3, 8: 0.91e-3}, 0.04, [1]),  # beyond them only when taken together
+    ],
+)
+def test_batch_that_is_slower_than_a_larger_one_is_doubted(
+    latencies: dict[int, float], spread: float, slow: list[int]
+) -> None:
+    assert doubted(sweep(latencies, spread=spread)) == slow
+
+
+@pytest.mark.parametrize("other", [{"repeat": 1}, {"framework": "eager"}, {"threads": 2}, {"device": "cuda"}])
+def test_only_batches_of_one_sweep_are_compared(other: dict[str, object]) -> None:
+    assert doubted([*sweep({1: 2e-3}), *sweep({2: 1e-3}, **other)]) == []
+    assert doubted([*sweep({1: 2e-3}, **other), *sweep({2: 1e-3}, **other)]) == [1]
+
+
+def test_few_samples_and_failures_doubt_nothing() -> None:
+    one, two, three = sweep({1: 1.04e-3, 2: 1e-3, 4: 2e-3})
+    few = dataclasses.replace(one, samples=(1.04e-3,) * 3)
+    failed = Measurement(three.cell, status="timeout", reason="took longer than 1 s")
+    assert doubted([few, two, failed]) == []
+    assert doubted([one, two, failed]) == [1]
+
+
+def test_warnings_are_joined() -> None:
+    noisy = dataclasses.replace(measured(1, latency_s=1e-2), samples=(1e-2, 1e-2, 1.2e-2, 1.3e-2))
+    table = dataset.frame([noisy, measured(2)])
+    assert table["warnings"][0] == "wide-spread,non-monotone"
+    assert list(table["energy_j"].isna()) == [True, True]
+    assert dataset.frame([dataclasses.replace(noisy, energy_j=0.25)])["energy_j"][0] == 0.25
+
+
 def test_no_usable_row_says_what_there_was(tmp_path: Path) -> None:
     failed = Measurement(measured(1).cell, status="out-of-memory", reason="the kernel said no")
     with dataset.Writer(tmp_path / "failed.jsonl") as writer:
@@ -158,9 +213,9 @@ def test_what_is_done_comes_with_its_status(path: Path) -> None:
     failed = Measurement(measured(8).cell, status="timeout", reason="took longer than 1 s")
     with dataset.Writer(path) as writer:
         writer.write(failed)
-        assert writer.done[failed.cell.key] == "timeout"
+        assert writer.done[failed.cell.key] == ("timeout", None)
     with dataset.Writer(path) as writer:
-        assert writer.done[failed.cell.key] == "timeout"
+        assert writer.done[failed.cell.key] == ("timeout", None)
 
 
 MM = Operator("mm", ((4, 8), (8, 8)), ((4, 8),), macs=256, attributes={"batch": 1, "m": 4, "k": 8, "n": 8})
@@ -192,7 +247,9 @@ def test_profiles_come_back_and_the_writer_goes_on(beside: Path) -> None:
     assert dataset.read(beside, Profile)[:2] == [profiled(1), profiled(2)]
     beside.write_bytes(beside.read_bytes()[:-9])
     with pytest.warns(dataset.DatasetWarning, match="cut off"), dataset.Writer(beside, Profile) as writer:
-        assert writer.done == {measured(size).cell.key: "ok" for size in (1, 2)}
+        assert {key: outcome.status for key, outcome in writer.done.items()} == {
+            measured(size).cell.key: "ok" for size in (1, 2)
+        }
 
 
 def test_operator_frame_has_a_row_for_each_signature_of_each_workload(path: Path, beside: Path) -> None:
