@@ -1,21 +1,22 @@
 """Operator times: a profiled run of a few calls, and its events matched with the operators of the trace one to one.
 
 Eager PyTorch is seen through ``torch.profiler``. Tried against it: a dispatch mode that takes the time around every
-operator. On bert (57 operators), resnet (36 and 50) and mlp (31), small and large inputs, one thread of a busy CPU, as
-multiples of the unprofiled latency:
+operator. On bert (57 operators), resnet (36 and 50) and mlp (31), small and large inputs, one thread of a busy CPU; the
+shortest of 72 calls, as a multiple of the shortest without:
 
-===================================  ==================  ==========================  ====================
-what was recorded                    profiled call       added by each event         sum of operators
-===================================  ==================  ==========================  ====================
-profiler, without shapes (taken)     1.06 to 1.57        0.6 to 1.9 us               0.48 to 0.94
-profiler, with shapes                1.13 to 1.96        1.0 to 4.7 us               0.55 to 0.94
-dispatch mode                        1.28 to 5.34        18 to 40 us                 0.65 to 1.07
-===================================  ==================  ==========================  ====================
+===============================  ==================  ====================  ==================
+what was recorded                the whole call      added by each event   sum of operators
+===============================  ==================  ====================  ==================
+profiler, no shapes (taken)      1.06 to 1.57        0.6 to 1.9 us         0.48 to 0.94
+profiler, with shapes            1.13 to 1.96        1.0 to 4.7 us         0.55 to 0.94
+dispatch mode                    1.28 to 5.34        18 to 40 us           0.65 to 1.07
+===============================  ==================  ====================  ==================
 
-The dispatch mode takes a call apart in Python, and what an operator takes then includes its way back from there: of an
-mlp that waits for Python half the time, its operators seem to fill all of it. The profiler's events lie in C++. Each of
-them adds about as much as any other, so that a model can take them out again (``Profile.events``). Shapes nearly double
-that; they are recorded in one call of their own, which every other call must equal event by event.
+From one session to the next the sums differ as much either way, by the machine's own noise. The dispatch mode takes a
+call apart in Python, and what an operator takes then includes its way back from there: of an mlp that waits for Python
+half the time, its operators seem to fill all of it. The profiler's events lie in C++. Each of them adds about as much
+as any other, so that a model can take them out again (``Profile.events``). Shapes nearly double that; they are recorded
+in one call of their own, which every other call must equal event by event.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 import ftax_model
 from ftax_model.cli import main
-from ftax_model.dataset import load_dataset
+from ftax_model.dataset import load_dataset, load_operators
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +102,16 @@ def test_doctor_says_what_it_saw(capsys: pytest.CaptureFixture[str]) -> None:
     findings = json.loads(capsys.readouterr().out)
     assert {"governor", "load", "timer"} <= {finding["name"] for finding in findings}
     assert failed == any(finding["level"] == "bad" for finding in findings)
+
+
+def test_collect_profiles_operators_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan, out = tmp_path / "plan.yaml", tmp_path / "toy.jsonl"
+    plan.write_text("frameworks: fake\nworkloads: [{architecture: toy, num_layers: 5, batch_size: [1, 2]}]\n")
+    for done_before in (0, 2):
+        summary = printed(capsys, "collect", plan, "--out", out, "--operators", "--json")
+        assert isinstance(summary, dict)
+        assert summary["operators"]["done_before"] == done_before
+        assert summary["operators"]["remaining"] == 0
+    frame = load_operators(out)
+    assert list(frame["count"]) == [5, 5]
+    assert len(load_dataset(out)) == 2
