@@ -182,7 +182,7 @@ def _session(
                 seconds.append(once())
     results = session.profiler.kineto_results
     kernels = kernel_times(results.events(), DeviceType.CPU) if cuda else {}
-    roots = [node for node in results.experimental_event_tree() if node.name == _CALL]
+    roots = [node for node in _only_operators(results.experimental_event_tree()) if node.name == _CALL]
     return seconds, [rows(root, kernels) for root in roots]
 
 
@@ -205,17 +205,17 @@ def rows(root: Any, kernels: Mapping[int, int]) -> list[_Row]:
         kind = node.name.removeprefix("aten::").replace("::", ".")
         found.append(_Row(kind, depth, tuple(_shapes(node.extra_fields.inputs)), node.duration_time_ns, 0))
         own = kernels.get(node.correlation_id, 0)
-        device_ns = own + sum(walk(child, depth + 1) for child in _operators(node))
+        device_ns = own + sum(walk(child, depth + 1) for child in _only_operators(node.children))
         found[at] = _Row(kind, depth, found[at].inputs, node.duration_time_ns, device_ns)
         return device_ns
 
-    for node in _operators(root):
+    for node in _only_operators(root.children):
         walk(node, 0)
     return found
 
 
-def _operators(node: Any) -> Iterator[Any]:
-    return (child for child in node.children if child.tag.name == "TorchOp")
+def _only_operators(nodes: Iterable[Any]) -> Iterator[Any]:
+    return (node for node in nodes if node.tag.name == "TorchOp")
 
 
 def _shapes(values: Iterable[Any]) -> Iterator[tuple[int, ...]]:

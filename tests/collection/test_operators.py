@@ -208,7 +208,8 @@ class FakeProfiler:
         return [activity(4, 70, DeviceType.CUDA), activity(5, 9, DeviceType.CUDA), activity(4, 1000, DeviceType.CPU)]
 
     def experimental_event_tree(self):
-        return [node("elsewhere", 0), *[ROOT] * self.calls]
+        mirrored = node(operators._CALL, 1, tag="Kineto")  # the range as the GPU saw it
+        return [node("elsewhere", 0), *[ROOT, mirrored] * self.calls]
 
 
 def test_a_gpu_is_profiled_with_its_kernels(monkeypatch):
