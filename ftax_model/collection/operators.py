@@ -22,12 +22,12 @@ in one call of their own, which every other call must equal event by event.
 from __future__ import annotations
 
 import difflib
-import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ftax_model.collection.profiler import profiled
 from ftax_model.collection.timing import Protocol, no_garbage_collection
 from ftax_model.operators import Operator, OperatorTiming
 
@@ -128,7 +128,6 @@ def profile_torch(
         synchronize()
         return clock() - begin
 
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it prints a line whenever it starts or stops
     with no_garbage_collection():
         seconds, (first,) = _session(once, 1, shapes=True, cuda=cuda)
         room = min(protocol.cell_s / seconds[0], MOST_EVENTS / max(len(first), 1), MOST_CALLS)
@@ -172,15 +171,14 @@ def _session(
 ) -> tuple[list[float], list[list[_Row]]]:
     """Seconds and events of each call in one run of the profiler."""
     from torch.autograd import DeviceType
-    from torch.profiler import ProfilerActivity, profile, record_function
+    from torch.profiler import record_function
 
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
     seconds = []
-    with profile(activities=activities, record_shapes=shapes) as session:
+    with profiled(cpu=True, cuda=cuda, shapes=shapes) as session:
         for _ in range(calls):
             with record_function(_CALL):
                 seconds.append(once())
-    results = session.profiler.kineto_results
+    results = session.kineto_results
     kernels = kernel_times(results.events(), DeviceType.CPU) if cuda else {}
     roots = [node for node in _only_operators(results.experimental_event_tree()) if node.name == _CALL]
     return seconds, [rows(root, kernels) for root in roots]

@@ -151,7 +151,7 @@ def measure(
             if len(samples) >= protocol.max_blocks:
                 samples, calls = _merged(samples), 2 * calls
             begin = clock()
-            block = [_each(call, wait, clock, calls)]
+            block = [each(call, wait, clock, calls)]
             if synchronize:
                 block.append(_together(call, wait, clock, max(calls, PIPELINED_CALLS)))
                 block.append(_returning(call, wait, clock, calls))
@@ -220,7 +220,7 @@ def warm_up(
     calls, made, spent_s, discarded = 1, 0, 0.0, 0
     values: list[float] = []
     while True:
-        lasted = calls * _each(call, wait, clock, calls)
+        lasted = calls * each(call, wait, clock, calls)
         made += calls
         if lasted < 0:
             discarded = _one_more(discarded)
@@ -230,7 +230,7 @@ def warm_up(
         if steady(values) or spent_s >= protocol.warmup_s:
             return calls, made
         if lasted < protocol.block_s:
-            calls = _longer(calls, lasted, protocol.block_s)
+            calls = longer(calls, lasted, protocol.block_s)
             values.clear()
 
 
@@ -240,7 +240,7 @@ def _done(samples: Sequence[float], spent_s: float, protocol: Protocol) -> bool:
     return len(samples) >= protocol.min_blocks and half_width(samples, protocol.confidence) <= protocol.half_width
 
 
-def _longer(calls: int, lasted: float, wanted: float) -> int:
+def longer(calls: int, lasted: float, wanted: float) -> int:
     """Calls of the next block: what the last one lets expect, and a tenth more; tenfold growth at most."""
     if calls >= MOST_CALLS:
         raise RuntimeError(f"the clock stands still: {calls} calls took {lasted} seconds")
@@ -254,7 +254,8 @@ def _one_more(discarded: int) -> int:
     return discarded + 1
 
 
-def _each(call: Callable[[], object], wait: Callable[[], None], clock: Callable[[], float], calls: int) -> float:
+def each(call: Callable[[], object], wait: Callable[[], None], clock: Callable[[], float], calls: int) -> float:
+    """Seconds of one of so many calls, each with its ``wait()``."""
     begin = clock()
     for _ in itertools.repeat(None, calls):
         call()

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from ftax_model.collection import frameworks
-from ftax_model.collection.frameworks import cuda_graphs
+from ftax_model.collection.frameworks import _torch
 from ftax_model.device import Device, detect
 from ftax_model.workload import Workload
 
@@ -34,8 +34,10 @@ def diary(monkeypatch):
     @contextmanager
     def on(stream):
         entries.append(f"on {stream.name}")
-        yield
-        entries.append(f"off {stream.name}")
+        try:
+            yield
+        finally:
+            entries.append(f"off {stream.name}")
 
     @contextmanager
     def capture(graph):
@@ -78,8 +80,8 @@ def test_warms_up_aside_then_captures_then_replays(diary, module):
 
     x = torch.arange(3.0)
     run = frameworks.load("cuda-graphs").prepare(module, {"x": x}, GPU)
-    warm_up = ["side waits for main", "on side", *["call"] * cuda_graphs.WARM_UP, "off side", "main waits for side"]
-    assert diary == [*warm_up, "capture", "call", "captured"]
+    warm_up = ["side waits for main", "on side", *["call"] * _torch.WARM_UP, "off side", "main waits for side"]
+    assert diary == [*warm_up, "on main", "capture", "call", "captured", "off main"]
     diary.clear()
     first, second = run(), run()
     assert diary == ["replay", "replay"]
@@ -105,11 +107,47 @@ def test_what_a_graph_cannot_hold_is_a_reason(diary, module):
     module.failure = RuntimeError("operation not permitted when stream is capturing")
     with pytest.raises(NotImplementedError, match="not permitted when stream is capturing"):
         frameworks.load("cuda-graphs").prepare(module, {"x": torch.ones(1)}, GPU)
-    assert diary[-1] == "synchronize"
+    assert diary[-2:] == ["off main", "synchronize"]  # a capture that fails leaves the stream it was on
     diary.clear()
     module.failure = torch.OutOfMemoryError("CUDA out of memory")
     with pytest.raises(torch.OutOfMemoryError):
         frameworks.load("cuda-graphs").prepare(module, {"x": torch.ones(1)}, GPU)
+
+
+def test_other_frameworks_have_graphs_of_their_calls(diary, module):
+    import torch
+
+    framework = frameworks.load("eager")
+    call = framework.prepare(module, {"x": torch.ones(1)}, GPU)
+    replay = framework.graph(call)
+    diary.clear()
+    replay()
+    assert diary == ["replay"]
+    for failure in (RuntimeError("not permitted when stream is capturing"), torch.OutOfMemoryError("out of memory")):
+        module.failure = failure
+        assert framework.graph(call) is None
+
+
+def test_graph_of_a_gpu_that_is_poisoned_is_an_error(diary, module, monkeypatch):
+    import torch
+
+    def refuse():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    module.failure = RuntimeError("capture failed")
+    monkeypatch.setattr(torch.cuda, "synchronize", refuse)
+    framework = frameworks.load("eager")
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        framework.graph(framework.prepare(module, {"x": torch.ones(1)}, GPU))
+
+
+def test_graph_of_a_graph_is_itself(diary, module):
+    import torch
+
+    framework = frameworks.load("cuda-graphs")
+    run = framework.prepare(module, {"x": torch.ones(1)}, GPU)
+    assert framework.graph(run) is run
+    assert frameworks.load("inductor-cuda-graphs").graph(run) is None
 
 
 def test_is_for_gpus(monkeypatch):

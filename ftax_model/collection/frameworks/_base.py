@@ -55,6 +55,13 @@ class Framework(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} is not profiled")
 
+    def graph(self, call: Callable[[], Any]) -> Callable[[], object] | None:
+        """One launch that has a GPU do all that ``call`` does, which `prepare` gave last and is warm by now.
+
+        ``None`` where there is none, or where it could not be told apart from what the host adds.
+        """
+        return None
+
     def mode(self) -> AbstractContextManager[object]:
         """What is entered once around preparing and all calls; inference mode where the framework has one."""
         return nullcontext()

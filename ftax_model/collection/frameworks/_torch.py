@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from importlib import metadata
 from typing import Any
 
 from ftax_model.collection.frameworks._base import Framework
 from ftax_model.device import Device
 from ftax_model.workload import Workload
+
+WARM_UP = 3
+"""Calls before a capture, in which libraries choose their kernels and allocate their workspaces."""
 
 
 class TorchFramework(Framework):
@@ -23,6 +26,15 @@ class TorchFramework(Framework):
         """As the base says, and what `unusable` says."""
         return super().supports(workload, device) or unusable(workload, device)
 
+    def graph(self, call: Callable[[], Any]) -> Callable[[], object] | None:
+        """A replay of the call captured in a CUDA graph, where one can hold it and there is memory for it."""
+        import torch
+
+        with suppress(NotImplementedError, torch.OutOfMemoryError):
+            replay: Callable[[], object] = captured(call)[0].replay
+            return replay
+        return None
+
     def mode(self) -> AbstractContextManager[object]:
         """Inference mode."""
         import torch
@@ -35,6 +47,31 @@ class TorchFramework(Framework):
 
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()
+
+
+def captured(call: Callable[[], Any]) -> tuple[Any, Any]:
+    """A CUDA graph of one call, which is warmed up on a side stream first, and the outputs that its replays write to.
+
+    Raises `NotImplementedError` where the call does what a graph cannot hold, such as waiting for the GPU.
+    """
+    import torch
+
+    here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(here)
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            call()
+    here.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.stream(here), torch.cuda.graph(graph):  # a capture that fails leaves its own stream in place
+            outputs = call()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        torch.cuda.synchronize()  # a GPU that is lost says so here, in its own words
+        raise NotImplementedError(f"a CUDA graph cannot hold it: {error}") from error
+    return graph, outputs
 
 
 def unusable(workload: Workload, device: Device) -> str | None:

@@ -6,11 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ftax_model.collection.frameworks._torch import TorchFramework
+from ftax_model.collection.frameworks._torch import TorchFramework, captured
 from ftax_model.device import Device
-
-WARM_UP = 3
-"""Calls before the capture, in which libraries choose their kernels and allocate their workspaces."""
 
 
 class CudaGraphs(TorchFramework):
@@ -26,25 +23,8 @@ class CudaGraphs(TorchFramework):
 
         Raises `NotImplementedError` where the module does what a graph cannot hold, such as waiting for the GPU.
         """
-        import torch
-
         held = {name: value.clone() for name, value in inputs.items()}
-        call = functools.partial(model, **held)
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                call()
-        here.wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph):
-                outputs = call()
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            torch.cuda.synchronize()  # a GPU that is lost says so here, in its own words
-            raise NotImplementedError(f"a CUDA graph cannot hold it: {error}") from error
+        graph, outputs = captured(functools.partial(model, **held))
         replay = graph.replay
 
         def run(_alive: object = held) -> Any:
@@ -52,3 +32,7 @@ class CudaGraphs(TorchFramework):
             return outputs
 
         return run
+
+    def graph(self, call: Callable[[], Any]) -> Callable[[], object] | None:
+        """The call itself."""
+        return call
