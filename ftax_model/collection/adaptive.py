@@ -2,8 +2,9 @@
 
 The rule is set membership. The law of host and device time gives a sweep the shape ``(1 + (b / b*)^p)^(1/p)``, with an
 unknown crossover b*, overlap p and height. All shapes on a grid of b* and p that pass every measured point within the
-noise are taken to be possible. The next batch size is the one on whose latency the possible shapes differ most; none
-where they agree, on every latency and on the crossover, within the tolerance.
+noise are taken to be possible. The next batch size is the one on whose latency the possible shapes differ most (the
+smallest of such, which takes the least time); none where they agree, on every latency and on the crossover, within the
+tolerance, or where no size is left that can tell them apart.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ NOISE = 0.02
 
 MISFIT = 1.5
 """Where no shape passes the points within the noise: how much farther off than the best a possible one may be."""
+
+LEAST = 3
+"""Batch sizes that are measured in any case: two of them tell nothing of a curve that bends otherwise."""
 
 CLIMB = 8
 """A batch at most this many times the largest measured comes next: far above the crossover, time is wasted."""
@@ -52,8 +56,8 @@ class Adaptive:
         if not _is(self.max, int) or not 2 <= self.max <= MAX_BATCH_SIZE:
             law = f"the max of an adaptive batch size is a whole number from 2 to {MAX_BATCH_SIZE}"
             raise InputError(law, repr(self.max), "choose one in that range")
-        if not _is(self.tolerance, int | float) or not 0 < self.tolerance <= 1:
-            law = "the tolerance of an adaptive batch size is above 0 and at most 1"
+        if not _is(self.tolerance, int | float) or not NOISE <= self.tolerance <= 1:
+            law = f"the tolerance of an adaptive batch size is a number from {NOISE}, the noise of one point, to 1"
             raise InputError(law, repr(self.tolerance), "choose for example 0.1")
 
     @classmethod
@@ -81,10 +85,11 @@ class Adaptive:
             return left[0] if left else None
         possible = _Shapes.through(measured, self.candidates[-1])
         differences = possible.differences(left)
-        if max(differences) <= self.tolerance and possible.agree(measured.keys() | set(left), self.tolerance):
+        known = max(differences) <= self.tolerance and possible.agree(measured.keys() | set(left), self.tolerance)
+        if len(measured) >= LEAST and (known or max(differences) <= NOISE):
             return None
-        within_reach = sum(size <= CLIMB * max(measured) for size in left) or 1
-        return left[int(np.argmax(differences[:within_reach]))]
+        within_reach = differences[: sum(size <= CLIMB * max(measured) for size in left) or 1]
+        return next(size for size, own in zip(left, differences, strict=True) if own >= max(within_reach) - NOISE)
 
 
 def crossover_range(seen: Mapping[int, float], largest: int) -> tuple[float, float]:

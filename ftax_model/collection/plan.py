@@ -1,4 +1,4 @@
-"""Plan: what to measure, as a YAML file of grids; its cells, and the order they are measured in."""
+"""Plan: what to measure, as a YAML file of grids; its sweeps, and the order they are measured in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import yaml
 
 from ftax_model import architectures, plugins
 from ftax_model.collection import frameworks
+from ftax_model.collection.adaptive import Adaptive
 from ftax_model.collection.timing import Protocol
+from ftax_model.dataset import Outcome
 from ftax_model.device import Device
 from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.measurement import Cell
@@ -34,14 +36,16 @@ _PLATFORM = ("frameworks", "threads", "repeats")
 class Grid:
     """Workloads, and the frameworks and thread counts each of them is measured with.
 
-    Workloads are complete; ``repeats`` is the number of fresh processes that measure each cell. Raises `InputError` for
-    an unknown framework, no framework, and counts that are not positive whole numbers.
+    Workloads are complete; ``repeats`` is the number of fresh processes that measure each cell. With ``adaptive``, more
+    batch sizes of each workload are measured, as many as it takes. Raises `InputError` for an unknown framework, no
+    framework, and counts that are not positive whole numbers.
     """
 
     workloads: tuple[Workload, ...]
     frameworks: tuple[str, ...]
     threads: tuple[int, ...] = (1,)
     repeats: int = 1
+    adaptive: Adaptive | None = None
 
     def __post_init__(self) -> None:
         if not self.frameworks:
@@ -54,7 +58,7 @@ class Grid:
         _positive("repeats", self.repeats)
 
     def cells(self, device: Device) -> Iterable[Cell]:
-        """Every cell of the grid on a device: repeat by repeat, model by model, framework by framework."""
+        """The cells that the grid lists, on a device: repeat by repeat, model by model, framework by framework."""
         sweeps: dict[Workload, list[Workload]] = {}
         for workload in self.workloads:
             sweeps.setdefault(workload.curve, []).append(workload)
@@ -62,6 +66,42 @@ class Grid:
         for repeat, sweep, (framework, threads) in itertools.product(range(self.repeats), sweeps.values(), platforms):
             for workload in sweep:
                 yield Cell(workload, framework, device.name, threads, repeat)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one process measures: cells that differ in batch size alone (see `group`).
+
+    ``listed`` are measured in this order. With ``adaptive`` further ones follow, chosen from what was measured so far.
+    """
+
+    listed: tuple[Cell, ...]
+    adaptive: Adaptive | None = None
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell that may be measured, each once."""
+        sizes = self.adaptive.candidates if self.adaptive else ()
+        return tuple(dict.fromkeys([*self.listed, *(self._at(size) for size in sizes)]))
+
+    def next(self, done: Mapping[str, Outcome]) -> Cell | None:
+        """The cell to measure next, given how those that are done ended (by their keys); ``None`` at the end."""
+        for cell in self.listed:
+            if cell.key not in done:
+                return cell
+        if self.adaptive is None:
+            return None
+        outcomes = {cell.workload.batch_size: done[cell.key] for cell in self.cells if cell.key in done}
+        size = self.adaptive.next({size: outcome.latency_s for size, outcome in outcomes.items()})
+        return None if size is None else self._at(size)
+
+    def wanted(self, done: Mapping[str, Outcome]) -> tuple[Cell, ...]:
+        """The cells that are done or may still be measured; at the end those that the sweep took."""
+        return self.cells if self.next(done) else tuple(cell for cell in self.cells if cell.key in done)
+
+    def _at(self, batch_size: int) -> Cell:
+        cell = self.listed[0]
+        return dataclasses.replace(cell, workload=cell.workload.with_batch_size(batch_size))
 
 
 @dataclass(frozen=True)
@@ -84,26 +124,33 @@ class Plan:
             raise InputError("a plan has workloads", "none", "list some under workloads")
 
     def cells(self, device: Device) -> list[Cell]:
-        """Every cell on a device, each once, in the order given."""
-        return list(dict.fromkeys(cell for one in self.grids for cell in one.cells(device)))
+        """Every cell that may be measured on a device, each once, in the order given."""
+        return [cell for sweep in self._sweeps(device) for cell in sweep.cells]
 
-    def arranged(self, device: Device, *, seed: int) -> list[Cell]:
-        """The cells in the order they are measured, the same for the same seed.
+    def sweeps(self, device: Device, *, seed: int) -> list[Sweep]:
+        """The cells on a device by the processes that measure them, in that order; the same for the same seed.
 
-        Those of one group (see `group`) stand together, in random order. Groups are shuffled, a repeat of all before
-        the next repeat; with order ``given`` they stay as they are.
+        The cells that a sweep lists are shuffled. So are the sweeps, a repeat of all before the next repeat; with order
+        ``given`` those stay as they are.
         """
         shuffler = random.Random(seed)
-        groups: dict[Cell, list[Cell]] = {}
-        for cell in self.cells(device):
-            groups.setdefault(group(cell), []).append(cell)
-        order = list(groups)
+        found = self._sweeps(device)
         if self.order == "random":
-            shuffler.shuffle(order)
-            order.sort(key=lambda one: one.repeat)
-        for one in order:
-            shuffler.shuffle(groups[one])
-        return [cell for one in order for cell in groups[one]]
+            shuffler.shuffle(found)
+            found.sort(key=lambda sweep: sweep.listed[0].repeat)
+        return [
+            dataclasses.replace(sweep, listed=tuple(shuffler.sample(sweep.listed, len(sweep.listed))))
+            for sweep in found
+        ]
+
+    def _sweeps(self, device: Device) -> list[Sweep]:
+        listed: dict[Cell, dict[Cell, None]] = {}
+        adaptive: dict[Cell, Adaptive | None] = {}
+        for one in self.grids:
+            for cell in one.cells(device):
+                listed.setdefault(group(cell), {})[cell] = None
+                adaptive[group(cell)] = adaptive.get(group(cell)) or one.adaptive
+        return [Sweep(tuple(cells), adaptive[key]) for key, cells in listed.items()]
 
 
 def group(cell: Cell) -> Cell:
@@ -162,6 +209,9 @@ def _grid(axes: dict[str, Any]) -> Grid:
     if "architecture" not in axes:
         raise InputError("a grid of workloads names its architecture", f"only {', '.join(axes) or 'nothing'}", "add it")
     names = _listed(axes.pop("architecture"))
+    adaptive = _adaptive(axes.get("batch_size"))
+    if adaptive:
+        del axes["batch_size"]
     _few(axes, len(names))
     asked = [workload for name in names for workload in grid(name, **axes)]
     repeats = platform["repeats"]
@@ -170,7 +220,17 @@ def _grid(axes: dict[str, Any]) -> Grid:
         frameworks=tuple(_listed(platform["frameworks"])),
         threads=tuple(_listed(1 if platform["threads"] is None else platform["threads"])),
         repeats=1 if repeats is None else repeats,
+        adaptive=adaptive,
     )
+
+
+def _adaptive(batch_size: Any) -> Adaptive | None:
+    """``adaptive``, or a mapping of what is to be otherwise; ``None`` for batch sizes."""
+    if batch_size == "adaptive":
+        return Adaptive()
+    if isinstance(batch_size, Mapping):
+        return Adaptive.from_record(_mapping("an adaptive batch size", batch_size))
+    return None
 
 
 def _find(name_or_path: str | os.PathLike[str]) -> Path:

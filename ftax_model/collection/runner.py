@@ -15,24 +15,25 @@ from typing import Any
 from ftax_model import architectures
 from ftax_model.collection import frameworks, worker
 from ftax_model.collection.crew import Crew, InProcess, Interrupts, Isolated, Stop
-from ftax_model.collection.plan import Plan, group, load_plan
+from ftax_model.collection.plan import Plan, Sweep, group, load_plan
 from ftax_model.collection.worker import Setup
-from ftax_model.dataset import Writer, operators_file
+from ftax_model.dataset import Outcome, Writer, operators_file
 from ftax_model.device import detect
 from ftax_model.errors import InputError
 from ftax_model.measurement import Cell, Measurement, Profile, Record
 
 Progress = Callable[[int, int, str], None]
-"""Called with the cells done, the cells planned and what is happening now."""
+"""Called with the cells done, the cells planned (adaptive sweeps may do with fewer) and what is happening now."""
 
 
 @dataclass(frozen=True)
 class Summary:
     """What one run of `collect` did, in cells.
 
-    ``done_before`` were in the dataset already; ``failed`` were recorded with a status other than ``ok``;
-    ``stopped_by`` is ``budget``, ``SIGINT``, ``SIGTERM`` or, where the run came to its end, empty. ``operators`` is the
-    summary of the profiles, where they were asked for.
+    ``planned`` are all that may be measured, less those that adaptive sweeps turned out not to need; ``done_before``
+    were in the dataset already; ``failed`` were recorded with a status other than ``ok``; ``stopped_by`` is ``budget``,
+    ``SIGINT``, ``SIGTERM`` or, where the run came to its end, empty. ``operators`` is the summary of the profiles,
+    where they were asked for.
     """
 
     planned: int
@@ -49,7 +50,7 @@ class Summary:
 
     @property
     def remaining(self) -> int:
-        """Cells of the plan that another run would measure."""
+        """Cells of the plan that another run would measure, or at most, where sweeps are adaptive."""
         return self.planned - self.done
 
     def to_record(self) -> dict[str, Any]:
@@ -102,8 +103,8 @@ def collect(
         raise InputError("a budget is a number of seconds above 0", repr(budget_s), "give such a number, or none")
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
     where = detect(device)
-    cells = plan.arranged(where, seed=seed)
-    preload = _preload(cells)
+    sweeps = plan.sweeps(where, seed=seed)
+    preload = _preload(sweeps)
     setup = Setup(where, plan.protocol, seed)
     deadline = math.inf if budget_s is None else begin + budget_s
     run = functools.partial(_run, deadline=deadline, first_guess_s=plan.protocol.cell_s, tell=on_progress or _silent)
@@ -113,9 +114,9 @@ def collect(
         interrupts = stack.enter_context(Interrupts())
         crew: Crew = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
         stack.enter_context(crew)
-        summary = run(cells, _measured_by(crew), writer)
+        summary = run(sweeps, _measured_by(crew), writer)
         if profiles is not None:
-            firsts = [cell for cell in cells if cell.repeat == 0]
+            firsts = [Sweep(one.wanted(writer.done)) for one in sweeps if one.listed[0].repeat == 0]
             look = _profiled_by(crew, writer.done)
             summary = dataclasses.replace(summary, operators=run(firsts, look, profiles, stopped_by=summary.stopped_by))
     return summary
@@ -142,7 +143,7 @@ class Pace:
 
 
 def _run(
-    cells: Iterable[Cell],
+    sweeps: Iterable[Sweep],
     look: Callable[[Cell], Record],
     writer: Writer,
     *,
@@ -152,27 +153,28 @@ def _run(
     stopped_by: str = "",
 ) -> Summary:
     """Look at every cell that the writer does not hold yet, until something stops it or has stopped the run before."""
-    cells = list(cells)
-    todo = [cell for cell in cells if cell.key not in writer.done]
-    summary = Summary(planned=len(cells), done_before=len(cells) - len(todo), stopped_by=stopped_by)
+    wanted = {sweep: sweep.wanted(writer.done) for sweep in sweeps}
+    cells = [cell for own in wanted.values() for cell in own]
+    summary = Summary(len(cells), sum(cell.key in writer.done for cell in cells), stopped_by=stopped_by)
     pace = Pace(first_guess_s)
-    for cell in todo:
-        if summary.stopped_by:
-            break
-        begin = time.monotonic()
-        if begin + pace.expected_s(cell) > deadline:
-            summary = dataclasses.replace(summary, stopped_by="budget")
-            break
-        tell(summary.done, summary.planned, _describe(cell))
-        try:
-            record = look(cell)
-        except Stop as stop:
-            summary = dataclasses.replace(summary, stopped_by=str(stop))
-            break
-        writer.write(record)
-        pace.note(cell, time.monotonic() - begin)
-        column = "measured" if record.status == "ok" else "failed"
-        summary = dataclasses.replace(summary, **{column: getattr(summary, column) + 1})
+    for sweep, may in wanted.items():
+        while not summary.stopped_by and (cell := sweep.next(writer.done)):
+            begin = time.monotonic()
+            if begin + pace.expected_s(cell) > deadline:
+                summary = dataclasses.replace(summary, stopped_by="budget")
+                break
+            tell(summary.done, summary.planned, _describe(cell))
+            try:
+                record = look(cell)
+            except Stop as stop:
+                summary = dataclasses.replace(summary, stopped_by=str(stop))
+                break
+            writer.write(record)
+            pace.note(cell, time.monotonic() - begin)
+            column = "measured" if record.status == "ok" else "failed"
+            summary = dataclasses.replace(summary, **{column: getattr(summary, column) + 1})
+        spared = len(may) - len(sweep.wanted(writer.done))
+        summary = dataclasses.replace(summary, planned=summary.planned - spared)
     tell(summary.done, summary.planned, f"stopped by {summary.stopped_by}" if summary.stopped_by else "done")
     return summary
 
@@ -190,11 +192,11 @@ def _measured_by(crew: Crew) -> Callable[[Cell], Measurement]:
     return look
 
 
-def _profiled_by(crew: Crew, statuses: Mapping[str, str]) -> Callable[[Cell], Profile]:
+def _profiled_by(crew: Crew, outcomes: Mapping[str, Outcome]) -> Callable[[Cell], Profile]:
     """Has the crew profile a cell, unless measuring it failed: then the profile fails with it."""
 
     def look(cell: Cell) -> Profile:
-        status = statuses[cell.key]
+        status = outcomes[cell.key].status
         return (
             crew.profile(cell) if status == "ok" else worker.failed(Profile, cell, status, "so ended its measurement")
         )
@@ -202,9 +204,10 @@ def _profiled_by(crew: Crew, statuses: Mapping[str, str]) -> Callable[[Cell], Pr
     return look
 
 
-def _preload(cells: Iterable[Cell]) -> list[str]:
-    """Modules that the cells need, the plugins' own among them; raises `MissingError` where a framework is missing."""
-    pairs = dict.fromkeys((cell.workload.architecture, cell.framework) for cell in cells)
+def _preload(sweeps: Iterable[Sweep]) -> list[str]:
+    """Modules that the sweeps need, the plugins' own among them; raises `MissingError` where a framework is missing."""
+    firsts = (sweep.listed[0] for sweep in sweeps)
+    pairs = dict.fromkeys((first.workload.architecture, first.framework) for first in firsts)
     plugins = [plugin for a, f in pairs for plugin in (frameworks.load(f), architectures.load(a))]
     return list(dict.fromkeys(module for plugin in plugins for module in (*plugin.preload, type(plugin).__module__)))
 

@@ -6,6 +6,7 @@ import yaml
 from ftax_model import architectures
 from ftax_model.collection.plan import Grid, Plan, group, load_plan, names, parse
 from ftax_model.collection.timing import Protocol
+from ftax_model.dataset import Outcome
 from ftax_model.device import Device
 from ftax_model.errors import DataError, InputError
 from ftax_model.workload import Workload, grid
@@ -108,6 +109,9 @@ def test_the_same_cell_from_two_grids_is_one():
         ("{frameworks: fake, workloads: [{architecture: toy, input_size: 0}]}", "input size"),
         ("{frameworks: fake, workloads: [{architecture: toy, dtype: int8}]}", "dtype"),
         ("{frameworks: fake, workloads: [{architecture: toy, lengths: penn-treebank}]}", "lengths"),
+        ("{frameworks: fake, workloads: [{architecture: toy, batch_size: adaptve}]}", "batch size"),
+        ("{frameworks: fake, workloads: [{architecture: toy, batch_size: {max: 0}}]}", "max of an adaptive"),
+        ("{frameworks: fake, workloads: [{architecture: toy, batch_size: {maximum: 9}}]}", "value of an adaptive"),
         ("{frameworks: fake, threads: 0, workloads: [{architecture: toy}]}", "threads is"),
         ("{frameworks: fake, threads: [], workloads: [{architecture: toy}]}", "threads is"),
         ("{frameworks: fake, repeats: 1.5, workloads: [{architecture: toy}]}", "repeats is"),
@@ -148,24 +152,28 @@ def made(order="random", repeats=2):
     return Plan("x", (Grid(workloads, ("fake", "eager"), repeats=repeats),), order=order)
 
 
+def arranged(plan, seed=0):
+    return [cell for sweep in plan.sweeps(CPU, seed=seed) for cell in sweep.cells]
+
+
 def runs(cells):
     """The groups of cells in order, each once for every stretch it stands in."""
     return [group(cell) for n, cell in enumerate(cells) if n == 0 or group(cell) != group(cells[n - 1])]
 
 
 @pytest.mark.parametrize("order", ["random", "given"])
-def test_arranging_keeps_every_cell_and_groups_together(order):
+def test_sweeps_hold_every_cell_and_keep_groups_together(order):
     plan = made(order)
-    cells = plan.arranged(CPU, seed=0)
+    cells = arranged(plan)
     assert sorted(cell.key for cell in cells) == sorted(cell.key for cell in plan.cells(CPU))
-    assert len(runs(cells)) == len(set(runs(cells))) == 3 * 2 * 2
-    assert plan.arranged(CPU, seed=0) == cells
-    assert plan.arranged(CPU, seed=1) != cells
+    assert len(runs(cells)) == len(set(runs(cells))) == len(plan.sweeps(CPU, seed=0)) == 3 * 2 * 2
+    assert arranged(plan) == cells
+    assert arranged(plan, seed=1) != cells
 
 
-def test_random_order_shuffles_groups_and_keeps_repeats_apart():
+def test_random_order_shuffles_sweeps_and_keeps_repeats_apart():
     plan = made("random")
-    orders = [runs(plan.arranged(CPU, seed=seed)) for seed in range(5)]
+    orders = [runs(arranged(plan, seed)) for seed in range(5)]
     assert len({tuple(order) for order in orders}) == 5
     for order in orders:
         assert [one.repeat for one in order] == [0] * 6 + [1] * 6
@@ -173,14 +181,71 @@ def test_random_order_shuffles_groups_and_keeps_repeats_apart():
 
 def test_given_order_shuffles_batch_sizes_alone():
     plan = made("given")
-    orders = [runs(plan.arranged(CPU, seed=seed)) for seed in range(5)]
+    orders = [runs(arranged(plan, seed)) for seed in range(5)]
     assert all(order == runs(plan.cells(CPU)) for order in orders)
 
 
 def test_given_order_measures_the_first_grid_first():
     first = Grid(tuple(grid("toy", num_layers=9, width=8, input_size=1)), ("fake",), repeats=2)
     plan = Plan("x", (first, *made().grids), order="given")
-    assert [cell.workload.settings["num_layers"] for cell in plan.arranged(CPU, seed=0)[:3]] == [9, 9, 2]
+    assert [cell.workload.settings["num_layers"] for cell in arranged(plan)[:3]] == [9, 9, 2]
+
+
+def adaptive(text="adaptive", more=""):
+    plan = parse(
+        yaml.safe_load(f"{{frameworks: fake, workloads: [{{architecture: toy, batch_size: {text}}} {more}]}}"), name="x"
+    )
+    (sweep,) = plan.sweeps(CPU, seed=0)
+    assert set(sweep.cells) == set(plan.cells(CPU))
+    return sweep
+
+
+def sizes(cells):
+    return [cell.workload.batch_size for cell in cells]
+
+
+def after(sweep, **seconds):
+    """What is done when these batch sizes (``b8=0.1``) took so many seconds; None where they failed."""
+    by_size = {cell.workload.batch_size: cell.key for cell in sweep.cells}
+    return {by_size[int(b[1:])]: Outcome("ok" if s else "crashed", s) for b, s in seconds.items()}
+
+
+def test_adaptive_batch_size():
+    assert sizes(adaptive().cells) == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert sizes(adaptive("{max: 12}").cells) == [1, 2, 4, 8, 12]
+    assert adaptive("{tolerance: 0.3}").adaptive.tolerance == 0.3
+    assert sizes(adaptive().listed) == [1]
+
+
+def test_adaptive_sweep_measures_one_and_goes_on_from_what_it_saw():
+    sweep = adaptive()
+    assert sweep.next({}).workload.batch_size == 1
+    assert sizes(sweep.wanted({})) == sizes(sweep.cells)
+    assert sweep.next(after(sweep, b1=0.1)).workload.batch_size == 8
+    assert sweep.next(after(sweep, b1=None)) is None
+    done = after(sweep, b1=0.1, b8=0.8, b64=6.4)  # in proportion to the batch from the start
+    assert sweep.next(done) is None
+    assert sizes(sweep.wanted(done)) == [1, 8, 64]
+
+
+def test_adaptive_and_listed_batch_sizes_of_one_sweep_are_one():
+    sweep = adaptive(more=", {architecture: toy, batch_size: [1, 3, 64]}")
+    assert sorted(sizes(sweep.listed)) == [1, 3, 64]
+    assert sweep.next(after(sweep, b1=0.1)).workload.batch_size in (3, 64)
+    assert sweep.next(after(sweep, b1=0.1, b3=0.3, b64=6.4)) is None
+
+
+def test_sequence_length_sweeps():
+    text = """
+        {frameworks: [fake, eager], workloads: [{architecture: bert, preset: bert-tiny, input_size: [16, 128, 512],
+        batch_size: [1, 8]}, {architecture: bert, input_size: [32, 64], batch_size: adaptive}]}
+        """
+    plan = parse(yaml.safe_load(text), name="x")
+    sweeps = plan.sweeps(CPU, seed=0)
+    assert len(sweeps) == 2 * 5
+    for sweep in sweeps:
+        assert len({cell.workload.input_size for cell in sweep.cells}) == 1
+    assert {cell.workload.input_size for cell in plan.cells(CPU)} == {16, 32, 64, 128, 512}
 
 
 def test_group_is_everything_but_the_batch_size():
