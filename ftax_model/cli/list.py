@@ -11,11 +11,17 @@ from ftax_model.cli import _options
 
 @click.command("list", short_help="Architectures, frameworks, devices, plans and datasets.")
 @click.option("--architecture", default=None, help="Show the hyperparameters and presets of this one.")
+@click.option("--support", is_flag=True, help="Show which framework runs which architecture here, and why not.")
+@click.option("--device", default="cpu", show_default=True, help="With --support: cpu or cuda.")
+@click.option("--seen", default=None, help="With --support: a dataset whose measurements count too.")
 @_options.as_json
-def command(architecture: str | None, as_json: bool) -> None:
+def command(architecture: str | None, support: bool, device: str, seen: str | None, as_json: bool) -> None:
     """List architectures, frameworks, devices, plans and datasets."""
     from ftax_model.cli import _print
 
+    if support:
+        _support(device, seen, as_json=as_json)
+        return
     found = _architecture(architecture) if architecture else _everything()
     if as_json:
         _print.as_json(found)
@@ -23,6 +29,28 @@ def command(architecture: str | None, as_json: bool) -> None:
     for title, rows in found.items():
         if rows:
             _print.table(rows, dict.fromkeys(rows[0]), title=f"\n{title}")
+
+
+def _support(device: str, seen: str | None, *, as_json: bool) -> None:
+    """A table of architectures and frameworks; where one does not run the other, the number of the reason below."""
+    from ftax_model import dataset
+    from ftax_model.cli import _print
+    from ftax_model.collection.support import support
+    from ftax_model.device import detect
+
+    found = support(detect(device), seen=dataset.read(dataset.find(seen)) if seen else ())
+    if as_json:
+        names = ("architecture", "framework", "reason")
+        _print.as_json([dict(zip(names, (*pair, reason), strict=True)) for pair, reason in found.items()])
+        return
+    reasons = list(dict.fromkeys(reason for reason in found.values() if reason))
+    rows: dict[str, dict[str, str]] = {}
+    for (architecture, framework), reason in found.items():
+        row = rows.setdefault(architecture, {"architecture": architecture})
+        row[framework] = str(reasons.index(reason) + 1) if reason else "yes"
+    _print.table(list(rows.values()), dict.fromkeys(next(iter(rows.values()))))
+    for number, reason in enumerate(reasons, start=1):
+        click.echo(f"{number}: {reason}")
 
 
 def _everything() -> dict[str, list[dict[str, Any]]]:
