@@ -59,7 +59,9 @@ class TransformersArchitecture(TorchArchitecture):
 
         config = getattr(transformers, self.config_class)(**self.configuration(workload))
         model_class = operator.attrgetter(self.model_class)(transformers)
-        return model_class._from_config(config, dtype=getattr(torch, workload.dtype))
+        model = model_class._from_config(config, dtype=getattr(torch, workload.dtype))
+        model.loss_function = None  # a trace of the module reads it, and transformers warns where it finds none
+        return model
 
 
 class TextArchitecture(TransformersArchitecture):

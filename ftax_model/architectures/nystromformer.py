@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ftax_model.architectures._torch import input_size, multiple
-from ftax_model.architectures._transformers import MIDDLE, SMALL, TextArchitecture, text_grid
+from ftax_model.architectures._transformers import MIDDLE, SMALL, TextArchitecture, padding_mask, text_grid, token_ids
 from ftax_model.workload import Workload
 
 
 class Nystromformer(TextArchitecture):
     """Bidirectional transformer encoder; with as many tokens as ``num_landmarks`` its attention is exact.
 
-    It takes no mask and no half precision: in transformers neither fits the approximation.
+    The approximation of transformers takes no half precision, and an additive mask alone, which is always given.
     """
 
     family = "text-encoder"
-    lengths = ("fixed",)
     dtypes = ("float32",)
     config_class, model_class = "NystromformerConfig", "NystromformerModel"
     defaults = {
@@ -40,7 +39,15 @@ class Nystromformer(TextArchitecture):
         """As the base says, for sequences of the input size."""
         return super().configuration(workload) | {"segment_means_seq_len": input_size(workload)}
 
+    def inputs(self, workload: Workload) -> dict[str, Any]:
+        """Random token ids, and a mask of (batch, 1, 1, tokens): 0 for tokens, the most negative number for padding."""
+        import torch
+
+        mask = padding_mask(workload)
+        padding = (mask == 0)[:, None, None] * torch.finfo(torch.float32).min
+        return {"input_ids": token_ids(workload) * mask, "attention_mask": padding}
+
     def grid(self) -> list[Workload]:
         """Small to middle."""
         small = {"num_landmarks": 8, "conv_kernel_size": 5}
-        return text_grid("nystromformer", {**SMALL, **small}, {**MIDDLE, **small, "num_landmarks": 16}, lengths="fixed")
+        return text_grid("nystromformer", {**SMALL, **small}, {**MIDDLE, **small, "num_landmarks": 16})

@@ -240,16 +240,7 @@ def test_whole_grid(name):
     grid = [architectures.complete(workload) for workload in architectures.load(name).grid()]
     macs = [check_against_real(workload).features()["macs"] for workload in grid]
     assert macs[0] == min(macs)
-    assert max(macs) > 2 * min(macs) or name in NO_PRODUCT
-
-
-@pytest.mark.slow
-@each
-def test_presets_trace(name):
-    for preset in architectures.load(name).presets:
-        features = trace_workload(Workload(name, {"preset": preset})).features()
-        assert features["macs"] > 0
-        assert features["depth"] <= features["n_ops"]
+    assert max(macs) >= 2 * min(macs)
 
 
 def check_against_real(workload: Workload) -> Trace:
