@@ -28,6 +28,9 @@ ORDERS = ("random", "given")
 
 MAX_CELLS = 1_000_000
 
+ALL = "all"
+"""Stands for every framework, and for every architecture in the smallest size of its own grid."""
+
 _FOLDER = "ftax_model.plans"
 _PLATFORM = ("frameworks", "threads", "repeats")
 
@@ -208,20 +211,33 @@ def _grid(axes: dict[str, Any]) -> Grid:
     platform = {key: axes.pop(key, None) for key in _PLATFORM}
     if "architecture" not in axes:
         raise InputError("a grid of workloads names its architecture", f"only {', '.join(axes) or 'nothing'}", "add it")
-    names = _listed(axes.pop("architecture"))
+    asked_for = axes.pop("architecture")
+    names = architectures.names() if asked_for == ALL else _listed(asked_for)
     adaptive = _adaptive(axes.get("batch_size"))
     if adaptive:
         del axes["batch_size"]
     _few(axes, len(names))
-    asked = [workload for name in names for workload in grid(name, **axes)]
+    asked = [one for name in names for one in (_smallest(name, axes) if asked_for == ALL else grid(name, **axes))]
     repeats = platform["repeats"]
     return Grid(
         workloads=tuple(dict.fromkeys(architectures.complete(workload) for workload in asked)),
-        frameworks=tuple(_listed(platform["frameworks"])),
+        frameworks=tuple(frameworks.names() if platform["frameworks"] == ALL else _listed(platform["frameworks"])),
         threads=tuple(_listed(1 if platform["threads"] is None else platform["threads"])),
         repeats=1 if repeats is None else repeats,
         adaptive=adaptive,
     )
+
+
+def _smallest(name: str, axes: Mapping[str, Any]) -> list[Workload]:
+    """The first workload of an architecture's own grid, fixed lengths and padded, with these axes in its place."""
+    firsts = {workload.lengths: workload for workload in reversed(architectures.load(name).grid())}
+    return [
+        workload
+        for first in firsts.values()
+        for workload in grid(
+            name, **{**first.settings, "input_size": first.input_size, "lengths": first.lengths, **axes}
+        )
+    ]
 
 
 def _adaptive(batch_size: Any) -> Adaptive | None:

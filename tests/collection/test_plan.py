@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from ftax_model import architectures
+from ftax_model.collection import frameworks
 from ftax_model.collection.plan import Grid, Plan, group, load_plan, names, parse
 from ftax_model.collection.timing import Protocol
 from ftax_model.dataset import Outcome
@@ -257,3 +258,15 @@ def test_group_is_everything_but_the_batch_size():
         == Workload("toy", {"num_layers": 2, "width": 8}, input_size=1)
     )
     assert len({group(cell) for cell in cells}) == 12
+
+
+def test_all_stands_for_every_architecture_and_framework():
+    plan = parse({"frameworks": "all", "workloads": [{"architecture": "all", "batch_size": [1, 2]}]}, name="every")
+    cells = plan.cells(CPU)
+    assert {cell.framework for cell in cells} == set(frameworks.names())
+    assert {cell.workload.architecture for cell in cells} == set(architectures.names())
+    assert {cell.workload.lengths for cell in cells if cell.workload.architecture == "bert"} == {
+        "fixed",
+        "penn-treebank",
+    }
+    assert {cell.workload.batch_size for cell in cells} == {1, 2}
