@@ -176,7 +176,7 @@ class Writer:
             self._file.truncate(end)
             cure = "make room and run again; it goes on where it stopped"
             raise DataError("the output can be written", f"{self.path}: {_why(error)}", cure) from error
-        self.done[record.cell.key] = _outcome(record)
+        self.done[record.cell.key] = Outcome(record.status, record.latency_s)
 
     def _take_over(self) -> dict[str, Outcome]:
         try:
@@ -195,7 +195,7 @@ class Writer:
             self._file.write(b"\n")
         lines = enumerate(good.splitlines(), start=1)
         records = (_parse(line, self._kind, where=f"{self.path} line {n}") for n, line in lines if line.strip())
-        return {record.cell.key: _outcome(record) for record in records}
+        return {record.cell.key: Outcome(record.status, record.latency_s) for record in records}
 
 
 def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
@@ -383,10 +383,6 @@ def _parse(line: bytes, kind: type[Record], *, where: str) -> Record:
 
 def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
-
-
-def _outcome(record: Record) -> Outcome:
-    return Outcome(record.status, getattr(record, "latency_s", None))
 
 
 def _why(error: Exception) -> str:

@@ -75,12 +75,14 @@ class Cell:
 class Record:
     """What every line of a file about cells holds: the cell, how looking at it ended, where and when.
 
-    A failed cell has a ``status`` other than ``ok`` and a ``reason``. A subclass says what else there is.
+    ``latency_s`` are the seconds of one call. A failed cell has a ``status`` other than ``ok`` and a ``reason``, and no
+    ``latency_s``. A subclass says what else there is.
     """
 
     cell: Cell
     status: str = "ok"
     reason: str = ""
+    latency_s: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     measured_at: str = ""
 
@@ -133,7 +135,6 @@ class Measurement(Record):
     has no clocks.
     """
 
-    latency_s: float | None = None
     pipelined_s: float | None = None
     host_s: float | None = None
     device_s: float | None = None
@@ -211,7 +212,6 @@ class Profile(Record):
     """
 
     timings: tuple[OperatorTiming, ...] = ()
-    latency_s: float | None = None
     profiled_s: float | None = None
     events: int = 0
     calls: int = 0
