@@ -115,7 +115,7 @@ def profile_torch(
     protocol: Protocol,
     cuda: bool,
 ) -> Profiled:
-    """Profile calls that dispatch to torch and are warm, and time as many before and after.
+    """Profile calls that dispatch to torch and are warm, and time as many without, half before and half after.
 
     Profiled are as many as fit into ``protocol.cell_s``, from ``protocol.least_blocks`` to `MOST_CALLS`. Kernel times
     are recorded with ``cuda``. Calls that dispatch other events than the first are left out; raises
@@ -131,12 +131,13 @@ def profile_torch(
     with no_garbage_collection():
         seconds, (first,) = _session(once, 1, shapes=True, cuda=cuda)
         room = min(protocol.cell_s / seconds[0], MOST_EVENTS / max(len(first), 1), MOST_CALLS)
-        calls = 1 + max(int(room), protocol.least_blocks)  # the first of each turn is left out
-        before = [once() for _ in range(calls)]
-        seconds, recorded = _session(once, calls, shapes=False, cuda=cuda)
-        after = [once() for _ in range(calls)]
+        calls = max(int(room), protocol.least_blocks)
+        half = (calls + 1) // 2
+        before = [once() for _ in range(1 + half)]  # the first of each turn is left out
+        seconds, recorded = _session(once, 1 + calls, shapes=False, cuda=cuda)
+        after = [once() for _ in range(1 + half)]
     names = [(row.kind, row.depth) for row in first]
-    alike = [at for at in range(1, calls) if [(row.kind, row.depth) for row in recorded[at]] == names]
+    alike = [at for at in range(1, 1 + calls) if [(row.kind, row.depth) for row in recorded[at]] == names]
     if not alike:
         raise NotImplementedError("no two calls dispatch the same operators")
     return Profiled(
