@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
+from ftax_model import architectures
 from ftax_model.collection.operators import Profiled
 from ftax_model.collection.timing import Protocol
 from ftax_model.device import Device
@@ -42,6 +43,8 @@ class Framework(abc.ABC):
         """``None`` where this framework can run the workload there, else the reason it cannot."""
         if device.kind not in self.devices:
             return f"runs on {' or '.join(self.devices)} only"
+        if self.preload and not architectures.load(workload.architecture).preload:
+            return f"{workload.architecture} is a trace, not a module"
         return None
 
     def supports_profile(self, workload: Workload, device: Device) -> str | None:
