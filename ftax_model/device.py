@@ -7,7 +7,7 @@ import platform
 import re
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ def nvml() -> Iterator[tuple[Any, Any]]:
         try:
             yield pynvml, _first_visible(pynvml)
         finally:
-            pynvml.nvmlShutdown()
+            with suppress(pynvml.NVMLError):  # of a GPU that has been lost since
+                pynvml.nvmlShutdown()
     except pynvml.NVMLError as error:
         cure = "measure on the CPU, or install the NVIDIA driver and run again"
         raise MissingError("device cuda needs an NVIDIA GPU and its driver", f"NVML: {error}", cure) from error

@@ -254,10 +254,9 @@ class Isolated:
             self._drop(server)
             return worker.failed(kind, cell, "timeout", f"took longer than {limit_s:g} s")
         if "record" in message:
-            record = kind.from_record(message["record"])
-            if record.status not in worker.HEALTHY:
+            if message["last"]:
                 self._close()
-            return record
+            return kind.from_record(message["record"])
         out_of_memory = message["exit"] == -signal.SIGKILL and _oom_kills() > kills_before
         reason = f"{_death(message['exit'])}{server.last_words()}"
         self._group = None

@@ -55,16 +55,17 @@ class PeakMemory:
         if self._cuda:
             import torch
 
-            torch.cuda.reset_peak_memory_stats()
+            if torch.cuda.is_initialized():
+                torch.cuda.reset_peak_memory_stats()
         else:
             with suppress(OSError):
                 _REFERENCES.write_text("5", encoding="ascii")
 
     def read_bytes(self) -> int | None:
-        """Bytes since the last `reset`; ``None`` where the kernel does not tell."""
+        """Bytes since the last `reset`; ``None`` where the kernel does not tell, or torch uses no GPU."""
         if self._cuda:
             import torch
 
-            return int(torch.cuda.max_memory_allocated())
+            return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_initialized() else None
         found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii")) if _STATUS.exists() else None
         return int(found[1]) * 1024 if found else None

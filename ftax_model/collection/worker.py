@@ -27,10 +27,12 @@ from typing import Any, TypeVar
 from ftax_model import architectures
 from ftax_model.architectures import Architecture
 from ftax_model.collection import environment, frameworks, operators, timing
+from ftax_model.collection.device_clock import device_time
 from ftax_model.collection.frameworks import Framework
+from ftax_model.collection.gpu import Gpu, energy_per_call, visible, watched
 from ftax_model.collection.plan import group
 from ftax_model.collection.telemetry import ForeignLoad, PeakMemory
-from ftax_model.collection.timing import Protocol
+from ftax_model.collection.timing import Protocol, Timing
 from ftax_model.device import Device
 from ftax_model.errors import FtaxError
 from ftax_model.measurement import Cell, Measurement, Profile, Record
@@ -46,6 +48,12 @@ FIRST, LAST = 1, 2
 
 REASON_LENGTH = 300
 """Characters of a reason that are kept."""
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "failed to allocate memory", "_alloc_failed")
+"""What errors say, in lower case, where memory of the host or of the GPU was too small."""
+
+LOOKS = 100
+"""Looks at the energy counter in one window."""
 
 HEALTHY = ("ok", "unsupported")
 """Statuses after which a worker goes on; after any other its process is not to be trusted."""
@@ -95,12 +103,16 @@ class _Post:
 class Bench:
     """Measures one cell after another; the module is built once for all batch sizes of a group.
 
-    A context manager: leaving it puts threads and affinity back.
+    A context manager: leaving it puts threads and affinity back. Once ``sound`` is false, its process should measure no
+    more: a cell failed in it, or the profiler of the last one stays behind.
     """
 
     def __init__(self, setup: Setup) -> None:
+        self.sound = True
         self._setup = setup
         self._post: _Post | None = None
+        self._gpu: Gpu | None = None
+        self._opened = ExitStack()
         self._settled = ExitStack()
         self._load = ForeignLoad()
         self._memory = PeakMemory(cuda=setup.device.kind == "cuda")
@@ -110,6 +122,7 @@ class Bench:
 
     def __exit__(self, *error: object) -> None:
         self._leave()
+        self._opened.close()
 
     def attempt(self, cell: Cell, *, features: Mapping[str, float] | None = None) -> Measurement:
         """Measure a cell; whatever goes wrong in Python is a measurement with another status.
@@ -132,26 +145,32 @@ class Bench:
         self._memory.reset()
         model, inputs = self._built(post, cell)
         features = features or _trace(cell).features()
-        clock = post.framework.clock
-        with post.framework.mode():
+        framework, clock = post.framework, post.framework.clock
+        with framework.mode():
             begin = clock()
-            call = post.framework.prepare(model, inputs, device)
-            post.framework.synchronize()
+            call = framework.prepare(model, inputs, device)
+            framework.synchronize()
             prepare_s = clock() - begin
             load_before = self._load.share()
-            seen = timing.measure(
-                call,
-                clock=clock,
-                protocol=self._setup.protocol,
-                synchronize=post.framework.synchronize if device.kind == "cuda" else None,
-            )
+            with watched(self._visible_gpu()) as telemetry:
+                seen = timing.measure(
+                    call,
+                    clock=clock,
+                    protocol=self._setup.protocol,
+                    synchronize=framework.synchronize if device.kind == "cuda" else None,
+                )
+            load, peak_memory_bytes = self._load.share(), self._memory.read_bytes()
+            energy_j = self._energy_j(framework, call, seen)
+            device_s, device_clock = self._device_s(framework, call, seen)
         return Measurement(
             cell,
             **dataclasses.asdict(seen),
-            prepare_s=prepare_s,
-            peak_memory_bytes=self._memory.read_bytes(),
+            device_s=device_s,
+            energy_j=energy_j,
+            prepare_s=prepare_s if prepare_s >= 0 else None,
+            peak_memory_bytes=peak_memory_bytes,
             features=features,
-            telemetry=_known(load=self._load.share()),
+            telemetry=_known(**telemetry, load=load, device_clock=device_clock),
             environment=_known(**self._environment(post), load_before=load_before),
             measured_at=_now(),
         )
@@ -190,8 +209,53 @@ class Bench:
         try:
             return look()
         except Exception as error:
+            status, reason = verdict(error)
+            if status in HEALTHY and (poison := self._poison()):
+                status, reason = verdict(poison)
+            self.sound = self.sound and status in HEALTHY
             self._leave()
-            return failed(kind, cell, *verdict(error))
+            return failed(kind, cell, status, reason)
+
+    def _poison(self) -> Exception | None:
+        """What a device that answers no call any more answers."""
+        try:
+            if self._post is not None:
+                self._post.framework.synchronize()
+        except Exception as error:
+            return error
+        return None
+
+    def _visible_gpu(self) -> Gpu | None:
+        """The GPU that is measured on, as NVML sees it; ``None`` where there is none, or no NVML."""
+        if self._gpu is None and self._setup.device.kind == "cuda":
+            self._gpu = self._opened.enter_context(visible())
+        return self._gpu
+
+    def _energy_j(self, framework: Framework, call: Callable[[], object], seen: Timing) -> float | None:
+        window_s = self._setup.protocol.energy_s
+        gpu = self._visible_gpu()
+        if gpu is None or not window_s:
+            return None
+        calls = max(round(window_s / LOOKS / seen.latency_s), 1)
+        return energy_per_call(
+            gpu, call, synchronize=framework.synchronize, clock=framework.clock, calls=calls, window_s=window_s
+        )
+
+    def _device_s(
+        self, framework: Framework, call: Callable[[], object], seen: Timing
+    ) -> tuple[float | None, str | None]:
+        """Seconds of the device clock, and how they were found or why not; the cell is good without them."""
+        if self._setup.device.kind != "cuda":
+            return None, None
+        try:
+            found = device_time(framework, call, seen=seen, protocol=self._setup.protocol)
+        except Exception as error:
+            self.sound = False
+            return None, f"failed: {_line(verdict(error)[1])}"
+        if found is None:
+            return None, None
+        self.sound = self.sound and not found.marked
+        return found.seconds, found.way
 
     def _refusal(self, cell: Cell) -> str | None:
         """Why the cell cannot be measured here, if so."""
@@ -243,14 +307,13 @@ class Bench:
 
 def failed(kind: type[R], cell: Cell, status: str, reason: str) -> R:
     """The record of a cell that could not be measured, or not be profiled."""
-    return kind(cell, status=status, reason=" ".join(reason.split())[:REASON_LENGTH], measured_at=_now())
+    return kind(cell, status=status, reason=_line(reason), measured_at=_now())
 
 
 def verdict(error: Exception) -> tuple[str, str]:
     """Status and reason of a cell that raised ``error``."""
     reason = f"{type(error).__name__}: {error}"
-    texts = ("out of memory", "can't allocate memory", "bad_alloc", "failed to allocate memory")
-    if isinstance(error, MemoryError) or any(text in str(error).lower() for text in texts):
+    if isinstance(error, MemoryError) or any(text in str(error).lower() for text in OUT_OF_MEMORY):
         return "out-of-memory", reason
     if isinstance(error, FtaxError | NotImplementedError):
         return "unsupported", str(error)
@@ -317,7 +380,7 @@ def serve(channel: socket.socket, *, parent: int) -> None:
 
 
 def _work(channel: socket.socket, setup: Setup, *, parent: int) -> None:
-    """Measure or profile each cell that comes until told to close, or until one fails; never returns."""
+    """Measure or profile each cell that comes until told to close, or until the process is spoilt; never returns."""
     status = 1
     try:
         die_with_parent(parent)
@@ -327,8 +390,8 @@ def _work(channel: socket.socket, setup: Setup, *, parent: int) -> None:
             cell = Cell.from_record(message["cell"])
             profile = message["kind"] == Profile.__name__
             record = bench.attempt_profile(cell) if profile else bench.attempt(cell, features=message["features"])
-            send(channel, {"record": record.to_record()})
-            if record.status not in HEALTHY:
+            send(channel, {"record": record.to_record(), "last": not bench.sound})
+            if not bench.sound:
                 break
         status = 0
     except BaseException:
@@ -365,6 +428,10 @@ def _trace(cell: Cell) -> Trace:
     from ftax_model.tracing import trace_workload
 
     return trace_workload(cell.workload)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:REASON_LENGTH]
 
 
 def _known(**values: Any) -> dict[str, Any]:

@@ -264,6 +264,7 @@ def test_gpu_has_its_clocks_and_its_memory(monkeypatch):
 
     resets = []
     monkeypatch.setattr(frameworks, "load", lambda name: Queue())
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: resets.append(1))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 12345)
     allowed = os.sched_getaffinity(0)
@@ -284,8 +285,6 @@ def test_module_is_made_on_the_gpu(monkeypatch):
     monkeypatch.setattr(torch, "device", lambda kind: made_on.append(kind) or worker.nullcontext())
     monkeypatch.setattr(torch, "get_default_device", lambda: "cpu")
     monkeypatch.setattr(frameworks, "load", lambda name: Queue())
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1)
     mlp = architectures.complete(Workload("mlp", {"num_layers": 1, "hidden_size": 8}, input_size=8))
     with Bench(setup(GPU)) as bench:
         bench.measure(Cell(mlp, "queue", "gpu"), features={"macs": 1.0})
