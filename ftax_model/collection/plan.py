@@ -229,15 +229,9 @@ def _grid(axes: dict[str, Any]) -> Grid:
 
 
 def _smallest(name: str, axes: Mapping[str, Any]) -> list[Workload]:
-    """The first workload of an architecture's own grid, fixed lengths and padded, with these axes in its place."""
-    firsts = {workload.lengths: workload for workload in reversed(architectures.load(name).grid())}
-    return [
-        workload
-        for first in firsts.values()
-        for workload in grid(
-            name, **{**first.settings, "input_size": first.input_size, "lengths": first.lengths, **axes}
-        )
-    ]
+    """The first workload of an architecture's own grid, with these axes in place of its own."""
+    first = architectures.load(name).grid()[0]
+    return grid(name, **{**first.settings, "input_size": first.input_size, "lengths": first.lengths, **axes})
 
 
 def _adaptive(batch_size: Any) -> Adaptive | None:
