@@ -58,7 +58,7 @@ def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
 
 def crossovers(frame: pd.DataFrame, *, as_json: bool) -> None:
     """The crossover alone, one line a platform."""
-    columns = ["curve", "framework", "device", "dtype", "threads", "notes"]
+    columns = ["curve", "framework", "device", "dtype", "threads", "regime", "notes"]
     columns += ["crossover_batch_size", "crossover_low", "crossover_high", "censored"]
     if as_json:
         _print.as_json(_print.records(frame[columns]))
@@ -157,7 +157,8 @@ def collect(plan: Plan, out: Path, **options: Any) -> Summary:
 def crossover(row: dict[str, Any]) -> str:
     """A crossover with its interval, or in words where it is censored."""
     if row["censored"] == "below":
-        return "compute-bound from batch 1"
+        bound = "compute-bound" if row["regime"] == "framework-bound" else row["regime"]
+        return f"{bound} from batch 1"
     if row["censored"] == "above":
         return "framework-bound up to the largest batch tried"
     low, high = row["crossover_low"], row["crossover_high"]
