@@ -24,7 +24,7 @@ PIPELINED_CALLS = 3
 MOST_DISCARDED = 3
 """Blocks thrown away because the clock went backwards in them, at most; one that keeps doing so is no clock."""
 
-MAY_BE_ZERO = ("energy_s",)
+MAY_BE_ZERO = ("energy_s", "warmup_calls", "timed_calls")
 """Values of a protocol that leave something out when they are 0."""
 
 WINDOW = 4
@@ -47,6 +47,8 @@ class Protocol:
     confidence : of that interval, between 0 and 1.
     min_blocks, max_blocks : blocks to see before stopping early, and values kept at most.
     least_blocks : blocks to see even where the time is up, one slow call each if need be.
+    warmup_calls, timed_calls : calls to make, exactly, as far as ``cell_s`` allows (the paper: 10 and 100); 0 for as
+        many as it takes. They go together.
     energy_s : seconds of calls, at least, over which the energy of one is taken, on a GPU that counts it; 0 for none.
     limit_s : seconds after which a cell counts as hung, its build and compilation included.
 
@@ -61,6 +63,8 @@ class Protocol:
     min_blocks: int = 7
     max_blocks: int = 32
     least_blocks: int = 3
+    warmup_calls: int = 0
+    timed_calls: int = 0
     energy_s: float = 1.0
     limit_s: float = 300.0
 
@@ -71,13 +75,16 @@ class Protocol:
             good = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             zero = field.name in MAY_BE_ZERO
             if not good or not (0 < value < math.inf or (zero and value == 0)):
-                kind = "a whole number above 0" if whole else "a number from 0" if zero else "a number above 0"
+                kind = f"a {'whole ' if whole else ''}number {'from' if zero else 'above'} 0"
                 raise InputError(f"protocol {field.name} is {kind}", repr(value), "give such a number")
         if self.confidence >= 1:
             raise InputError("protocol confidence is below 1", repr(self.confidence), "take 0.95")
         if self.max_blocks < self.min_blocks:
             got = f"min_blocks {self.min_blocks}, max_blocks {self.max_blocks}"
             raise InputError("protocol max_blocks is at least min_blocks", got, "change one of them")
+        if bool(self.warmup_calls) != bool(self.timed_calls):
+            got = f"warmup_calls {self.warmup_calls}, timed_calls {self.timed_calls}"
+            raise InputError("protocol warmup_calls and timed_calls go together", got, "give both or none")
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Protocol:
@@ -130,6 +137,9 @@ def measure(
     for ``pipelined_s``, and one that stops the clock whenever the call returns, before it synchronises, for ``host_s``:
     the queue of the device is empty when a call begins.
 
+    With ``protocol.timed_calls`` no block is added and none left out, unless the time is up; as many calls between two
+    synchronisations are ``pipelined_s`` then.
+
     Outputs are dropped at once and the garbage collector is off. A round in which the clock goes backwards is thrown
     away and counted. Raises `RuntimeError` for a clock that stands still or keeps going backwards, and whatever
     ``call`` raises.
@@ -153,12 +163,19 @@ def measure(
             begin = clock()
             block = [each(call, wait, clock, calls)]
             if synchronize:
-                block.append(_together(call, wait, clock, max(calls, PIPELINED_CALLS)))
                 block.append(_returning(call, wait, clock, calls))
+                if not protocol.timed_calls:
+                    block.append(_together(call, wait, clock, max(calls, PIPELINED_CALLS)))
             spent_s += max(clock() - begin, 0.0)
             if min(block) > 0:
-                for values, value in zip((samples, pipelined, host), block, strict=False):
+                for values, value in zip((samples, host, pipelined), block, strict=False):
                     values.append(value)
+            else:
+                discarded = _one_more(discarded)
+        while synchronize and not pipelined:
+            seconds = _together(call, wait, clock, protocol.timed_calls)
+            if seconds > 0:
+                pipelined.append(seconds)
             else:
                 discarded = _one_more(discarded)
     latency_s = statistics.median(samples)
@@ -217,6 +234,9 @@ def warm_up(
     call: Callable[[], object], wait: Callable[[], None], clock: Callable[[], float], protocol: Protocol
 ) -> tuple[int, int]:
     """Calls that fill a block, and how many were made to find out and to get steady; at least one."""
+    if protocol.timed_calls:
+        each(call, wait, clock, protocol.warmup_calls)
+        return _equal_blocks(protocol), protocol.warmup_calls
     calls, made, spent_s, discarded = 1, 0, 0.0, 0
     values: list[float] = []
     while True:
@@ -234,9 +254,17 @@ def warm_up(
             values.clear()
 
 
+def _equal_blocks(protocol: Protocol) -> int:
+    """The fewest calls a block that make ``timed_calls`` in no more than ``max_blocks``."""
+    total = protocol.timed_calls
+    return next(calls for calls in range(1, total + 1) if total % calls == 0 and total // calls <= protocol.max_blocks)
+
+
 def _done(samples: Sequence[float], spent_s: float, protocol: Protocol) -> bool:
     if spent_s >= protocol.cell_s and len(samples) >= protocol.least_blocks:
         return True
+    if protocol.timed_calls:
+        return len(samples) * _equal_blocks(protocol) >= protocol.timed_calls
     return len(samples) >= protocol.min_blocks and half_width(samples, protocol.confidence) <= protocol.half_width
 
 

@@ -160,6 +160,30 @@ def test_outputs_are_dropped_at_once():
     assert most == 0
 
 
+@pytest.mark.parametrize(("timed", "blocks"), [(100, 25), (10, 10), (31, 31), (37, 1), (1, 1)])
+def test_fixed_numbers_of_calls_are_kept_to(timed, blocks):
+    device = Waiting(3.0, 1e-3, noise=0.2)
+    timing = device.measure(warmup_calls=10, timed_calls=timed)
+    assert device.calls == 1 + 10 + timed
+    assert (timing.warmup_calls, len(timing.samples), timing.calls_per_block) == (10, blocks, timed // blocks)
+
+
+def test_fixed_numbers_of_calls_end_with_the_time():
+    device = Waiting(1.0)
+    assert len(device.measure(warmup_calls=10, timed_calls=100, cell_s=30.0).samples) == 5
+    assert len(device.measure(warmup_calls=10, timed_calls=100).samples) == 3
+
+
+def test_fixed_number_of_calls_between_two_synchronisations_is_the_clock_of_the_paper():
+    device = Queueing(1e-3, 1.5e-3)
+    protocol = Protocol(warmup_calls=10, timed_calls=100, cell_s=10)
+    timing = measure(device, clock=device.clock, protocol=protocol, synchronize=device.synchronize)
+    assert timing.pipelined_s == pytest.approx((1e-3 + 100 * 1.5e-3) / 100)
+    assert timing.host_s == pytest.approx(1e-3)
+    assert timing.latency_s == pytest.approx(2.5e-3)
+    assert len(timing.samples) == 25
+
+
 @pytest.mark.parametrize("was_on", [True, False])
 def test_garbage_collector_is_off_while_timing_and_left_as_it_was(was_on):
     device, seen = Waiting(0.01), set()
@@ -281,6 +305,9 @@ def test_steady(values, expected):
         {"limit_s": math.nan},
         {"energy_s": -1.0},
         {"energy_s": "0"},
+        {"timed_calls": 100},
+        {"warmup_calls": 10},
+        {"warmup_calls": -1, "timed_calls": -1},
     ],
 )
 def test_protocol_refuses(knobs):
