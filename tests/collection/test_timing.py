@@ -305,7 +305,7 @@ def test_steady(values, expected):
         {"limit_s": math.nan},
         {"energy_s": -1.0},
         {"energy_s": "0"},
-        {"timed_calls": 100},
+        {"warmup_calls": 0, "timed_calls": 100},
         {"warmup_calls": 10},
         {"warmup_calls": -1, "timed_calls": -1},
     ],
