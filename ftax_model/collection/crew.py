@@ -22,6 +22,7 @@ from typing import Any, Protocol, Self
 from ftax_model.collection import worker
 from ftax_model.collection.plan import group
 from ftax_model.collection.worker import R, Setup
+from ftax_model.device import Device, lost
 from ftax_model.errors import MissingError
 from ftax_model.measurement import Cell, Measurement, Profile, Record
 
@@ -40,7 +41,11 @@ class Stop(Exception):  # noqa: N818 - it is no error
 
 
 class Crew(Protocol):
-    """What measures cells; entered around all of them."""
+    """What measures cells; entered around all of them.
+
+    A cell that fails because its device is gone (a GPU that fell off the bus, or was taken away) has no record: every
+    cell behind it would fail as well, and another run measures them all once the device is back.
+    """
 
     def __enter__(self) -> Self: ...
 
@@ -94,6 +99,7 @@ class InProcess:
 
     def __init__(self, setup: Setup, interrupts: Interrupts) -> None:
         self._bench = worker.Bench(setup)
+        self._device = setup.device
         self._interrupts = interrupts
 
     def __enter__(self) -> InProcess:
@@ -105,12 +111,12 @@ class InProcess:
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
         """As `Crew` says; a signal is heeded between cells."""
         self._heed()
-        return self._bench.attempt(cell, features=features)
+        return _kept(self._bench.attempt(cell, features=features), self._device)
 
     def profile(self, cell: Cell) -> Profile:
         """As `Crew` says, but for the process: there is only this one."""
         self._heed()
-        return self._bench.attempt_profile(cell)
+        return _kept(self._bench.attempt_profile(cell), self._device)
 
     def _heed(self) -> None:
         if self._interrupts.name:
@@ -238,11 +244,12 @@ class Isolated:
 
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
         """As `Crew` says."""
-        return self._record(Measurement, cell, features=dict(features) if features else None)
+        known = dict(features) if features else None
+        return _kept(self._record(Measurement, cell, features=known), self._setup.device)
 
     def profile(self, cell: Cell) -> Profile:
         """As `Crew` says."""
-        return self._record(Profile, cell)
+        return _kept(self._record(Profile, cell), self._setup.device)
 
     def _record(self, kind: type[R], cell: Cell, **known: Any) -> R:
         server = self._opened(kind, cell)
@@ -292,6 +299,13 @@ class Isolated:
         self._servers = {repeat: one for repeat, one in self._servers.items() if one is not server}
         if self._server is server:
             self._server = self._group = None
+
+
+def _kept(record: R, device: Device) -> R:
+    """The record; raises `Stop` where it failed for want of its device, which is no failure of the cell."""
+    if record.status != "ok" and (why := worker.gone(record.reason) or lost(device)):
+        raise Stop(f"a lost device ({why})")
+    return record
 
 
 def _death(exit_code: int) -> str:

@@ -32,8 +32,8 @@ class Summary:
 
     ``planned`` are all that may be measured, less those that adaptive sweeps turned out not to need; ``done_before``
     were in the dataset already; ``failed`` were recorded with a status other than ``ok``; ``stopped_by`` is ``budget``,
-    ``SIGINT``, ``SIGTERM`` or, where the run came to its end, empty. ``operators`` is the summary of the profiles,
-    where they were asked for.
+    ``SIGINT``, ``SIGTERM``, ``a lost device`` and why or, where the run came to its end, empty. ``operators`` is the
+    summary of the profiles, where they were asked for.
     """
 
     planned: int
@@ -88,7 +88,7 @@ def collect(
 
     With ``isolate`` cells are measured in worker processes: one that crashes, hangs or runs out of memory costs that
     cell alone, which is recorded with its status and reason. Without, all is done in this process; a crash is a crash,
-    and nothing cuts a cell short.
+    and nothing cuts a cell short. A device that is lost stops the run; the cell at hand is measured by the next one.
 
     With ``operators``, once all cells are measured, each is profiled in another worker, its first repeat alone, for the
     time of every operator; see `ftax_model.dataset.operators_file` for where that is written.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -52,20 +54,22 @@ class PeakMemory:
 
     def reset(self) -> None:
         """Begin anew, where the kernel lets us; else the most memory is that since the process began."""
-        if self._cuda:
-            import torch
-
-            if torch.cuda.is_initialized():
-                torch.cuda.reset_peak_memory_stats()
-        else:
+        if not self._cuda:
             with suppress(OSError):
                 _REFERENCES.write_text("5", encoding="ascii")
+        elif torch := _torch_on_gpu():
+            torch.cuda.reset_peak_memory_stats()
 
     def read_bytes(self) -> int | None:
         """Bytes since the last `reset`; ``None`` where the kernel does not tell, or torch uses no GPU."""
         if self._cuda:
-            import torch
-
-            return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_initialized() else None
+            torch = _torch_on_gpu()
+            return int(torch.cuda.max_memory_allocated()) if torch else None
         found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii")) if _STATUS.exists() else None
         return int(found[1]) * 1024 if found else None
+
+
+def _torch_on_gpu() -> Any | None:
+    """Torch, where it has been imported and uses the GPU."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None

@@ -52,6 +52,9 @@ REASON_LENGTH = 300
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "failed to allocate memory", "_alloc_failed")
 """What errors say, in lower case, where memory of the host or of the GPU was too small."""
 
+GONE = ("no CUDA-capable device", "No CUDA GPUs are available", "busy or unavailable", "GPU is lost", "off the bus")
+"""What errors say where there is no GPU any more, or none for us."""
+
 LOOKS = 100
 """Looks at the energy counter in one window."""
 
@@ -318,6 +321,11 @@ def verdict(error: Exception) -> tuple[str, str]:
     if isinstance(error, FtaxError | NotImplementedError):
         return "unsupported", str(error)
     return "crashed", reason
+
+
+def gone(reason: str) -> str:
+    """The reason again where it says that the device is gone, else nothing."""
+    return reason if any(text in reason for text in GONE) else ""
 
 
 def send(channel: socket.socket, message: Mapping[str, Any]) -> None:

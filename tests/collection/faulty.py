@@ -1,6 +1,7 @@
 """Frameworks that misbehave, for a runner to survive; a worker server that knows them, too."""
 
 import dataclasses
+import itertools
 import os
 import signal
 import sys
@@ -109,6 +110,88 @@ class Closed(Fake):
         return "it keeps its operators to itself"
 
 
+class CudaOutOfMemory(Faulty):
+    def fault(self):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+class Poisoned(Fake):
+    """One bad access on 4 rows, and no call of this process is ever answered again."""
+
+    poisoned = False
+
+    def prepare(self, model, inputs, device):
+        good = super().prepare(model, inputs, device)
+
+        def call():
+            type(self).poisoned |= model.operators[0].inputs[0][0] == 4
+            self.synchronize()
+            return good()
+
+        return call
+
+    def synchronize(self):
+        if self.poisoned:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+class PoisonedInDisguise(Poisoned):
+    """The framework says that it cannot run the module, and does not know why."""
+
+    def prepare(self, model, inputs, device):
+        call = super().prepare(model, inputs, device)
+        try:
+            call()
+        except RuntimeError as error:
+            raise NotImplementedError("no way to run it") from error
+        return call
+
+
+class GraphPoisoned(Poisoned):
+    """Every call is good, but capturing that on 4 rows is not."""
+
+    def prepare(self, model, inputs, device):
+        self.rows = model.operators[0].inputs[0][0]
+        return Fake.prepare(self, model, inputs, device)
+
+    def graph(self, call):
+        type(self).poisoned |= self.rows == 4
+        self.synchronize()
+
+    def version(self):
+        return str(os.getpid())
+
+
+class GpuTaken(Faulty):
+    """The GPU is gone, and CUDA says so."""
+
+    def fault(self):
+        raise RuntimeError("CUDA error: no CUDA-capable device is detected")
+
+
+class GpuFallen(Faulty):
+    """The GPU is gone, and only NVML knows."""
+
+    def fault(self):
+        sys.modules["pynvml"].lose()
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+
+class BackwardsClock(Fake):
+    """Whose clock jumps back in every call on 4 rows, and in one of the others."""
+
+    def prepare(self, model, inputs, device):
+        good, jumps = super().prepare(model, inputs, device), model.operators[0].inputs[0][0] == 4
+        calls = itertools.count()
+
+        def call():
+            if jumps or next(calls) == 500:
+                self._now -= 100.0
+            return good()
+
+        return call
+
+
 class Choosy(Fake):
     def supports(self, workload, device):
         return "four is too many" if workload.batch_size == 4 else None
@@ -147,6 +230,13 @@ FRAMEWORKS = {
     "out-of-memory": OutOfMemory,
     "unable": Unable,
     "server-killing": ServerKilling,
+    "cuda-out-of-memory": CudaOutOfMemory,
+    "poisoned": Poisoned,
+    "poisoned-in-disguise": PoisonedInDisguise,
+    "graph-poisoned": GraphPoisoned,
+    "gpu-taken": GpuTaken,
+    "gpu-fallen": GpuFallen,
+    "backwards-clock": BackwardsClock,
     "choosy": Choosy,
     "profile-killed": ProfileKilled,
     "profile-hanging": ProfileHanging,

@@ -82,6 +82,18 @@ def test_second_run_measures_only_what_is_missing(out):
         ("quitting", "crashed", "ended with exit code 1: SystemExit: enough"),
         ("raising", "crashed", "ValueError: this is wrong"),
         ("out-of-memory", "out-of-memory", "MemoryError: no more"),
+        (
+            "cuda-out-of-memory",
+            "out-of-memory",
+            "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        ),
+        ("poisoned", "crashed", "RuntimeError: CUDA error: an illegal memory access was encountered"),
+        ("poisoned-in-disguise", "crashed", "RuntimeError: CUDA error: an illegal memory access was encountered"),
+        (
+            "backwards-clock",
+            "crashed",
+            "RuntimeError: the clock keeps going backwards: 4 blocks of calls took no time, or less",
+        ),
         ("unable", "unsupported", "four is too many"),
         ("choosy", "unsupported", "four is too many"),
         ("hanging", "timeout", "took longer than 0.2 s"),
@@ -96,6 +108,74 @@ def test_fault_costs_its_own_cell_alone(faulty, out, framework, status, reason, 
     assert found[4].latency_s is None
     assert all(found[size].status == "ok" for size in (1, 2, 8, 16))
     assert collect(plan(framework, [1, 2, 4, 8, 16]), out).done_before == 5
+
+
+def test_one_setback_of_the_clock_costs_a_block(faulty, out):
+    collect(plan("backwards-clock", [1, 2], half_width=1e-6), out, isolate=False)
+    for one in read(out):
+        assert (one.status, one.discarded_blocks) == ("ok", 1)
+        assert one.latency_s == pytest.approx(Fake.seconds(one.features), rel=0.02)
+        assert "clock-setback" in one.warnings()
+
+
+def test_process_that_its_last_good_cell_spoilt_is_thrown_away(faulty, fake_nvml, out, monkeypatch):
+    fake_nvml.installed(monkeypatch)
+    assert collect(plan("graph-poisoned", [1, 2, 4, 8, 16]), out, device="cuda").measured == 5
+    processes = [one.environment["framework_version"] for one in read(out)]
+    spoilt = next(at for at, one in enumerate(read(out)) if one.cell.workload.batch_size == 4)
+    assert by_batch_size(out)[4].telemetry["device_clock"].startswith("failed: RuntimeError: CUDA error: an illegal")
+    assert len(set(processes[: spoilt + 1])) == 1
+    assert len(set(processes[spoilt + 1 :])) <= 1
+    assert not set(processes[: spoilt + 1]) & set(processes[spoilt + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("framework", "isolate", "why"),
+    [
+        ("gpu-taken", True, "RuntimeError: CUDA error: no CUDA-capable device is detected"),
+        ("gpu-taken", False, "RuntimeError: CUDA error: no CUDA-capable device is detected"),
+        ("gpu-fallen", False, "NVML: GPU is lost"),
+    ],
+)
+def test_gpu_that_disappears_stops_the_run_and_costs_no_cell(
+    faulty, fake_nvml, out, monkeypatch, no_children_left, framework, isolate, why
+):
+    fake_nvml.installed(monkeypatch)
+    cells = plan(framework, [1, 2, 4, 8, 16])
+    summary = collect(cells, out, device="cuda", isolate=isolate)
+    assert summary.stopped_by == f"a lost device ({why})"
+    assert "run again to go on" in str(summary)
+    assert "\n" not in str(summary)
+    assert (summary.failed, summary.remaining) == (0, 5 - summary.measured)
+    assert 4 not in by_batch_size(out)
+    before = out.read_bytes()
+    fake_nvml.installed(monkeypatch)
+    monkeypatch.setitem(faulty.FRAMEWORKS, framework, Fake)  # the GPU is back
+    summary = collect(cells, out, device="cuda", isolate=False)
+    assert (summary.failed, summary.remaining) == (0, 0)
+    assert {one.status for one in read(out)} == {"ok"}
+    assert out.read_bytes().startswith(before)
+
+
+def test_gpu_that_disappears_while_its_cell_hangs_stops_the_run(faulty, fake_nvml, out, monkeypatch, no_children_left):
+    nvml = fake_nvml.installed(monkeypatch)
+    lose = lambda done, planned, now: nvml.lose()  # noqa: E731
+    summary = collect(plan("hanging", [4], limit_s=0.2), out, device="cuda", on_progress=lose)
+    assert summary.stopped_by == "a lost device (NVML: GPU is lost)"
+    assert read(out) == []
+
+
+def test_another_gpu_in_its_place_stops_the_run(faulty, fake_nvml, out, monkeypatch):
+    nvml = fake_nvml.installed(monkeypatch)
+    swap = lambda done, planned, now: nvml.answers.update(Name="Another")  # noqa: E731
+    summary = collect(plan("raising", [4]), out, device="cuda", isolate=False, on_progress=swap)
+    assert summary.stopped_by == "a lost device (Another in place of NVIDIA Fake)"
+
+
+def test_failure_on_a_gpu_that_is_there_is_the_cells_own(faulty, fake_nvml, out, monkeypatch):
+    fake_nvml.installed(monkeypatch)
+    collect(plan("raising", [1, 4]), out, device="cuda", isolate=False)
+    assert {size: one.status for size, one in by_batch_size(out).items()} == {1: "ok", 4: "crashed"}
 
 
 @pytest.mark.parametrize(("framework", "status"), [("raising", "crashed"), ("choosy", "unsupported")])
