@@ -52,15 +52,17 @@ def device_time(
 
 
 def replayed_s(replay: Callable[[], object], protocol: Protocol) -> float:
-    """Seconds of one replay: the median over ``min_blocks`` windows between two events on the GPU.
+    """Seconds of one replay: the median over windows between two events on the GPU.
 
-    A window holds as many replays as last ``block_s``, or one.
+    A window holds as many replays as last ``block_s``, or one. There are ``min_blocks`` of them, or as many as fit into
+    ``cell_s``, but ``least_blocks``.
     """
     replays = 1
     _between_events(replay, replays)  # the first carries the graph to the GPU
     while (lasted := _between_events(replay, replays)) < protocol.block_s:
         replays = timing.longer(replays, lasted, protocol.block_s)
-    return statistics.median(_between_events(replay, replays) for _ in range(protocol.min_blocks)) / replays
+    windows = min(max(int(protocol.cell_s / lasted), protocol.least_blocks), protocol.min_blocks)
+    return statistics.median(_between_events(replay, replays) for _ in range(windows)) / replays
 
 
 def kernels_s(call: Callable[[], object], synchronize: Callable[[], None], calls: int) -> float | None:
@@ -99,6 +101,7 @@ def _between_events(replay: Callable[[], object], replays: int) -> float:
     import torch
 
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    replay()  # keeps the GPU busy while the host launches the next
     begin.record()
     for _ in itertools.repeat(None, replays):
         replay()

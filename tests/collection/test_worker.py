@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
+import types
 
 import psutil
 import pytest
 
 from ftax_model import architectures
 from ftax_model.collection import environment, frameworks, telemetry, worker
+from ftax_model.collection.device_clock import DeviceTime
 from ftax_model.collection.frameworks.fake import Fake
 from ftax_model.collection.plan import Grid, Plan
 from ftax_model.collection.runner import collect
@@ -46,6 +48,8 @@ def setup(device=None, **knobs):
         (MemoryError(), "out-of-memory"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), "out-of-memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out-of-memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), "out-of-memory"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "crashed"),
         (NotImplementedError("no export; the last one: Failed to allocate memory"), "out-of-memory"),
         (NotImplementedError("no such operator"), "unsupported"),
         (InputError("law", "got", "do"), "unsupported"),
@@ -55,6 +59,13 @@ def setup(device=None, **knobs):
 )
 def test_verdict(error, status):
     assert verdict(error)[0] == status
+
+
+def test_verdict_on_torchs_own_error():
+    import torch
+
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1 GiB")
+    assert verdict(error)[0] == "out-of-memory"
 
 
 def test_setup_and_cell_come_back_from_their_records():
@@ -278,6 +289,106 @@ def test_gpu_has_its_clocks_and_its_memory(monkeypatch):
     assert measurement.environment["peak_macs"] == 1e12
 
 
+class Graphed(Queue):
+    """The same GPU with a graph of its calls, a board of 400 watts, and events on its own clock."""
+
+    graph_error = None
+
+    def graph(self, call):
+        if self.graph_error:
+            raise self.graph_error
+
+        def replay():
+            self._now += 1e-5
+            self.free_at = max(self.free_at, self._now) + 1e-2
+
+        return replay
+
+    def event(self, *, enable_timing):
+        event = types.SimpleNamespace(synchronize=self.synchronize)
+        event.record = lambda: setattr(event, "at", max(self._now, self.free_at))
+        event.elapsed_time = lambda later: 1e3 * (later.at - event.at)
+        return event
+
+    def millijoules(self):
+        return 1000 * int(400 * (self._now // 0.05) * 0.05)
+
+
+@pytest.fixture
+def graphed(monkeypatch, fake_nvml):
+    """That framework, whatever is asked for, with its board in NVML."""
+    import torch
+
+    one = Graphed()
+    one.nvml = fake_nvml.installed(
+        monkeypatch, TotalEnergyConsumption=one.millijoules, CurrentClocksEventReasons=0b101, ComputeRunningProcesses=[]
+    )
+    monkeypatch.setattr(frameworks, "load", lambda name: one)
+    monkeypatch.setattr(torch.cuda, "Event", one.event)
+    return one
+
+
+def test_gpu_has_its_counters_energy_and_device_clock(graphed):
+    with Bench(setup(GPU)) as bench:
+        measurement = bench.measure(cell(device="gpu"))
+        assert (bench.sound, graphed.nvml.open) == (True, 1)
+        bench.measure(cell(2, device="gpu"))
+        assert graphed.nvml.open == 1
+    assert graphed.nvml.open == 0
+    assert measurement.device_s == pytest.approx(1e-2)
+    assert measurement.energy_j == pytest.approx(400 * measurement.latency_s, rel=0.05)
+    telemetry = measurement.telemetry
+    assert telemetry["device_clock"] == "graph-replay"
+    assert telemetry["gpu"]["power_w"] == [250.5] * 3
+    assert telemetry["throttled"] == {"power-cap": 1}
+    assert telemetry["neighbours"] == 0
+    assert measurement.warnings() == ("throttled",)
+    record = measurement.to_record()
+    del record["samples"]
+    assert len(json.dumps(record)) < 2560
+
+
+def test_energy_is_left_out_where_the_protocol_says_so(graphed):
+    with Bench(setup(GPU, energy_s=0)) as bench:
+        measurement = bench.measure(cell(device="gpu"))
+    assert measurement.energy_j is None
+    assert measurement.device_s == pytest.approx(1e-2)
+
+
+def test_gpu_that_nvml_does_not_show_is_measured_all_the_same(graphed):
+    graphed.nvml.lose()
+    with Bench(setup(GPU)) as bench:
+        measurement = bench.measure(cell(device="gpu"))
+    assert (measurement.status, measurement.energy_j) == ("ok", None)
+    assert set(measurement.telemetry) <= {"load", "device_clock"}
+    assert measurement.device_s == pytest.approx(1e-2)
+
+
+def test_cell_is_good_without_a_device_clock_but_its_process_is_not(graphed):
+    graphed.graph_error = RuntimeError("CUDA error: misaligned\naddress")
+    with Bench(setup(GPU, energy_s=0)) as bench:
+        measurement = bench.attempt(cell(device="gpu"))
+        assert not bench.sound
+    assert (measurement.status, measurement.device_s) == ("ok", None)
+    assert measurement.telemetry["device_clock"] == "failed: RuntimeError: CUDA error: misaligned address"
+
+
+def test_process_that_the_profiler_has_marked_is_not_sound(graphed, monkeypatch):
+    monkeypatch.setattr(worker, "device_time", lambda *_, **__: DeviceTime(3e-3, "profiler", marked=True))
+    with Bench(setup(GPU, energy_s=0)) as bench:
+        measurement = bench.measure(cell(device="gpu"))
+        assert not bench.sound
+    assert (measurement.device_s, measurement.telemetry["device_clock"]) == (3e-3, "profiler")
+
+
+def test_cpu_has_neither_counters_nor_energy_nor_device_clock(graphed):
+    with Bench(setup()) as bench:
+        measurement = bench.measure(cell())
+    assert (measurement.device_s, measurement.energy_j) == (None, None)
+    assert set(measurement.telemetry) <= {"load"}
+    assert graphed.nvml.asked == 0
+
+
 def test_module_is_made_on_the_gpu(monkeypatch):
     import torch
 
@@ -316,3 +427,26 @@ def test_real_models_in_real_frameworks(tmp_path):
         record = measurement.to_record()
         del record["samples"]
         assert len(json.dumps(record)) < 2048
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_cells_on_this_gpu_have_every_clock(tmp_path):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("torch cannot use the GPU")
+    small = {"num_layers": 2, "hidden_size": 256, "num_heads": 4, "intermediate_size": 512, "vocab_size": 100}
+    workloads = tuple(architectures.complete(one) for one in grid("bert", **small, input_size=64, batch_size=[1, 64]))
+    names = [name for name in frameworks.names() if not issubclass(type(frameworks.load(name)), Fake)]
+    out = tmp_path / "out.jsonl"
+    collect(Plan("gpu", (Grid(workloads, tuple(names)),)), out, device="cuda")
+    good = [one for one in read(out) if one.status == "ok"]
+    assert {"eager", "cuda-graphs"} <= {one.cell.framework for one in good}
+    for one in good:
+        assert one.telemetry["device_clock"] in ("graph-replay", "profiler"), one.cell.framework
+        assert 0 < one.device_s <= 1.1 * one.latency_s
+        assert one.host_s <= 1.1 * one.latency_s
+        assert one.telemetry["gpu"]["readings"] > 0
+        assert one.peak_memory_bytes > 0
+        if one.energy_j is not None:
+            assert 10 < one.energy_j / one.latency_s < 2000
