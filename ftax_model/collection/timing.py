@@ -98,6 +98,26 @@ class Protocol:
         """As plain values; `from_record` is the way back."""
         return dataclasses.asdict(self)
 
+    def expected_s(self, latency_s: float, *, clocks: int = 1) -> tuple[float, float]:
+        """Seconds that timing takes where one call takes ``latency_s``: if all of them are alike, and at most.
+
+        ``clocks`` is the number of blocks in a round: 3 on a device that is synchronised, else 1.
+
+        >>> Protocol(cell_s=1.0, least_blocks=3).expected_s(2.0)
+        (10.0, 10.0)
+        """
+        if self.timed_calls:
+            warm_s = self.warmup_calls * latency_s
+            round_s = clocks * _equal_blocks(self) * latency_s
+            wanted_s = clocks * self.timed_calls * latency_s
+            spent_s = max(min(warm_s + wanted_s, self.cell_s), warm_s + self.least_blocks * round_s)
+            return latency_s + spent_s, latency_s + spent_s
+        round_s = clocks * max(self.block_s, latency_s)
+        warm_s = max(latency_s, min(self.warmup_s, 2 * WINDOW * max(self.block_s, latency_s)))
+        least_s = warm_s + max(min(self.min_blocks * round_s, self.cell_s - warm_s), self.least_blocks * round_s)
+        most_s = max(self.cell_s, max(self.warmup_s, latency_s) + self.least_blocks * round_s, least_s)
+        return latency_s + least_s, latency_s + most_s
+
 
 @dataclass(frozen=True)
 class Timing:

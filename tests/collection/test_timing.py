@@ -184,6 +184,26 @@ def test_fixed_number_of_calls_between_two_synchronisations_is_the_clock_of_the_
     assert len(timing.samples) == 25
 
 
+@pytest.mark.parametrize("latency_s", [1e-4, 1e-3, 1e-2, 0.1, 0.5, 2.0])
+@pytest.mark.parametrize("knobs", [{}, {"warmup_calls": 10, "timed_calls": 100, "cell_s": 30.0}, {"cell_s": 0.05}])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_what_timing_will_take_is_known_from_the_latency(latency_s, knobs, noise):
+    device = Waiting(latency_s, noise=noise)
+    device.measure(**knobs)
+    least_s, most_s = Protocol(**knobs).expected_s(latency_s)
+    assert least_s / 1.5 < device.now < 1.5 * most_s
+    if not noise:
+        assert device.now == pytest.approx(least_s, rel=0.5)
+
+
+@pytest.mark.parametrize("latency_s", [1e-3, 0.1])
+def test_three_clocks_take_longer(latency_s):
+    device = Queueing(latency_s, latency_s / 2)
+    measure(device, clock=device.clock, protocol=Protocol(), synchronize=device.synchronize)
+    least_s, most_s = Protocol().expected_s(1.5 * latency_s, clocks=3)
+    assert least_s / 1.5 < device.now < 1.5 * most_s
+
+
 @pytest.mark.parametrize("was_on", [True, False])
 def test_garbage_collector_is_off_while_timing_and_left_as_it_was(was_on):
     device, seen = Waiting(0.01), set()
