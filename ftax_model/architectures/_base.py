@@ -95,6 +95,25 @@ def divides(settings: Mapping[str, Any], part: str, whole: str) -> None:
         )
 
 
+def even(settings: Mapping[str, Any], name: str) -> None:
+    """Raise `InputError` unless hyperparameter ``name`` is even."""
+    if settings[name] % 2:
+        raise InputError(f"{name} is even", str(settings[name]), "take the next number")
+
+
+def odd(settings: Mapping[str, Any], name: str) -> None:
+    """Raise `InputError` unless hyperparameter ``name`` is odd."""
+    if settings[name] % 2 == 0:
+        raise InputError(f"{name} is odd", str(settings[name]), "take the next number")
+
+
+def wide_enough(settings: Mapping[str, Any], ratio: str, widths: str) -> None:
+    """Raise `InputError` unless hyperparameter ``ratio`` of the smallest of ``widths`` is a channel at least."""
+    if min(settings[widths]) * settings[ratio] < 1:
+        got = f"{ratio} {settings[ratio]}, {widths} {settings[widths]}"
+        raise InputError(f"{ratio} times the smallest of {widths} is at least 1", got, "change one of them")
+
+
 def equally_many(settings: Mapping[str, Any], one: str, other: str) -> None:
     """Raise `InputError` unless the lists ``one`` and ``other`` are of one length."""
     if len(settings[one]) != len(settings[other]):

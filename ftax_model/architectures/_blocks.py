@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from ftax_model.architectures._base import odd
 from ftax_model.architectures._torch import TorchArchitecture, images, input_size, numbers
-from ftax_model.errors import InputError
 from ftax_model.workload import Workload
 
 
@@ -46,8 +46,7 @@ class ImageBlock(TorchArchitecture):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """An odd kernel."""
-        if settings["kernel_size"] % 2 == 0:
-            raise InputError("kernel_size is odd", str(settings["kernel_size"]), "take the next number")
+        odd(settings, "kernel_size")
 
     def inputs(self, workload: Workload) -> dict[str, Any]:
         """Random feature maps of (batch, channels, size, size)."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ftax_model.architectures._base import divides
 from ftax_model.architectures._transformers import MIDDLE, SMALL, TextArchitecture
+from ftax_model.errors import InputError
 
 LLAMA_SMALL = {**SMALL, "num_kv_heads": 1}
 LLAMA_MIDDLE = {**MIDDLE, "num_kv_heads": 4, "num_heads": 8}
@@ -81,6 +82,9 @@ class LlamaArchitecture(TextArchitecture):
     }
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Heads divide the width, heads of keys and values the heads."""
+        """Heads divide the width, heads of keys and values the heads; rotary positions take pairs."""
         super().check(settings)
         divides(settings, "num_kv_heads", "num_heads")
+        size = settings["hidden_size"] // settings["num_heads"]
+        if size % 2:
+            raise InputError("hidden_size over num_heads is even", str(size), "change one of them")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from ftax_model.architectures._base import divides
 from ftax_model.architectures._torch import TorchArchitecture, images, input_size
+from ftax_model.errors import InputError
 from ftax_model.workload import Workload, grid
 
 PENN_TREEBANK_MEAN, PENN_TREEBANK_SD = 20.92, 10.18
@@ -72,6 +73,12 @@ class TextArchitecture(TransformersArchitecture):
     lengths: ClassVar[tuple[str, ...]] = ("fixed", "penn-treebank")
     positions: ClassVar[tuple[str, int]] = ("max_position_embeddings", 512)
     """Keyword of the configuration class for the size of the position table, and its least value."""
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """As the base says, and a vocabulary holds the special tokens."""
+        super().check(settings)
+        if settings["vocab_size"] < 4:
+            raise InputError("vocab_size is at least 4", str(settings["vocab_size"]), "take a larger one")
 
     def configuration(self, workload: Workload) -> dict[str, Any]:
         """As the base says, and the position table grows with the input."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from ftax_model.architectures._base import even
+from ftax_model.architectures._torch import at_least
 from ftax_model.architectures._transformers import TextArchitecture, text_grid
 from ftax_model.workload import Workload
 
@@ -32,6 +37,17 @@ class Funnel(TextArchitecture):
         "funnel-large": {"depths": (8, 8, 8), "hidden_size": 1024, "num_heads": 16, "intermediate_size": 4096},
         "funnel-xlarge": {"depths": (10, 10, 10), "hidden_size": 1024, "num_heads": 16, "intermediate_size": 4096},
     }
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """As the base says, and positions are pairs of sine and cosine."""
+        super().check(settings)
+        even(settings, "hidden_size")
+
+    def complete(self, workload: Workload) -> Workload:
+        """As the base says; each block but the first halves the sequence, which keeps two tokens."""
+        full = super().complete(workload)
+        halvings = len(full.settings["depths"]) - 1
+        return at_least(full, 2**halvings + 1 if halvings else 1)
 
     def grid(self) -> list[Workload]:
         """Small to middle."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ftax_model.architectures._base import even
 from ftax_model.architectures._torch import input_size
 from ftax_model.architectures._transformers import MIDDLE, SMALL, TextArchitecture, text_grid
 from ftax_model.errors import InputError
@@ -34,8 +35,9 @@ class Longformer(TextArchitecture):
     def check(self, settings: Mapping[str, Any]) -> None:
         """Heads divide the width; the window has two halves."""
         super().check(settings)
-        if settings["attention_window"] % 2:
-            raise InputError("attention_window is even", str(settings["attention_window"]), "take the next number")
+        even(settings, "attention_window")
+        if settings["attention_window"] < 4:
+            raise InputError("attention_window is at least 4", str(settings["attention_window"]), "take a larger one")
 
     def configuration(self, workload: Workload) -> dict[str, Any]:
         """Positions for the padded sequence; they are counted from behind that of padding, 1."""

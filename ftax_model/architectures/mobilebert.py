@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ftax_model.architectures._base import divides
 from ftax_model.architectures._transformers import MIDDLE, SMALL, TextArchitecture, text_grid
 from ftax_model.workload import Workload
 
@@ -31,7 +30,7 @@ class Mobilebert(TextArchitecture):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Heads divide the width inside."""
-        divides(settings, "num_heads", "bottleneck_size")
+        super().check({**settings, "hidden_size": settings["bottleneck_size"]})
 
     def grid(self) -> list[Workload]:
         """Small to middle."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ftax_model.architectures._base import wide_enough
 from ftax_model.architectures._torch import at_least
 from ftax_model.architectures._transformers import ImageArchitecture
 from ftax_model.errors import InputError
@@ -43,6 +44,7 @@ class Mobilevit(ImageArchitecture):
         if any(width % settings["num_heads"] for width in widths):
             got = f"num_heads {settings['num_heads']}, widths {widths}"
             raise InputError("num_heads divides every width", got, "change one of them")
+        wide_enough(settings, "mlp_ratio", "widths")
 
     def complete(self, workload: Workload) -> Workload:
         """As the base says; at least one patch of 2x2 is left at the end."""

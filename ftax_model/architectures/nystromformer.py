@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ftax_model.architectures._base import odd
 from ftax_model.architectures._torch import input_size, multiple
 from ftax_model.architectures._transformers import MIDDLE, SMALL, TextArchitecture, padding_mask, text_grid, token_ids
 from ftax_model.workload import Workload
@@ -28,6 +30,11 @@ class Nystromformer(TextArchitecture):
         "vocab_size": 30_000,
     }
     presets = {"nystromformer-512": {}}
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """As the base says, and the convolution keeps the length."""
+        super().check(settings)
+        odd(settings, "conv_kernel_size")
 
     def complete(self, workload: Workload) -> Workload:
         """As the base says; the landmarks part the sequence evenly."""

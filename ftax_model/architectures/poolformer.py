@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ftax_model.architectures._base import equally_many
+from ftax_model.architectures._base import equally_many, wide_enough
 from ftax_model.architectures._torch import at_least
 from ftax_model.architectures._transformers import ImageArchitecture
 from ftax_model.errors import InputError
@@ -33,6 +33,7 @@ class Poolformer(ImageArchitecture):
             raise InputError(
                 "poolformer has four stages", f"depths {settings['depths']}", "give four depths and widths"
             )
+        wide_enough(settings, "mlp_ratio", "widths")
 
     def complete(self, workload: Workload) -> Workload:
         """As the base says; something is left of the image at the end."""

@@ -33,7 +33,7 @@ def trace(module: Any, inputs: Mapping[str, Any]) -> Trace:
     return record(module, inputs)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def trace_workload(workload: Workload) -> Trace:
     """The trace of a workload, built on the meta device; raises `InputError` for a workload that cannot be completed.
 

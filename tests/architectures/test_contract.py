@@ -156,6 +156,49 @@ def test_refuses_contradictions(name):
         architectures.complete(Workload(name, CONTRADICTIONS.get(name, {"num_heads": 7})))
 
 
+@pytest.mark.parametrize(
+    ("name", "hyperparameters", "size"),
+    [
+        ("bert", {"vocab_size": 3}, None),
+        ("convnext", {}, 31),
+        ("efficientnet", {}, 31),
+        ("funnel", {"hidden_size": 7}, None),
+        ("funnel", {}, 4),
+        ("llama-decode", {"hidden_size": 27}, None),
+        ("longformer", {"attention_window": 2}, None),
+        ("mobilenet-v2", {}, 31),
+        ("mobilevit", {"mlp_ratio": 0.001}, None),
+        ("mobilevit", {}, 63),
+        ("nystromformer", {"conv_kernel_size": 2}, None),
+        ("nystromformer", {}, 100),
+        ("poolformer", {"mlp_ratio": 0.01}, None),
+        ("poolformer", {"depths": (1, 1), "widths": (8, 8)}, None),
+        ("poolformer", {}, 31),
+        ("resnet", {"block": "basic", "groups": 2}, None),
+        ("resnet", {"block": "other"}, None),
+        ("resnet", {"groups": 7}, None),
+        ("swin", {}, 200),
+        ("vit", {}, 223),
+        ("wav2vec2", {}, 399),
+        ("whisper-encoder", {}, 199),
+    ],
+)
+def test_refuses_what_cannot_be_computed(name, hyperparameters, size):
+    with pytest.raises(InputError):
+        architectures.complete(Workload(name, hyperparameters, input_size=size))
+
+
+@each
+def test_any_input_size_is_refused_or_traced(name):
+    settings = tiniest(name).settings
+    for size in (1, 31):
+        try:
+            workload = architectures.complete(Workload(name, settings, input_size=size))
+        except InputError:
+            continue
+        assert trace_workload(workload).features()["n_ops"] > 0
+
+
 @each
 def test_refuses_padding_where_it_takes_none(name):
     if "penn-treebank" not in architectures.load(name).lengths:
