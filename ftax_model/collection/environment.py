@@ -65,10 +65,12 @@ def governor() -> str | None:
 
 
 def torch_settings(model: object) -> dict[str, Any]:
-    """The switches of torch that change what a model costs."""
+    """The switches of torch that change what a model costs, and on a GPU the versions of its libraries."""
     import torch
 
+    cuda = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()} if torch.cuda.is_initialized() else {}
     return {
+        **cuda,
         "threads": torch.get_num_threads(),
         "attention": _attention(model),
         "matmul_precision": torch.get_float32_matmul_precision(),

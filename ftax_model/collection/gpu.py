@@ -68,6 +68,13 @@ class Gpu:
         """All counters now; ``ours`` says that this process uses the GPU (see `neighbours`)."""
         return Reading(dict(self._counters()), self.throttled(), self.neighbours(ours=ours))
 
+    def driver(self) -> str | None:
+        """Version of the driver."""
+        try:
+            return str(self._nvml.nvmlSystemGetDriverVersion())
+        except self._nvml.NVMLError:
+            return None
+
     def throttled(self) -> tuple[str, ...] | None:
         """What keeps the clocks down against our will, in words; ``None`` where the driver does not tell."""
         bits = self._ask(self._nvml.nvmlDeviceGetCurrentClocksEventReasons)

@@ -289,8 +289,10 @@ class Bench:
 
     def _environment(self, post: _Post) -> dict[str, Any]:
         if not post.environment:
+            gpu = self._visible_gpu()
             post.environment = {
                 "framework_version": post.framework.version(),
+                "driver": gpu.driver() if gpu else None,
                 **environment.describe(
                     device=self._setup.device,
                     dtype=post.group.workload.dtype,

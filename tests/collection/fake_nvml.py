@@ -38,6 +38,7 @@ class FakeNvml:
             "ComputeRunningProcesses": [],
             "TotalEnergyConsumption": self.NOT_SUPPORTED,
             "PersistenceMode": 1,
+            "driver": "570.1",
             "busy": 43.0,
             **answers,
         }
@@ -57,6 +58,9 @@ class FakeNvml:
 
     def nvmlShutdown(self):  # noqa: N802
         self.open -= 1
+
+    def nvmlSystemGetDriverVersion(self):  # noqa: N802
+        return self._answer("driver")
 
     def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
         self._answer("Name")

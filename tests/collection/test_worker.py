@@ -287,6 +287,7 @@ def test_gpu_has_its_clocks_and_its_memory(monkeypatch):
     assert 10e-3 <= measurement.pipelined_s < 11e-3
     assert (measurement.peak_memory_bytes, len(resets)) == (12345, 1)
     assert measurement.environment["peak_macs"] == 1e12
+    assert environment.torch_settings(None).keys() >= {"cuda", "cudnn"}
 
 
 class Graphed(Queue):
@@ -342,6 +343,7 @@ def test_gpu_has_its_counters_energy_and_device_clock(graphed):
     assert telemetry["gpu"]["power_w"] == [250.5] * 3
     assert telemetry["throttled"] == {"power-cap": 1}
     assert telemetry["neighbours"] == 0
+    assert measurement.environment["driver"] == "570.1"
     assert measurement.warnings() == ("throttled",)
     record = measurement.to_record()
     del record["samples"]
@@ -386,6 +388,7 @@ def test_cpu_has_neither_counters_nor_energy_nor_device_clock(graphed):
         measurement = bench.measure(cell())
     assert (measurement.device_s, measurement.energy_j) == (None, None)
     assert set(measurement.telemetry) <= {"load"}
+    assert "driver" not in measurement.environment
     assert graphed.nvml.asked == 0
 
 
