@@ -93,16 +93,16 @@ class Onnxruntime(Framework):
         return self._checked(file, inputs, expected, device)
 
     def _checked(
-        self, file: Path, inputs: dict[str, Any], expected: Sequence[Any], device: Device
+        self, graph: Path | bytes, inputs: dict[str, Any], expected: Sequence[Any], device: Device
     ) -> tuple[Any, Callable[[], tuple[Any, ...]]]:
         import torch
 
-        session = self._open(file, device)
+        session = self._open(graph, device)
         run = _bound_to(tuple(torch.empty_like(output) for output in expected), session, inputs, device)
         check_alike(run(), expected, inputs)
         return session, run
 
-    def _open(self, file: Path, device: Device) -> Any:
+    def _open(self, graph: Path | bytes, device: Device) -> Any:
         import onnxruntime
         import torch
 
@@ -114,22 +114,25 @@ class Onnxruntime(Framework):
         if device.kind == "cuda":
             onnxruntime.preload_dlls()
             settings["use_tf32"] = str(int(torch.get_float32_matmul_precision() != "highest"))
-        session = onnxruntime.InferenceSession(str(file), options, providers=[(provider, settings)])
+        session = onnxruntime.InferenceSession(graph, options, providers=[(provider, settings)])
         if provider not in session.get_providers():
             cure = "install the CUDA and cuDNN libraries that this ONNX Runtime wants"
             raise MissingError(f"{provider} loads", f"{', '.join(session.get_providers())} in its place", cure)
         return session
 
 
-def _fused(file: Path, model: Any) -> Path | None:
-    """The file after the optimiser for transformers; ``None`` for another module, and where the optimiser fails."""
+def _fused(file: Path, model: Any) -> bytes | None:
+    """The file after the optimiser for transformers; ``None`` for another module, and where the optimiser fails.
+
+    It stays in memory, where a graph may have two gigabytes; larger ones are left as exported.
+    """
     configs = (getattr(module, "config", None) for module in model.modules())
     config = next((config for config in configs if hasattr(config, "num_attention_heads")), None)
     if config is None:
         return None
     from onnxruntime.transformers import optimizer
 
-    sizes = {"num_heads": config.num_attention_heads, "hidden_size": config.hidden_size}
+    sizes = {"num_heads": config.num_attention_heads, "hidden_size": getattr(config, "hidden_size", 0)}
     with suppress(Exception):
         graph = optimizer.optimize_model(
             str(file),
@@ -137,9 +140,8 @@ def _fused(file: Path, model: Any) -> Path | None:
             opt_level=0,  # the session does the rest, for its own device
             **{name: size if isinstance(size, int) else 0 for name, size in sizes.items()},
         )
-        fused = file.with_name("fused.onnx")
-        graph.save_model_to_file(str(fused))
-        return fused
+        content: bytes = graph.model.SerializeToString()
+        return content
     return None
 
 
