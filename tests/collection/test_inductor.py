@@ -178,10 +178,7 @@ def test_a_call_that_would_compile_again_is_refused():
     module.forward = lambda input: module[0](input) * module.scale
     with framework.mode():
         call = framework.prepare(module, inputs, CPU)
-        before = call()
-        torch.testing.assert_close(before, module(**inputs))
+        torch.testing.assert_close(call(), module(**inputs))
         module.scale = 3.0
         with pytest.raises(RuntimeError, match="recompile"):
             call()
-        call = framework.prepare(module, inputs, CPU)
-        torch.testing.assert_close(call(), before * 1.5)

@@ -8,7 +8,7 @@ import shutil
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,12 +18,13 @@ from ftax_model.workload import Workload
 
 
 class Inductor(TorchFramework):
-    """Compiled anew, and from nothing, for every batch size: shapes are constants, no cache of an earlier run is used.
+    """Compiled anew for every batch size: shapes are constants, and no cache of an earlier run is used.
+
+    Only the C++ headers stay, which torch precompiles once for a machine. No batch size runs code made for another:
+    shapes left free would be a framework of their own. Threads are those of torch, written into the code.
 
     All compiling is done while preparing. A call that would compile again later raises `RuntimeError` with the guard
-    that failed: what it took is no inference. Threads are those of torch, written into the code.
-
-    No batch size runs code made for another: shapes left free would be a framework of their own.
+    that failed: what it took is no inference.
     """
 
     preload = ("torch", "torch._inductor.compile_fx")
@@ -38,15 +39,12 @@ class Inductor(TorchFramework):
         return super().supports(workload, device) or _without_compiler(device)
 
     @contextmanager
-    def _mode(self) -> Iterator[None]:
+    def mode(self) -> Iterator[None]:
+        """Inference mode; in the end torch may compile again."""
         import torch
 
         with torch.inference_mode(), torch.compiler.set_stance("default"):
             yield
-
-    def mode(self) -> AbstractContextManager[object]:
-        """Inference mode; in the end torch may compile again."""
-        return self._mode()
 
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
         """The compiled module with its inputs bound, called until it has settled."""
