@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("architectures", "measurement"),
     ("tracing", "dataset"),
     ("collection", "modeling"),
-    ("proxies", "nas", "advice", "claims", "report"),
+    ("proxies", "schedule", "nas", "advice", "claims", "report"),
     ("cli",),
     ("__main__",),
 )

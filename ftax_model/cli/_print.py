@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,6 +51,27 @@ def table(
     console.print(shown)
 
 
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on the error stream, once it is told how many are done, of how many, and what is happening now."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=Console(stderr=True, highlight=False))
+    task = bar.add_task(what, total=None)
+
+    def advance(done: int, total: int, now: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, description=now)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
 def seconds(value: float | None) -> str:
     """Seconds in the unit that suits them.
 
@@ -62,6 +84,17 @@ def seconds(value: float | None) -> str:
         if value * factor >= 1 or unit == "us":
             return f"{value * factor:.3g} {unit}" if value * factor < 100 else f"{value * factor:.0f} {unit}"
     raise AssertionError
+
+
+def duration(value: float) -> str:
+    """Seconds as people plan with them.
+
+    >>> duration(0.4), duration(75), duration(600), duration(20000)
+    ('1 s', '1 min 15 s', '10 min', '5 h 33 min')
+    """
+    whole = math.ceil(value)
+    parts = [(whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60 if whole < 600 else 0, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
 
 
 def number(value: float | None) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftax_model.cli import _print
-from ftax_model.cli._print import number, percent, seconds, signed
+from ftax_model.cli._print import duration, number, percent, seconds, signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ftax_model.collection.plan import Plan
     from ftax_model.collection.runner import Summary
     from ftax_model.modeling.predictor import LatencyPredictor
+    from ftax_model.schedule import Estimate
 
 
 def fits(predictor: LatencyPredictor, *, as_json: bool) -> None:
@@ -131,27 +133,69 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
 
 def collect(plan: Plan, out: Path, **options: Any) -> Summary:
     """Collect with a progress bar on the error stream; returns the summary, which is printed there too."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    import click
 
     from ftax_model.collection.runner import collect as run
 
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=console)
-    task = progress.add_task(f"measuring {plan.name}", total=None)
-
-    def advance(done: int, total: int, now: str) -> None:
-        progress.start()
-        progress.update(task, completed=done, total=total, description=now)
-
-    try:
+    with _print.progress(f"measuring {plan.name}") as advance:
         summary = run(plan, out, on_progress=advance, **options)
-    finally:
-        if progress.live.is_started:
-            progress.stop()
-    console.print(str(summary))
+    click.echo(str(summary), err=True)
     return summary
+
+
+def schedule(estimates: Sequence[Estimate], *, as_json: bool) -> None:
+    """What a collection would measure, one line a sweep, and how long that takes for each framework."""
+    import click
+
+    from ftax_model.schedule import UNKNOWN, totals
+
+    if as_json:
+        _print.as_json({"cells": [one.to_record() for one in estimates], "totals": totals(estimates)})
+        return
+    rows = _sweeps(estimates)
+    if rows:
+        _print.table(rows, dict.fromkeys(rows[0]))
+    lines = [
+        {"framework": name, "cells": own["cells"], "at_least": own["least_s"], "at_most": own["most_s"]}
+        for name, own in totals(estimates).items()
+    ]
+    columns = {"framework": None, "cells": str, "at_least": duration, "at_most": duration}
+    _print.table(lines, columns, title="\nTime to measure" if rows else "")
+    if any(one.note.startswith(UNKNOWN) for one in estimates):
+        cure = "fit a predictor (ftax fit) and give it with --model"
+        click.echo(f"note: latencies are not known of all platforms, and what is slow takes longer; {cure}")
+    if any(one.prepare_s is None and one.most_s for one in estimates):
+        click.echo("note: exporting and compiling come on top, unless a dataset (--seen) tells what they take")
+
+
+def _sweeps(estimates: Iterable[Estimate]) -> list[dict[str, str]]:
+    """A row for the cells that differ in batch size alone, as far as the same is to be known of them."""
+    from ftax_model import architectures
+
+    found: dict[tuple[str, ...], list[Estimate]] = {}
+    for one in estimates:
+        cell = one.cell
+        shared = (
+            architectures.label(cell.workload.curve),
+            cell.framework,
+            str(cell.threads),
+            str(cell.repeat),
+            one.note,
+        )
+        found.setdefault(shared, []).append(one)
+    return [
+        {
+            "workload": workload,
+            "framework": framework,
+            "threads": threads,
+            "repeat": repeat,
+            "batch": " ".join(str(size) for size in sorted(one.cell.workload.batch_size for one in own)),
+            "at_least": duration(sum(one.least_s for one in own)),
+            "at_most": duration(sum(one.most_s for one in own)),
+            "note": note,
+        }
+        for (workload, framework, threads, repeat, note), own in found.items()
+    ]
 
 
 def crossover(row: dict[str, Any]) -> str:

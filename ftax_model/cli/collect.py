@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ftax_model.cli import _options
 
+if TYPE_CHECKING:
+    from ftax_model.collection.plan import Plan
+    from ftax_model.schedule import Estimate
+
 
 @click.command("collect", short_help="Measure a plan; append to a dataset; go on where it stopped.")
 @click.argument("plan")
-@_options.out_file
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Dataset to append to.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order and of inputs and weights.")
 @click.option("--budget", default=None, help="Stop in time, for example 9m or 90s.")
 @click.option("--operators", is_flag=True, help="Then profile each cell, operator by operator: FILE.operators.jsonl.")
+@click.option("--dry-run", is_flag=True, help="Measure nothing; list the cells and the time that they will take.")
+@click.option("--model", type=click.Path(path_type=Path), help="With --dry-run: a predictor that `ftax fit` wrote.")
+@click.option("--seen", default=None, help="With --dry-run: a dataset that tells how long models take to compile.")
 @_options.as_json
-def command(plan: str, out: Path, device: str, seed: int, budget: str | None, operators: bool, as_json: bool) -> None:
+def command(
+    plan: str,
+    out: Path | None,
+    device: str,
+    seed: int,
+    budget: str | None,
+    operators: bool,
+    dry_run: bool,
+    model: Path | None,
+    seen: str | None,
+    as_json: bool,
+) -> None:
     """Measure every cell of PLAN (a name from `ftax list`, or a YAML file) and append it to a dataset.
 
     Run again, it goes on where it stopped. Ctrl-C loses nothing.
@@ -25,7 +44,35 @@ def command(plan: str, out: Path, device: str, seed: int, budget: str | None, op
     from ftax_model.cli import _print, _show
     from ftax_model.collection.plan import load_plan
 
+    if dry_run:
+        _show.schedule(_schedule(load_plan(plan), out, device, seed, model, seen), as_json=as_json)
+        return
+    if out is None:
+        raise click.UsageError("collect needs --out, a dataset to append to (or --dry-run)")
     budget_s = _options.duration(budget)
     summary = _show.collect(load_plan(plan), out, device=device, seed=seed, budget_s=budget_s, operators=operators)
     if as_json:
         _print.as_json(summary.to_record())
+
+
+def _schedule(
+    plan: Plan, out: Path | None, device: str, seed: int, model: Path | None, seen: str | None
+) -> list[Estimate]:
+    """What a collection into ``out`` would measure, with the times that a predictor and measurements let expect."""
+    from ftax_model import dataset
+    from ftax_model.cli import _print
+    from ftax_model.device import detect
+    from ftax_model.modeling.predictor import LatencyPredictor
+    from ftax_model.schedule import schedule
+
+    before = dataset.read(out) if out and out.exists() else []
+    with _print.progress(f"looking at {plan.name}") as advance:
+        return schedule(
+            plan,
+            detect(device),
+            predictor=LatencyPredictor.load(model) if model else None,
+            done={one.cell.key: dataset.Outcome(one.status, one.latency_s) for one in before},
+            seen=[*before, *(dataset.read(dataset.find(seen)) if seen else [])],
+            seed=seed,
+            on_progress=lambda done, total: advance(done, total, f"looking at {plan.name}"),
+        )
