@@ -1,5 +1,8 @@
 """Plans: what they hold, in what order it is measured, and what they refuse."""
 
+import subprocess
+import sys
+
 import pytest
 import yaml
 
@@ -29,6 +32,20 @@ def test_shipped_plan_is_good(name):
     cells = plan.cells(CPU)
     assert len(cells) == len({cell.key for cell in cells}) > 0
     assert all(architectures.complete(cell.workload) == cell.workload for cell in cells)
+
+
+def test_shipped_plans_are_completed_without_torch():
+    code = """
+import sys
+from ftax_model.collection.plan import load_plan, names
+from ftax_model.device import Device
+device = Device(name="x", kind="cpu", model="x", host_cpu="x", cores=1)
+print(sum(len(load_plan(name).cells(device)) for name in names()), {"torch", "transformers"} & set(sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, heavy = run.stdout.split(maxsplit=1)
+    assert int(count) > 1000
+    assert heavy.strip() == "set()"
 
 
 def test_toy_holds_200_cells():
