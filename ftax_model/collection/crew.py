@@ -224,7 +224,7 @@ class Isolated:
 
     A cell that fails ends its worker, and the rest of its group goes on in a fresh one. A cell that takes longer than
     the limit ends the server, a signal and the deadline end all. Every repeat has a server of its own, another address
-    space; a few of them are kept.
+    space; the few that were used last are kept.
     """
 
     def __init__(self, setup: Setup, preload: Iterable[str], interrupts: Interrupts, deadline: float) -> None:
@@ -276,11 +276,12 @@ class Isolated:
         if self._server is not None and self._group == (kind, group(cell)):
             return self._server
         self._close()
-        server = self._servers.get(cell.repeat)
+        server = self._servers.pop(cell.repeat, None)
         if server is None:
             if len(self._servers) == SERVERS:
                 self._drop(next(iter(self._servers.values())))
-            server = self._servers[cell.repeat] = self._start()
+            server = self._start()
+        self._servers[cell.repeat] = server
         server.fork()
         self._server, self._group = server, (kind, group(cell))
         return server

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,25 +31,30 @@ ORDERS = ("random", "given")
 MAX_CELLS = 1_000_000
 
 ALL = "all"
-"""Stands for every framework, and for every architecture in the smallest size of its own grid."""
+"""Stands for every installed framework, and for every architecture in the smallest size of its own grid."""
+
+EXCEPT = "except"
+"""Names the frameworks that are left out of all that are installed."""
 
 _FOLDER = "ftax_model.plans"
-_PLATFORM = ("frameworks", "threads", "repeats")
+_PLATFORM = ("frameworks", "threads", "repeats", "longest_call_s")
 
 
 @dataclass(frozen=True)
 class Grid:
     """Workloads, and the frameworks and thread counts each of them is measured with.
 
-    Workloads are complete; ``repeats`` is the number of fresh processes that measure each cell. With ``adaptive``, more
-    batch sizes of each workload are measured, as many as it takes. Raises `InputError` for an unknown framework, no
-    framework, and counts that are not positive whole numbers.
+    Workloads are complete; ``repeats`` is the number of fresh processes that measure each cell. Of a sweep, batch sizes
+    are left out whose call would take longer than ``longest_call_s``. With ``adaptive``, more batch sizes of each
+    workload are measured, as many as it takes. Raises `InputError` for an unknown framework, no framework, and counts
+    that are not positive whole numbers.
     """
 
     workloads: tuple[Workload, ...]
     frameworks: tuple[str, ...]
     threads: tuple[int, ...] = (1,)
     repeats: int = 1
+    longest_call_s: float = math.inf
     adaptive: Adaptive | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +66,10 @@ class Grid:
         for threads in self.threads or (None,):
             _positive("threads", threads)
         _positive("repeats", self.repeats)
+        if isinstance(self.longest_call_s, bool) or not isinstance(self.longest_call_s, int | float):
+            raise InputError("longest_call_s is a number of seconds", repr(self.longest_call_s), "give such a number")
+        if not self.longest_call_s > 0:
+            raise InputError("longest_call_s is above 0", repr(self.longest_call_s), "give a number above 0, or none")
 
     def cells(self, device: Device) -> Iterable[Cell]:
         """The cells that the grid lists, on a device: repeat by repeat, model by model, framework by framework."""
@@ -75,10 +86,13 @@ class Grid:
 class Sweep:
     """What one process measures: cells that differ in batch size alone (see `group`).
 
-    ``listed`` are measured in this order. With ``adaptive`` further ones follow, chosen from what was measured so far.
+    ``listed`` are measured in this order. With a limit, ``longest_call_s``, the smallest batch size comes first, and
+    each of the others once a smaller one tells that its call takes no longer, if it were to grow in proportion. With
+    ``adaptive`` further ones follow, chosen from what was measured so far.
     """
 
     listed: tuple[Cell, ...]
+    longest_call_s: float = math.inf
     adaptive: Adaptive | None = None
 
     @property
@@ -90,7 +104,7 @@ class Sweep:
     def next(self, done: Mapping[str, Outcome]) -> Cell | None:
         """The cell to measure next, given how those that are done ended (by their keys); ``None`` at the end."""
         for cell in self.listed:
-            if cell.key not in done:
+            if cell.key not in done and self._within_reach(cell, done):
                 return cell
         if self.adaptive is None:
             return None
@@ -101,6 +115,19 @@ class Sweep:
     def wanted(self, done: Mapping[str, Outcome]) -> tuple[Cell, ...]:
         """The cells that are done or may still be measured; at the end those that the sweep took."""
         return self.cells if self.next(done) else tuple(cell for cell in self.cells if cell.key in done)
+
+    def _within_reach(self, cell: Cell, done: Mapping[str, Outcome]) -> bool:
+        """Whether a call is known not to take longer than the limit; one that failed is taken to last for ever."""
+        if self.longest_call_s == math.inf:
+            return True
+        size = cell.workload.batch_size
+        smaller = [one for one in self.listed if one.workload.batch_size < size]
+        known = [one for one in smaller if one.key in done]
+        if not known:
+            return not smaller
+        nearest = max(known, key=lambda one: one.workload.batch_size)
+        latency_s = done[nearest.key].latency_s
+        return latency_s is not None and latency_s * size / nearest.workload.batch_size <= self.longest_call_s
 
     def _at(self, batch_size: int) -> Cell:
         cell = self.listed[0]
@@ -133,14 +160,15 @@ class Plan:
     def sweeps(self, device: Device, *, seed: int) -> list[Sweep]:
         """The cells on a device by the processes that measure them, in that order; the same for the same seed.
 
-        The cells that a sweep lists are shuffled. So are the sweeps, a repeat of all before the next repeat; with order
-        ``given`` those stay as they are.
+        The cells that a sweep lists are shuffled. So are the sweeps, but for repeats: the first of n comes somewhere in
+        the first n-th part of the run, and so on. With order ``given`` sweeps stay as they are.
         """
         shuffler = random.Random(seed)
         found = self._sweeps(device)
         if self.order == "random":
-            shuffler.shuffle(found)
-            found.sort(key=lambda sweep: sweep.listed[0].repeat)
+            repeats = Counter(_first_repeat(sweep) for sweep in found)
+            places = {s: (s.listed[0].repeat + shuffler.random()) / repeats[_first_repeat(s)] for s in found}
+            found.sort(key=places.__getitem__)
         return [
             dataclasses.replace(sweep, listed=tuple(shuffler.sample(sweep.listed, len(sweep.listed))))
             for sweep in found
@@ -149,16 +177,24 @@ class Plan:
     def _sweeps(self, device: Device) -> list[Sweep]:
         listed: dict[Cell, dict[Cell, None]] = {}
         adaptive: dict[Cell, Adaptive | None] = {}
+        longest_call_s: dict[Cell, float] = {}
         for one in self.grids:
             for cell in one.cells(device):
-                listed.setdefault(group(cell), {})[cell] = None
-                adaptive[group(cell)] = adaptive.get(group(cell)) or one.adaptive
-        return [Sweep(tuple(cells), adaptive[key]) for key, cells in listed.items()]
+                key = group(cell)
+                listed.setdefault(key, {})[cell] = None
+                adaptive[key] = adaptive.get(key) or one.adaptive
+                longest_call_s[key] = min(one.longest_call_s, longest_call_s.get(key, math.inf))
+        return [Sweep(tuple(cells), longest_call_s[key], adaptive[key]) for key, cells in listed.items()]
 
 
 def group(cell: Cell) -> Cell:
     """What the cells that one process measures share: everything but the batch size, which is 1 here."""
     return dataclasses.replace(cell, workload=cell.workload.curve)
+
+
+def _first_repeat(sweep: Sweep) -> Cell:
+    """What the repeats of a sweep share."""
+    return dataclasses.replace(group(sweep.listed[0]), repeat=0)
 
 
 def names() -> list[str]:
@@ -218,14 +254,31 @@ def _grid(axes: dict[str, Any]) -> Grid:
         del axes["batch_size"]
     _few(axes, len(names))
     asked = [one for name in names for one in (_smallest(name, axes) if asked_for == ALL else grid(name, **axes))]
-    repeats = platform["repeats"]
+    repeats, longest_call_s = platform["repeats"], platform["longest_call_s"]
+    if adaptive and longest_call_s is not None:
+        cure = "leave one of them out"
+        raise InputError("an adaptive batch size chooses itself", f"longest_call_s {longest_call_s} besides", cure)
     return Grid(
         workloads=tuple(dict.fromkeys(architectures.complete(workload) for workload in asked)),
-        frameworks=tuple(frameworks.names() if platform["frameworks"] == ALL else _listed(platform["frameworks"])),
+        frameworks=_frameworks(platform["frameworks"]),
         threads=tuple(_listed(1 if platform["threads"] is None else platform["threads"])),
         repeats=1 if repeats is None else repeats,
+        longest_call_s=math.inf if longest_call_s is None else longest_call_s,
         adaptive=adaptive,
     )
+
+
+def _frameworks(asked_for: Any) -> tuple[str, ...]:
+    """Those listed; or `ALL`, or all ``{except: [...]}``."""
+    left_out: list[Any] = []
+    if isinstance(asked_for, Mapping):
+        plugins.check(next(iter(asked_for), ""), (EXCEPT,), what="key of frameworks")
+        left_out, asked_for = _listed(asked_for[EXCEPT]), ALL
+    for name in left_out:
+        plugins.check(name, frameworks.names(), what="framework")
+    if asked_for == ALL:
+        return tuple(name for name in frameworks.installed() if name not in left_out)
+    return tuple(_listed(asked_for))
 
 
 def _smallest(name: str, axes: Mapping[str, Any]) -> list[Workload]:

@@ -30,7 +30,7 @@ Progress = Callable[[int, int, str], None]
 class Summary:
     """What one run of `collect` did, in cells.
 
-    ``planned`` are all that may be measured, less those that adaptive sweeps turned out not to need; ``done_before``
+    ``planned`` are all that may be measured, less those that sweeps turned out not to need; ``done_before``
     were in the dataset already; ``failed`` were recorded with a status other than ``ok``; ``stopped_by`` is ``budget``,
     ``SIGINT``, ``SIGTERM``, ``a lost device`` and why or, where the run came to its end, empty. ``operators`` is the
     summary of the profiles, where they were asked for.

@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import signal
 import socket
 import statistics
@@ -61,16 +62,18 @@ LOOKS = 100
 HEALTHY = ("ok", "unsupported")
 """Statuses after which a worker goes on; after any other its process is not to be trusted."""
 
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What all cells of one collection share."""
+    """What all cells of one collection share; ``sitting`` says when it began."""
 
     device: Device
     protocol: Protocol
     seed: int
+    sitting: str = dataclasses.field(default_factory=lambda: _now())
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values; `from_record` is the way back."""
@@ -78,6 +81,7 @@ class Setup:
             "device": dataclasses.asdict(self.device),
             "protocol": self.protocol.to_record(),
             "seed": self.seed,
+            "sitting": self.sitting,
         }
 
     @classmethod
@@ -85,7 +89,7 @@ class Setup:
         """The setup that `to_record` wrote."""
         device = dict(record["device"])
         device["peak_macs"] = tuple((dtype, rate) for dtype, rate in device["peak_macs"])
-        return cls(Device(**device), Protocol.from_record(record["protocol"]), record["seed"])
+        return cls(Device(**device), Protocol.from_record(record["protocol"]), record["seed"], record["sitting"])
 
 
 @dataclasses.dataclass
@@ -293,6 +297,7 @@ class Bench:
             post.environment = {
                 "framework_version": post.framework.version(),
                 "driver": gpu.driver() if gpu else None,
+                "sitting": self._setup.sitting,
                 **environment.describe(
                     device=self._setup.device,
                     dtype=post.group.workload.dtype,
@@ -441,7 +446,7 @@ def _trace(cell: Cell) -> Trace:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:REASON_LENGTH]
+    return " ".join(_ESCAPE.sub("", text).split())[:REASON_LENGTH]
 
 
 def _known(**values: Any) -> dict[str, Any]:

@@ -133,6 +133,14 @@ def test_the_same_cell_from_two_grids_is_one():
         ("{frameworks: fake, threads: 0, workloads: [{architecture: toy}]}", "threads is"),
         ("{frameworks: fake, threads: [], workloads: [{architecture: toy}]}", "threads is"),
         ("{frameworks: fake, repeats: 1.5, workloads: [{architecture: toy}]}", "repeats is"),
+        ("{frameworks: {but: fake}, workloads: [{architecture: toy}]}", "key of frameworks"),
+        ("{frameworks: {except: fakes}, workloads: [{architecture: toy}]}", "framework"),
+        ("{frameworks: fake, longest_call_s: 0, workloads: [{architecture: toy}]}", "longest_call_s is above 0"),
+        ("{frameworks: fake, longest_call_s: two, workloads: [{architecture: toy}]}", "longest_call_s is a number"),
+        (
+            "{frameworks: fake, longest_call_s: 2, workloads: [{architecture: toy, batch_size: adaptive}]}",
+            "chooses itself",
+        ),
         ("{frameworks: fake, order: sorted, workloads: [{architecture: toy}]}", "order is one of"),
         ("{frameworks: fake, protocol: {cell: 1}, workloads: [{architecture: toy}]}", "did you mean 'cell_s'"),
         ("{frameworks: fake, protocol: {cell_s: -1}, workloads: [{architecture: toy}]}", "protocol cell_s"),
@@ -197,6 +205,15 @@ def test_random_order_shuffles_sweeps_and_keeps_repeats_apart():
         assert [one.repeat for one in order] == [0] * 6 + [1] * 6
 
 
+def test_random_order_spreads_repeats_over_the_run_of_all():
+    once, thrice = made(repeats=1).grids[0], Grid(tuple(grid("toy", num_layers=9, width=[8, 9])), ("fake",), repeats=3)
+    order = runs(arranged(Plan("x", (once, thrice))))
+    repeats = [one.repeat for one in order if one.workload.settings["num_layers"] == 9]
+    assert repeats == [0, 0, 1, 1, 2, 2]
+    alone = [n for n, one in enumerate(order) if one.workload.settings["num_layers"] != 9]
+    assert min(alone) < 6 < max(alone)
+
+
 def test_given_order_shuffles_batch_sizes_alone():
     plan = made("given")
     orders = [runs(arranged(plan, seed)) for seed in range(5)]
@@ -226,6 +243,50 @@ def after(sweep, **seconds):
     """What is done when these batch sizes (``b8=0.1``) took so many seconds; None where they failed."""
     by_size = {cell.workload.batch_size: cell.key for cell in sweep.cells}
     return {by_size[int(b[1:])]: Outcome("ok" if s else "crashed", s) for b, s in seconds.items()}
+
+
+def limited(batch_size="[8, 1, 64, 4]"):
+    text = f"{{frameworks: fake, longest_call_s: 2, workloads: [{{architecture: toy, batch_size: {batch_size}}}]}}"
+    (sweep,) = parse(yaml.safe_load(text), name="x").sweeps(CPU, seed=0)
+    return sweep
+
+
+def test_longest_call_begins_with_the_smallest_batch():
+    assert limited().next({}).workload.batch_size == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "more"),
+    [
+        ({"b1": 1e-3}, {4, 8, 64}),
+        ({"b1": 0.3}, {4}),
+        ({"b1": 0.3, "b4": 0.3}, {8}),
+        ({"b1": 0.3, "b4": 1.2}, {None}),
+        ({"b1": 0.3, "b4": 0.3, "b8": 0.2}, {64}),
+        ({"b1": 3.0}, {None}),
+        ({"b1": None}, {None}),
+        ({"b1": 0.1, "b4": None}, {None}),
+    ],
+)
+def test_longest_call_leaves_out_what_would_take_longer(seconds, more):
+    sweep = limited()
+    done = after(sweep, **seconds)
+    chosen = sweep.next(done)
+    assert (chosen and chosen.workload.batch_size) in more
+    if chosen is None:
+        assert sizes(sweep.wanted(done)) == [size for size in sizes(sweep.listed) if f"b{size}" in seconds]
+
+
+def test_all_frameworks_are_those_installed(monkeypatch):
+    monkeypatch.setattr(frameworks.load("fake").__class__, "preload", ("no_such_package",))
+    (every,) = parse(yaml.safe_load("{frameworks: all, workloads: [{architecture: toy}]}"), name="x").grids
+    assert set(frameworks.names()) - set(every.frameworks) == {"fake"}
+
+
+def test_all_frameworks_except_some():
+    text = "{frameworks: {except: [fake, nested]}, workloads: [{architecture: toy}]}"
+    (some,) = parse(yaml.safe_load(text), name="x").grids
+    assert set(frameworks.installed()) - set(some.frameworks) == {"fake", "nested"}
 
 
 def test_adaptive_batch_size():

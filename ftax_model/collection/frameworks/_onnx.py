@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 import tempfile
 import warnings
@@ -16,8 +15,6 @@ from ftax_model.collection.frameworks._torch import flat
 from ftax_model.errors import MissingError
 
 T = TypeVar("T")
-
-_COLOURS = re.compile(r"\x1b\[\d*m")
 
 
 def exported(model: Any, inputs: dict[str, Any], load: Callable[[Path], T], *, free: bool = True) -> tuple[T, bool]:
@@ -44,7 +41,7 @@ def exported(model: Any, inputs: dict[str, Any], load: Callable[[Path], T], *, f
             except MissingError:
                 raise
             except Exception as error:
-                reason = f"{type(error).__name__}: {_COLOURS.sub('', str(error))}"
+                reason = f"{type(error).__name__}: {error}"
     raise NotImplementedError(f"no export through torch.onnx loads and runs; the last one: {reason}")
 
 
