@@ -12,6 +12,8 @@ import os
 import statistics
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
@@ -38,8 +40,43 @@ class DatasetWarning(UserWarning):
 
 def names() -> list[str]:
     """Datasets that come with the project."""
-    files = _folder().glob("*.jsonl*") if _folder().is_dir() else []
+    files = folder().glob("*.jsonl*") if folder().is_dir() else []
     return sorted(stem for file in files if not (stem := _stem(file)).endswith(OPERATORS))
+
+
+def overview(name: str) -> dict[str, Any]:
+    """What a dataset that comes with the project holds.
+
+    ``name``, ``measurements`` (good ones), ``failed``, ``models``, ``architectures``, and lists of ``frameworks``,
+    ``devices`` and ``dtypes``; ``operators``, how many of its cells were profiled operator by operator. Raises as
+    `read` does.
+    """
+    measurements = read(find(name))
+    good = [one.cell for one in measurements if one.status == "ok"]
+    beside = [file for file in operators_files(find(name)) if file.exists()]
+    return {
+        "name": name,
+        "measurements": len(good),
+        "failed": len(measurements) - len(good),
+        "models": len({cell.workload.model for cell in good}),
+        "architectures": len({cell.workload.architecture for cell in good}),
+        "frameworks": sorted({cell.framework for cell in good}),
+        "devices": sorted({cell.device for cell in good}),
+        "dtypes": sorted({cell.workload.dtype for cell in good}),
+        "operators": sum(one.status == "ok" for one in read(beside[0], Profile)) if beside else 0,
+    }
+
+
+def folder() -> Path:
+    """Where the datasets of the project lie: beside the package, or where its installation put them."""
+    beside = Path(__file__).resolve().parent.parent / "datasets"
+    if beside.is_dir():
+        return beside
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("ftax-model") or ():
+            if file.parts[-2:] == ("datasets", "README.md"):
+                return Path(str(file.locate())).resolve().parent
+    return beside
 
 
 def load_dataset(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -57,11 +94,10 @@ def load_operators(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     path = find(name_or_path)
     if not _stem(path).endswith(OPERATORS):
-        beside = [operators_file(path), operators_file(path).with_suffix(".jsonl.gz")]
-        found = [file for file in beside if file.exists()]
+        found = [file for file in operators_files(path) if file.exists()]
         if not found:
             cure = "measure them: ftax collect --operators"
-            raise DataError("operator profiles lie beside their dataset", f"no file {beside[0]}", cure)
+            raise DataError("operator profiles lie beside their dataset", f"no file {operators_file(path)}", cure)
         path = found[0]
     return operator_frame(read(path, Profile))
 
@@ -75,6 +111,12 @@ def operators_file(path: str | os.PathLike[str]) -> Path:
     return Path(path).with_name(f"{_stem(Path(path))}{OPERATORS}.jsonl")
 
 
+def operators_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Where the operator profiles of a dataset may lie: as written, and compressed."""
+    plain = operators_file(path)
+    return [plain.with_name(f"{_stem(plain)}{suffix}") for suffix in SUFFIXES]
+
+
 def find(name_or_path: str | os.PathLike[str]) -> Path:
     """Path of a dataset given by name or by path; raises `FtaxError` where there is none."""
     path = Path(name_or_path)
@@ -85,7 +127,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
             "a dataset is a file of JSON Lines", f"no file {path}", "check the path, or measure one: ftax collect"
         )
     plugins.check(str(name_or_path), names(), what="dataset")
-    return next(file for suffix in SUFFIXES if (file := _folder() / f"{path}{suffix}").exists())
+    return next(file for suffix in SUFFIXES if (file := folder() / f"{path}{suffix}").exists())
 
 
 @overload
@@ -348,8 +390,11 @@ def _label(workload: object) -> str:
     assert isinstance(workload, Workload)
     try:
         return architectures.label(workload)
-    except FtaxError:  # measured by a version that had another architecture folder
-        return repr(workload)
+    except FtaxError:  # imported, or measured by a version that had another architecture folder
+        parts = [" ".join([workload.architecture, *(f"{name}={value}" for name, value in workload.settings.items())])]
+        parts += [str(workload.input_size)] if workload.input_size is not None else []
+        parts += [workload.dtype] if workload.dtype != "float32" else []
+        return ", ".join(parts)
 
 
 def _family(architecture: str) -> str:
@@ -387,7 +432,3 @@ def _stem(path: Path) -> str:
 
 def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
-
-
-def _folder() -> Path:
-    return Path(__file__).resolve().parent.parent / "datasets"

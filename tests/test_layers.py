@@ -13,12 +13,12 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "ftax_model"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("devices", "plans"),  # data files alone
+    ("devices", "maps", "plans"),  # data files alone
     ("errors",),
     ("plugins",),
     ("workload", "device", "operators"),
     ("architectures", "measurement"),
-    ("tracing", "dataset"),
+    ("tracing", "dataset", "foreign"),
     ("collection", "modeling"),
     ("proxies", "schedule", "nas", "advice", "claims", "report"),
     ("cli",),

@@ -18,7 +18,7 @@ from ftax_model.collection.crew import Crew, InProcess, Interrupts, Isolated, St
 from ftax_model.collection.plan import Plan, Sweep, group, load_plan
 from ftax_model.collection.worker import Setup
 from ftax_model.dataset import Outcome, Writer, operators_file
-from ftax_model.device import detect
+from ftax_model.device import Device, detect
 from ftax_model.errors import InputError
 from ftax_model.measurement import Cell, Measurement, Profile, Record
 
@@ -91,7 +91,8 @@ def collect(
     and nothing cuts a cell short. A device that is lost stops the run; the cell at hand is measured by the next one.
 
     With ``operators``, once all cells are measured, each is profiled in another worker, its first repeat alone, for the
-    time of every operator; see `ftax_model.dataset.operators_file` for where that is written.
+    time of every operator; see `ftax_model.dataset.operators_file` for where that is written. Cells of frameworks that
+    do not run the operators of the trace are left out.
 
     ``on_progress`` is called before each cell and at the end.
 
@@ -116,7 +117,7 @@ def collect(
         stack.enter_context(crew)
         summary = run(sweeps, _measured_by(crew), writer)
         if profiles is not None:
-            firsts = [Sweep(one.wanted(writer.done)) for one in sweeps if one.listed[0].repeat == 0]
+            firsts = [Sweep(one.wanted(writer.done)) for one in sweeps if _can_be_profiled(one, where)]
             look = _profiled_by(crew, writer.done)
             summary = dataclasses.replace(summary, operators=run(firsts, look, profiles, stopped_by=summary.stopped_by))
     return summary
@@ -202,6 +203,11 @@ def _profiled_by(crew: Crew, outcomes: Mapping[str, Outcome]) -> Callable[[Cell]
         )
 
     return look
+
+
+def _can_be_profiled(sweep: Sweep, device: Device) -> bool:
+    first = sweep.listed[0]
+    return first.repeat == 0 and not frameworks.load(first.framework).supports_profile(first.workload, device)
 
 
 def _preload(sweeps: Iterable[Sweep]) -> list[str]:

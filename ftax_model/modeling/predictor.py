@@ -100,9 +100,13 @@ class LatencyPredictor:
     def fit(self, table: pd.DataFrame) -> LatencyPredictor:
         """Learn from a dataset's frame (`ftax_model.load_dataset`); rows that were not measured are left out.
 
-        Raises `DataError` where no row was measured, or a platform has fewer than two.
+        Raises `DataError` where no row was measured, rows lack a feature, or a platform has fewer than two.
         """
         rows = dataset.good(table)
+        lacking = [name for name in COLUMNS if name not in rows or rows[name].isna().any()]
+        if lacking:
+            law = f"the law needs the features {', '.join(COLUMNS)} of every row"
+            raise DataError(law, f"rows without {', '.join(lacking)}", "measure with ftax collect, which traces them")
         parts = [(platform_of(part), part) for _, part in rows.groupby(list(PLATFORM))]
         self.fits_ = [_fit_platform(platform, part, self.confidence) for platform, part in parts]
         return self

@@ -1,0 +1,43 @@
+"""``ftax import``: a table that others measured in, a dataset out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command("import", short_help="Bring a table that others measured into a dataset.")
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option(
+    "--map", "columns", multiple=True, required=True, help="A known layout, or NAME=COLUMN[:UNIT]; repeatable."
+)
+@click.option("--set", "constants", multiple=True, help="NAME=VALUE of what is the same in all rows; again.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Dataset to append to.")
+@_options.as_json
+def command(table: Path, columns: tuple[str, ...], constants: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Append the rows of TABLE (CSV or JSON) to a dataset.
+
+    Known layouts: timm (its benchmark CSV), optimum-benchmark (benchmark.json). Of any other table say which column is
+    which, with units: --map latency_s=time:ms --map macs=gmacs:G/sample --set device=rtx-3090. A dataset needs model,
+    framework, device, dtype, batch_size and latency_s; all or nothing is written.
+    """
+    from ftax_model import dataset
+    from ftax_model.cli import _print
+    from ftax_model.errors import DataError
+    from ftax_model.foreign import parse_map, read_table
+
+    found = read_table(table, parse_map(columns, constants))
+    with dataset.Writer(out) as writer:
+        twice = [one.cell.key for one in found if one.cell.key in writer.done]
+        if twice:
+            got = f"{len(twice)} rows of {table} again, the first {twice[0]}"
+            raise DataError("a key is unique in a dataset", got, "choose another output")
+        for one in found:
+            writer.write(one)
+    if as_json:
+        _print.as_json({"rows": len(found), "out": str(out)})
+    else:
+        click.echo(f"{len(found)} rows of {table} written to {out}")
