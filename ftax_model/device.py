@@ -79,7 +79,7 @@ def detect(kind: str = "cpu") -> Device:
         return Device(name="fake", kind="fake", model="fake", host_cpu=host, cores=cores)
     if kind == "cpu":
         found = Device(
-            name=f"{_slug(host)}-{cores}core",
+            name=f"{_cpu_name(host)}-{cores}core",
             kind="cpu",
             model=host,
             host_cpu=host,
@@ -134,14 +134,26 @@ def cpu_model() -> str:
     return " ".join(name.split()) + numbers
 
 
+def _cpu_name(model: str) -> str:
+    """The maker's name, short; where it tells the series alone, that of the device file which knows the model."""
+    short = _slug(model)
+    return short if re.search(r"[0-9]", short) else _known("cpu", model) or short
+
+
+def _known(kind: str, model: str) -> str | None:
+    """Name of the device file that describes this model, where there is one."""
+    tables = ((name, specification(name)) for name in names())
+    return next((n for n, table in tables if table["kind"] == kind and re.search(table["match"], model)), None)
+
+
 def _with_peaks(device: Device, *, per_core: bool) -> Device:
-    for name in names():
-        table = specification(name)
-        if table["kind"] == device.kind and re.search(table["match"], device.model):
-            factor = device.cores if per_core else 1
-            peaks = tuple((dtype, float(rate) * factor) for dtype, rate in table["peak_macs"].items())
-            return replace(device, peak_macs=peaks, bandwidth=table.get("bandwidth"), source=table["source"])
-    return device
+    name = _known(device.kind, device.model)
+    if name is None:
+        return device
+    table = specification(name)
+    factor = device.cores if per_core else 1
+    peaks = tuple((dtype, float(rate) * factor) for dtype, rate in table["peak_macs"].items())
+    return replace(device, peak_macs=peaks, bandwidth=table.get("bandwidth"), source=table["source"])
 
 
 def _slug(model: str) -> str:

@@ -276,7 +276,7 @@ def test_operators_are_found_beside_their_dataset_however_it_is_named(
     compressed.write_bytes(gzip.compress(beside.read_bytes()))
     beside.unlink()
     assert dataset.load_operators(path).equals(frame)
-    monkeypatch.setattr(dataset, "_folder", lambda: path.parent)
+    monkeypatch.setattr(dataset, "folder", lambda: path.parent)
     assert dataset.names() == ["some"]
     assert dataset.load_operators("some").equals(frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import random
@@ -15,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ftax_model import dataset, load_dataset
+from ftax_model import dataset, device, load_dataset
 from ftax_model.cli import main
 from ftax_model.measurement import Measurement, Profile
 from ftax_model.tracing import trace_workload
@@ -62,6 +63,13 @@ def records(request: pytest.FixtureRequest) -> tuple[str, list[Measurement]]:
     return request.param, dataset.read(dataset.find(request.param))
 
 
+@functools.cache
+def peaks(model: str) -> dict[str, float]:
+    """Multiply-accumulates per second by dtype, of a core of a CPU, from its device file."""
+    tables = (device.specification(name) for name in device.names())
+    return next(table["peak_macs"] for table in tables if re.search(table["match"], model))
+
+
 def test_stored_keys_are_those_of_the_cells() -> None:
     for name in MEASURED:
         path = dataset.find(name)
@@ -85,7 +93,8 @@ def test_good_cells_are_plausible(records: tuple[str, list[Measurement]]) -> Non
         assert min(one.samples) <= one.latency_s <= max(one.samples)
         assert one.features["n_ops"] >= 1
         assert one.environment["sitting"] <= one.measured_at
-        assert "above-peak" not in one.warnings()
+        peak = peaks(one.environment["device_model"])[one.cell.workload.dtype]
+        assert one.features["macs"] / one.latency_s <= one.cell.threads * peak
 
 
 @pytest.mark.slow

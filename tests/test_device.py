@@ -85,6 +85,7 @@ def test_cpu_of_this_machine() -> None:
     ("cpuinfo", "model", "name"),
     [
         (EPYC, "AMD EPYC 7B13 (family 25, model 1)", "amd-epyc-7b13"),
+        (EPYC.replace(" 7B13", ""), "AMD EPYC (family 25, model 1)", "amd-epyc-milan"),
         (XEON, "Intel Xeon CPU @ 2.20GHz (family 6, model 79)", "intel-xeon"),
         ("model name : AMD EPYC 7763 64-Core Processor\n", "AMD EPYC 7763 64-Core Processor", "amd-epyc-7763-64-core"),
     ],

@@ -17,6 +17,9 @@ from ftax_model.modeling import evaluation
 from ftax_model.modeling.predictor import PLATFORM, LatencyPredictor
 from ftax_model.modeling.regime import fit_curve
 
+SETUP = ("framework", "dtype", "threads")
+"""What of a platform varies within the dataset of one device."""
+
 SENTINEL = 5
 """Repeats from which a cell is a sentinel: measured again and again, to see the machine drift."""
 
@@ -43,8 +46,8 @@ def card(measurements: Sequence[Measurement]) -> str:
         "**Repeatability floor**: median relative difference between two fresh processes that measured the same cell"
         "\n\n" + _markdown(_floors(rows)),
         _drift(measurements),
-        "**How good proxies are**: Spearman correlation with latency, by the regime that the law sees\n\n"
-        + _markdown(_proxies(rows)),
+        "**How good proxies are**: Spearman correlation with latency, by the regime that the law sees (float32, one "
+        "thread)\n\n" + _markdown(_proxies(rows)),
         "**How p differs between frameworks**: overlap exponent of the sweeps whose crossover lies inside the batch "
         "sizes measured, and of the law fitted to the whole platform\n\n" + _markdown(_overlaps(curves, predictor)),
         "**How far the crossover moves between frameworks**: that of the same model over that of eager\n\n"
@@ -88,17 +91,16 @@ def _machine(measurements: Iterable[Measurement]) -> str:
 
 
 def _counts(table: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
-    found = []
-    for key, part in table.groupby(["framework", "threads"]):
-        framework, threads = key
+    found: list[dict[str, Any]] = []
+    for key, part in table.groupby(list(SETUP)):
+        setup = dict(zip(SETUP, key, strict=True))
         ok = part[part["status"] == "ok"]
         cells = ok.groupby(["curve", "batch_size"]).size()
-        own = _of(curves, str(framework), threads)
+        own = _of(curves, setup)
         failed = part[part["status"] != "ok"]["status"].value_counts()
         found.append(
             {
-                "framework": framework,
-                "threads": threads,
+                **setup,
                 "measurements": len(ok),
                 "cells": len(cells),
                 "three times": int((cells >= 3).sum()),
@@ -114,12 +116,13 @@ def _counts(table: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
     ok = table[table["status"] == "ok"]
     kinds = {"architectures": ok["architecture"].nunique(), "models": ok["model"].nunique()}
     failed_all = {"failed": str(int((table["status"] != "ok").sum()))}
-    return [*found, {"framework": "all", "threads": "", **totals, **kinds, **inside, **failed_all}]
+    return [*found, {"framework": "all", "dtype": "", "threads": "", **totals, **kinds, **inside, **failed_all}]
 
 
-def _of(curves: pd.DataFrame, framework: str, threads: Any) -> pd.DataFrame:
-    """The sweeps of one framework with so many threads."""
-    return curves[(curves["framework"] == framework) & (curves["threads"] == threads)]
+def _of(curves: pd.DataFrame, setup: dict[str, Any]) -> pd.DataFrame:
+    """The sweeps of one framework, precision and number of threads."""
+    found: pd.DataFrame = curves[(curves[list(SETUP)] == pd.Series(setup)).all(axis=1)]
+    return found
 
 
 def _warnings(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -172,12 +175,13 @@ def _drift(measurements: Iterable[Measurement]) -> str:
 
 
 def _proxies(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = rows[(rows["threads"] == 1) & (rows["dtype"] == "float32")]
     found = []
     for regime in REGIMES:
-        for (framework, threads), part in rows[rows["regime"] == regime].groupby(["framework", "threads"]):
+        for framework, part in plain[plain["regime"] == regime].groupby("framework"):
             if len(part) >= FEW:
                 own = {name: f"{spearmanr(part[name], part['latency_s']).statistic:+.2f}" for name in PROXIES}
-                found.append({"regime": regime, "framework": framework, "threads": threads, "rows": len(part), **own})
+                found.append({"regime": regime, "framework": framework, "rows": len(part), **own})
     return found
 
 
@@ -185,13 +189,13 @@ def _overlaps(curves: pd.DataFrame, predictor: LatencyPredictor) -> list[dict[st
     found = []
     for fit in predictor.fits_:
         platform = fit.platform
-        own = _of(curves, platform.framework, platform.threads)
+        setup = {name: getattr(platform, name) for name in SETUP}
+        own = _of(curves, setup)
         inside = own[own["censored"] == ""]["overlap"]
         low, middle, high = inside.quantile([0.25, 0.5, 0.75]) if len(inside) else (math.nan,) * 3
         found.append(
             {
-                "framework": platform.framework,
-                "threads": platform.threads,
+                **setup,
                 "sweeps": len(inside),
                 "median p": _number(middle),
                 "quartiles": f"{_number(low)} to {_number(high)}",

@@ -520,7 +520,6 @@ def test_fault_of_a_profile_costs_that_profile_alone(faulty, out, framework, sta
 @pytest.mark.parametrize(
     ("framework", "status", "reason"),
     [
-        ("closed", "unsupported", "it keeps its operators to itself"),
         ("silent", "unsupported", "none of the 2 operators of the trace was dispatched"),
         ("raising", "crashed", "so ended its measurement"),
         ("choosy", "unsupported", "so ended its measurement"),
@@ -529,6 +528,12 @@ def test_fault_of_a_profile_costs_that_profile_alone(faulty, out, framework, sta
 def test_what_cannot_be_profiled_says_so(faulty, out, framework, status, reason):
     collect(plan(framework, [4]), out, isolate=False, operators=True)
     assert (profiles(out)[4].status, profiles(out)[4].reason) == (status, reason)
+
+
+def test_framework_that_is_never_profiled_leaves_no_profile(faulty, out):
+    summary = collect(plan("closed", [4]), out, isolate=False, operators=True)
+    assert (summary.measured, summary.operators) == (1, Summary(planned=0, done_before=0))
+    assert read(operators_file(out), Profile) == []
 
 
 def test_run_that_is_stopped_profiles_no_more(out):
