@@ -22,12 +22,14 @@ FOLDER = Path(__file__).resolve().parent.parent / "datasets"
 SHOWN = {
     "x86-epyc-2core": [
         "bert-base, 16 tokens",
-        "bert-tiny, 8 tokens",
-        "resnet-18, 64 pixels",
+        "bert L2 H128 A2 F512 V1024, 8 tokens",
+        "gpt2 L6 H512 A8 F2048 V1024, 64 tokens",
         "resnet-50, 64 pixels",
+        "mobilenet-v2-1.0, 128 pixels",
+        "mlp L16 H128, 64 features",
     ],
 }
-"""Curves that the picture of a dataset shows, by the first words of their labels; others as many as there is room."""
+"""Curves that the picture of a dataset shows; of other datasets those with the most points."""
 
 
 @click.command()

@@ -192,7 +192,9 @@ def _overlaps(curves: pd.DataFrame, predictor: LatencyPredictor) -> list[dict[st
         setup = {name: getattr(platform, name) for name in SETUP}
         own = _of(curves, setup)
         inside = own[own["censored"] == ""]["overlap"]
-        low, middle, high = inside.quantile([0.25, 0.5, 0.75]) if len(inside) else (math.nan,) * 3
+        low, middle, high = (
+            inside.quantile([0.25, 0.5, 0.75], interpolation="nearest") if len(inside) else (math.nan,) * 3
+        )
         found.append(
             {
                 **setup,
@@ -215,7 +217,9 @@ def _moves(curves: pd.DataFrame, *, base: str = "eager") -> list[dict[str, Any]]
         both = own[[base, framework]].dropna()
         seen = inside.loc[both.index, [base, framework]].astype(bool)
         ratios = (both[framework] / both[base])[seen.all(axis=1)]
-        low, middle, high = ratios.quantile([0.25, 0.5, 0.75]) if len(ratios) else (math.nan,) * 3
+        low, middle, high = (
+            ratios.quantile([0.25, 0.5, 0.75], interpolation="nearest") if len(ratios) else (math.nan,) * 3
+        )
         found.append(
             {
                 "framework": framework,
