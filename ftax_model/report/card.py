@@ -253,6 +253,14 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _quartiles(values: pd.Series[float]) -> tuple[float, float, float]:
+    """Of numbers that may be infinite; nan of none."""
+    if values.empty:
+        return math.nan, math.nan, math.nan
+    low, middle, high = values.quantile([0.25, 0.5, 0.75], interpolation="nearest")
+    return float(low), float(middle), float(high)
+
+
 def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f} %"
 
