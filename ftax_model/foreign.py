@@ -118,10 +118,9 @@ def read_table(path: str | os.PathLike[str], asked: Map) -> list[Measurement]:
         raise InputError(f"a measurement has {', '.join(REQUIRED)}", f"no {', '.join(missing)}", cure)
     path = Path(path)
     table = _table(path)
-    wanted = [name for source in asked.columns.values() for name in (source.column, source.unit.removeprefix("@"))]
-    named = {source.column for source in asked.columns.values()}
-    named |= {source.unit[1:] for source in asked.columns.values() if source.unit.startswith("@")}
-    for column in dict.fromkeys(name for name in wanted if name in named):
+    wanted = [source.column for source in asked.columns.values()]
+    wanted += [source.unit[1:] for source in asked.columns.values() if source.unit.startswith("@")]
+    for column in wanted:
         if column not in table:
             known = ", ".join(map(str, table.columns[:20]))
             raise DataError(f"{path} has the columns {known}", f"no column {column!r}", "name another one")

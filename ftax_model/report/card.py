@@ -192,9 +192,7 @@ def _overlaps(curves: pd.DataFrame, predictor: LatencyPredictor) -> list[dict[st
         setup = {name: getattr(platform, name) for name in SETUP}
         own = _of(curves, setup)
         inside = own[own["censored"] == ""]["overlap"]
-        low, middle, high = (
-            inside.quantile([0.25, 0.5, 0.75], interpolation="nearest") if len(inside) else (math.nan,) * 3
-        )
+        low, middle, high = _quartiles(inside)
         found.append(
             {
                 **setup,
@@ -217,9 +215,7 @@ def _moves(curves: pd.DataFrame, *, base: str = "eager") -> list[dict[str, Any]]
         both = own[[base, framework]].dropna()
         seen = inside.loc[both.index, [base, framework]].astype(bool)
         ratios = (both[framework] / both[base])[seen.all(axis=1)]
-        low, middle, high = (
-            ratios.quantile([0.25, 0.5, 0.75], interpolation="nearest") if len(ratios) else (math.nan,) * 3
-        )
+        low, middle, high = _quartiles(ratios)
         found.append(
             {
                 "framework": framework,
@@ -228,16 +224,10 @@ def _moves(curves: pd.DataFrame, *, base: str = "eager") -> list[dict[str, Any]]
                 "median ratio": _number(middle),
                 "quartiles": f"{_number(low)} to {_number(high)}",
                 f"inside in {base} alone": int((seen[base] & ~seen[framework]).sum()),
-                f"inside in {framework} alone": int((seen[framework] & ~seen[base]).sum()),
+                "inside in the other alone": int((seen[framework] & ~seen[base]).sum()),
             }
         )
-    names = list(dict.fromkeys(name for row in found for name in row if not name.startswith("inside in")))
-    return [
-        {name: row[name] for name in names}
-        | {"inside in eager alone": row[f"inside in {base} alone"]}
-        | {"inside in the other alone": row[f"inside in {row['framework']} alone"]}
-        for row in found
-    ]
+    return found
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:
