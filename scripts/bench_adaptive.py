@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Compare adaptive batch sweeps with full ones (1, 2, 4, ..., 128): the crossover found, and the measuring time spent.
 
-Models small enough to be framework-bound at batch 1 are measured on the CPU both ways, by turns. With ``--fake``
-nothing is measured: curves through the law are timed on a clock of their own, with noise from call to call and between
-sweeps.
+Models small enough to be framework-bound at batch 1 are measured on the CPU, by turns adaptively and twice in full:
+what the full sweeps differ by is the floor, below which no comparison with one of them can come. The adaptive sweep
+measures its points under the protocol meant for it (`ftax_model.collection.adaptive.PROTOCOL`), the full ones under the
+default. With ``--fake`` nothing is measured: curves through the law are timed on a clock of their own, with noise from
+call to call and between sweeps, once as on a quiet machine and once as on a noisy one; there the truth is known.
 """
 
 from __future__ import annotations
@@ -15,16 +17,17 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ftax_model import architectures, dataset
 from ftax_model.collection import timing
-from ftax_model.collection.adaptive import Adaptive
+from ftax_model.collection.adaptive import PROTOCOL, Adaptive
 from ftax_model.collection.plan import Grid, Plan
 from ftax_model.collection.runner import collect
+from ftax_model.collection.timing import Protocol
 from ftax_model.measurement import Measurement
 from ftax_model.modeling.law import latency
 from ftax_model.modeling.regime import fit_curve
@@ -42,8 +45,11 @@ MODELS = [
 PAIRS = [(framework, model) for model in MODELS for framework in FRAMEWORKS]
 
 FAKE_CURVES = 60
-CALL_NOISE, SWEEP_NOISE = 0.05, 0.02
-"""Standard deviations of log latency, from call to call and of the same cell in another sweep."""
+CALL_NOISE, QUIET, NOISY = 0.05, 0.02, 0.06
+"""Standard deviations of log latency: from call to call, and of the same cell in another sweep on two machines."""
+
+SWEEPS = ("full", "again", "adaptive")
+"""The sweeps of each curve; those before the last measure every batch size."""
 
 Points = Mapping[int, tuple[float, float]]
 """Seconds of one call, and seconds spent to measure it, by batch size."""
@@ -51,40 +57,73 @@ Points = Mapping[int, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Row:
-    """One curve, measured both ways; ``error`` is the relative difference between the crossovers."""
+    """One curve in three sweeps: crossovers, and relative differences between them.
+
+    ``error`` is that of the adaptive sweep from the full one, ``floor`` that of the other full one from it,
+    ``error_to_mean`` that of the adaptive sweep from the geometric mean of both. The last three fields are ``None``
+    where the truth is not known. ``time_ratio`` is the time of the adaptive sweep over the mean time of the full ones.
+    """
 
     curve: str
     full: float
+    again: float
     adaptive: float
     censored: str
     error: float
+    floor: float
+    error_to_mean: float
     time_ratio: float
     batch_sizes: list[int]
+    truth: float | None = None
+    error_to_truth: float | None = None
+    full_to_truth: float | None = None
 
     @classmethod
-    def of(cls, curve: str, full: Points, adaptive: Points) -> Row:
-        """The crossovers of both (`ftax_model.modeling.regime.fit_curve`), and their times."""
-        fits = [fit_curve(list(points), [one for one, _ in points.values()]) for points in (full, adaptive)]
-        whole, few = (fit.crossover_batch_size for fit in fits)
-        spent_s, all_s = (sum(spent for _, spent in points.values()) for points in (adaptive, full))
-        error = abs(few / whole - 1) if 0 < whole < math.inf else math.inf
-        return cls(curve, whole, few, fits[0].censored, error, spent_s / all_s, sorted(adaptive))
+    def of(cls, curve: str, sweeps: Mapping[str, Points], truth: float | None = None) -> Row:
+        """The crossovers of `SWEEPS` (`ftax_model.modeling.regime.fit_curve`), and their times."""
+        fits = {name: fit_curve(list(own), [one for one, _ in own.values()]) for name, own in sweeps.items()}
+        full, again, few = (fits[name].crossover_batch_size for name in SWEEPS)
+        first_s, second_s, few_s = (sum(spent for _, spent in sweeps[name].values()) for name in SWEEPS)
+        return cls(
+            curve=curve,
+            full=full,
+            again=again,
+            adaptive=few,
+            censored=fits["full"].censored,
+            error=difference(few, full),
+            floor=difference(again, full),
+            error_to_mean=difference(few, math.sqrt(full * again)),
+            time_ratio=few_s / statistics.fmean([first_s, second_s]),
+            batch_sizes=sorted(sweeps["adaptive"]),
+            truth=truth,
+            error_to_truth=None if truth is None else difference(few, truth),
+            full_to_truth=None if truth is None else difference(full, truth),
+        )
 
 
-def measured(pairs: list[tuple[str, Workload]]) -> Iterator[Row]:
-    """Each model in its framework on one thread, by turns the full and the adaptive sweep first."""
+MEDIANS = ("error", "floor", "error_to_mean", "time_ratio", "error_to_truth", "full_to_truth")
+"""Fields of a `Row` whose medians are told."""
+
+
+def difference(crossover: float, reference: float) -> float:
+    """How far a crossover is from another one, relative to that; infinite where that is none."""
+    return abs(crossover / reference - 1) if 0 < reference < math.inf else math.inf
+
+
+def measured(pairs: list[tuple[str, Workload]], protocol: Protocol) -> Iterator[Row]:
+    """Each model in its framework on one thread; the sweeps take turns at being the first."""
     for turn, (framework, model) in enumerate(pairs):
         first = architectures.complete(model)
-        sizes = Adaptive().candidates
-        plans = {
-            "full": Grid(tuple(first.with_batch_size(size) for size in sizes), (framework,)),
-            "adaptive": Grid((first,), (framework,), adaptive=Adaptive()),
-        }
+        every = Grid(tuple(first.with_batch_size(size) for size in Adaptive().candidates), (framework,))
+        few = Grid((first,), (framework,), adaptive=Adaptive())
+        plans = {name: Plan(name, (every,)) for name in SWEEPS} | {"adaptive": Plan("few", (few,), protocol=protocol)}
+        found = {}
         with tempfile.TemporaryDirectory() as folder:
-            for name in sorted(plans, reverse=turn % 2 == 0):
-                collect(Plan(name, (plans[name],)), Path(folder) / f"{name}.jsonl", isolate=False)
-            found = {name: dataset.read(Path(folder) / f"{name}.jsonl") for name in plans}
-        yield Row.of(f"{architectures.label(model)}, {framework}", *(points(found[name]) for name in plans))
+            for name in (SWEEPS * 2)[turn % 3 : turn % 3 + 3]:
+                path = Path(folder) / f"{name}.jsonl"
+                collect(plans[name], path, isolate=False)
+                found[name] = points(dataset.read(path))
+        yield Row.of(f"{architectures.label(model)}, {framework}", found)
 
 
 def points(measurements: list[Measurement]) -> Points:
@@ -100,17 +139,19 @@ def spent_s(one: Measurement) -> float:
     return (one.first_call_s or 0.0) + calls * (one.latency_s or 0.0)
 
 
-def invented(count: int) -> Iterator[Row]:
+def invented(count: int, noise: float, protocol: Protocol) -> Iterator[Row]:
     """Curves with a crossover from 1.5 to 40, a floor from 0.2 to 20 ms and 1/p from 0.2 to 1."""
     draw = random.Random(0)
     for number in range(count):
         crossover, floor_s = math.exp(draw.uniform(math.log(1.5), math.log(40))), 10 ** draw.uniform(-3.7, -1.7)
         law = Law(floor_s, crossover, 1 / draw.uniform(0.2, 1))
-        full, other = (law.sweep(random.Random(f"{number} {turn}")) for turn in range(2))
+        protocols = dict.fromkeys(SWEEPS, Protocol()) | {"adaptive": protocol}
+        found = {name: law.sweep(random.Random(f"{number} {name}"), noise, own) for name, own in protocols.items()}
         seen: dict[int, float | None] = {}
         while (size := Adaptive().next(seen)) is not None:
-            seen[size] = other[size][0]
-        yield Row.of(f"crossover {crossover:.1f}, p {law.overlap:.1f}", full, {size: other[size] for size in seen})
+            seen[size] = found["adaptive"][size][0]
+        found["adaptive"] = {size: found["adaptive"][size] for size in seen}
+        yield Row.of(f"crossover {crossover:.1f}, p {law.overlap:.1f}", found, crossover)
 
 
 @dataclass(frozen=True)
@@ -121,13 +162,13 @@ class Law:
     crossover: float
     overlap: float
 
-    def sweep(self, draw: random.Random) -> Points:
-        """Every batch size, timed under the default protocol on a clock that only calls move."""
+    def sweep(self, draw: random.Random, noise: float, protocol: Protocol) -> Points:
+        """Every batch size, timed on a clock that only calls move."""
         found = {}
         for size in Adaptive().candidates:
             mean = float(latency(self.floor_s, self.floor_s * size / self.crossover, self.overlap))
-            call = Call(mean * draw.lognormvariate(0, SWEEP_NOISE), draw)
-            seen = timing.measure(call, clock=call.clock, protocol=timing.Protocol())
+            call = Call(mean * draw.lognormvariate(0, noise), draw)
+            seen = timing.measure(call, clock=call.clock, protocol=protocol)
             found[size] = (seen.latency_s, call.now_s)
         return found
 
@@ -148,38 +189,70 @@ class Call:
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
-    """Medians over the curves whose crossover lies among the batch sizes of the full sweep."""
+    """Medians over the curves whose crossover lies among the batch sizes of the full sweep; ``None`` where unknown."""
     inside = [row for row in rows if not row.censored]
-    middle: Callable[[Any], float | None] = lambda values: statistics.median(values) if inside else None  # noqa: E731
     return {
         "curves": len(inside),
         "censored": len(rows) - len(inside),
-        "median_error": middle([row.error for row in inside]),
-        "median_time_ratio": middle([row.time_ratio for row in inside]),
+        **{f"median_{name}": median(getattr(row, name) for row in inside) for name in MEDIANS},
         "rows": [asdict(row) for row in rows],
     }
 
 
+def median(values: Iterable[float | None]) -> float | None:
+    """That of the values that are known; ``None`` where there are none."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def shown(row: Row) -> str:
+    """As a line of the table."""
+    crossovers = f"{row.full:8.2f} {row.again:8.2f} {row.adaptive:8.2f}"
+    percents = " ".join(f"{100 * value:6.1f} %" for value in (row.floor, row.error, row.time_ratio))
+    return f"{crossovers} {percents}  {row.curve} ({' '.join(map(str, row.batch_sizes))}) {row.censored}"
+
+
+def told(found: Mapping[str, Any]) -> str:
+    """A summary in a sentence or two."""
+    percent = {
+        name: f"{100 * found[f'median_{name}']:.1f} %" for name in MEDIANS if found[f"median_{name}"] is not None
+    }
+    if not found["curves"]:
+        return "no curve whose crossover lies inside"
+    line = (
+        f"median over {found['curves']} curves: crossover within {percent['error']} of the full sweep's "
+        f"({percent['error_to_mean']} of the mean of both), another full one {percent['floor']}, "
+        f"for {percent['time_ratio']} of the time"
+    )
+    if "error_to_truth" in percent:
+        line += f"; off the truth: adaptive {percent['error_to_truth']}, full {percent['full_to_truth']}"
+    return line
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table; noisy curves under 'noisy'")
     parser.add_argument("--fake", action="store_true", help="curves through the law in place of real models")
     parser.add_argument("--curves", type=int, default=None, help="how many curves")
+    parser.add_argument("--same-protocol", action="store_true", help="measure adaptive points as long as all others")
     options = parser.parse_args(arguments)
-    pairs = PAIRS[: options.curves]
-    rows = []
-    for row in invented(options.curves or FAKE_CURVES) if options.fake else measured(pairs):
-        rows.append(row)
+    protocol = Protocol() if options.same_protocol else PROTOCOL
+    runs = {"": measured(PAIRS[: options.curves], protocol)}
+    if options.fake:
+        count = options.curves or FAKE_CURVES
+        runs = {"": invented(count, QUIET, protocol), "noisy": invented(count, NOISY, protocol)}
+    found = {}
+    for name, rows in runs.items():
+        kept = []
+        for row in rows:
+            kept.append(row)
+            if not options.json:
+                print(shown(row), flush=True)
+        found[name] = summary(kept)
         if not options.json:
-            sizes = " ".join(map(str, row.batch_sizes))
-            numbers = f"{row.full:8.2f} {row.adaptive:8.2f} {100 * row.error:6.1f} % {100 * row.time_ratio:5.0f} %"
-            print(f"{numbers}  {row.curve} ({sizes}) {row.censored}", flush=True)
-    found = summary(rows)
+            print(told(found[name]), flush=True)
     if options.json:
-        print(json.dumps(found))
-    elif found["curves"]:
-        error, ratio = 100 * found["median_error"], 100 * found["median_time_ratio"]
-        print(f"median over {found['curves']} curves: crossover within {error:.1f} %, for {ratio:.0f} % of the time")
+        print(json.dumps(found.pop("") | found))
     return 0
 
 

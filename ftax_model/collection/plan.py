@@ -17,7 +17,7 @@ import yaml
 
 from ftax_model import architectures, plugins
 from ftax_model.collection import frameworks
-from ftax_model.collection.adaptive import Adaptive
+from ftax_model.collection.adaptive import PROTOCOL, Adaptive
 from ftax_model.collection.timing import Protocol
 from ftax_model.dataset import Outcome
 from ftax_model.device import Device
@@ -225,6 +225,9 @@ def load_plan(name_or_path: str | os.PathLike[str]) -> Plan:
 def parse(content: Any, *, name: str) -> Plan:
     """The plan that a parsed YAML file holds; raises `InputError` where it makes no sense.
 
+    Where all sweeps are adaptive, the protocol is theirs (`ftax_model.collection.adaptive.PROTOCOL`), but for the
+    values that the file gives.
+
     >>> text = "{frameworks: fake, workloads: [{architecture: toy, batch_size: [1, 2]}]}"
     >>> len(parse(yaml.safe_load(text), name="two").grids[0].workloads)
     2
@@ -233,13 +236,15 @@ def parse(content: Any, *, name: str) -> Plan:
     for key in plan:
         plugins.check(key, ("name", "description", "order", "protocol", *_PLATFORM, "workloads"), what="plan key")
     platform = {key: plan[key] for key in _PLATFORM if key in plan}
-    grids = [_mapping("a grid of workloads", one) for one in _listed(plan.get("workloads"))]
+    listed = [_mapping("a grid of workloads", one) for one in _listed(plan.get("workloads"))]
+    grids = tuple(_grid({**platform, **one}) for one in listed)
+    protocol = PROTOCOL.to_record() if grids and all(one.adaptive for one in grids) else {}
     return Plan(
         name=str(plan.get("name", name)),
         description=" ".join(str(plan.get("description", "")).split()),
-        protocol=Protocol.from_record(_mapping("protocol", plan.get("protocol", {}))),
+        protocol=Protocol.from_record({**protocol, **_mapping("protocol", plan.get("protocol", {}))}),
         order=plan.get("order", "random"),
-        grids=tuple(_grid({**platform, **one}) for one in grids),
+        grids=grids,
     )
 
 

@@ -1,6 +1,7 @@
-"""The choice of batch sizes, on curves that follow the law and on some that do not."""
+"""The choice of batch sizes, on curves that follow the law, on noisy ones and on some that do not."""
 
 import math
+import random
 
 import pytest
 import yaml
@@ -44,7 +45,7 @@ def test_crossover_of_a_lawful_curve_is_bracketed_to_the_tolerance(crossover, ov
     grain = 2 ** (1 / 16)
     assert low / grain <= crossover <= high * grain
     if 2 < crossover < 32:  # nearer to the ends no size tells it from others
-        assert len(seen) == 8 or math.log(high / low) / 2 <= tolerance
+        assert len(seen) == 8 or math.log(high / low) / 2 <= 1.8 * tolerance  # 1.64 standard errors, and the grid
 
 
 @settings(deadline=None, max_examples=60)
@@ -52,7 +53,7 @@ def test_crossover_of_a_lawful_curve_is_bracketed_to_the_tolerance(crossover, ov
 def test_sizes_not_measured_are_known_from_those_that_were(crossover, overlap):
     curve = lawful(crossover, overlap)
     seen = swept(Adaptive(tolerance=0.1), curve)
-    if len(seen) > 3:  # with three points the fit assumes an overlap
+    if len(seen) > 3:  # it does not bend otherwise, and the fit assumes an overlap
         fitted = fit_curve(list(seen), list(seen.values()))
         for size in Adaptive().candidates:
             assert float(fitted.latency_s(size)) == pytest.approx(curve(size), rel=0.15)
@@ -60,12 +61,40 @@ def test_sizes_not_measured_are_known_from_those_that_were(crossover, overlap):
 
 @pytest.mark.parametrize("overlap", [1.0, 2.0, 16.0])
 def test_few_sizes_do_for_a_crossover_inside(overlap):
-    assert sum(len(swept(Adaptive(), lawful(crossover, overlap))) for crossover in (2, 4, 8, 16, 32)) <= 5 * 3.5
+    assert sum(len(swept(Adaptive(), lawful(crossover, overlap))) for crossover in (2, 4, 8, 16, 32)) <= 5 * 4.5
 
 
 @pytest.mark.parametrize(("crossover", "most"), [(1e-3, 3), (1e6, 4)])
 def test_a_curve_that_does_not_bend_is_left_soon(crossover, most):
     assert len(swept(Adaptive(), lawful(crossover, 2.0))) <= most
+
+
+def test_three_sizes_are_never_enough_for_a_bend():
+    for overlap in (1.0, 2.0, 16.0):
+        assert min(len(swept(Adaptive(tolerance=1.0), lawful(crossover, overlap))) for crossover in (4, 8, 16)) == 4
+
+
+def noisy(crossover, overlap, noise, draw):
+    return lambda size: lawful(crossover, overlap)(size) * draw.lognormvariate(0, noise)
+
+
+def test_noisier_points_make_longer_sweeps():
+    counts = []
+    for noise in (0.0, 0.05, 0.2):
+        draw = random.Random(0)
+        curves = [noisy(2 ** draw.uniform(2, 5), 1 / draw.uniform(0.2, 1), noise, draw) for _ in range(40)]
+        counts.append(sum(len(swept(Adaptive(), curve)) for curve in curves))
+    assert counts[0] < counts[1] < counts[2]
+
+
+@pytest.mark.parametrize(("noise", "least"), [(0.02, 0.85), (0.06, 0.7)])
+def test_interval_of_a_noisy_curve_holds_the_truth_mostly(noise, least):
+    draw, held = random.Random(1), []
+    for _ in range(100):
+        crossover = 2 ** draw.uniform(1, 6)
+        low, high = crossover_range(swept(Adaptive(), noisy(crossover, 1 / draw.uniform(0.1, 1), noise, draw)), 128)
+        held.append(low <= crossover <= high)
+    assert sum(held) >= least * len(held)
 
 
 def test_it_climbs_and_does_not_jump():
@@ -81,7 +110,7 @@ def test_it_climbs_and_does_not_jump():
 @given(
     st.lists(st.one_of(st.none(), st.floats(1e-6, 1e3)), min_size=8, max_size=8),
     st.integers(2, 200),
-    st.floats(0.02, 1.0),
+    st.floats(0.001, 1.0),
 )
 def test_whatever_is_measured_it_ends_and_tries_nothing_above_a_failure(values, largest, tolerance):
     adaptive = Adaptive(largest, tolerance)
@@ -94,15 +123,31 @@ def test_whatever_is_measured_it_ends_and_tries_nothing_above_a_failure(values, 
     assert 1 in seen
 
 
+any_sizes = st.lists(st.sampled_from([1, 2, 3, 8, 24, 64, 100, 128]), min_size=1, unique=True)
+
+
 @settings(deadline=None, max_examples=60)
-@given(crossover=crossovers, overlap=overlaps, unit=st.floats(1e-3, 1e3), data=st.data())
-def test_the_choice_depends_on_the_shape_of_what_was_seen_alone(crossover, overlap, unit, data):
+@given(crossover=crossovers, overlap=overlaps, sizes=any_sizes)
+def test_the_choice_does_not_depend_on_the_order_of_what_was_seen(crossover, overlap, sizes):
     curve, adaptive = lawful(crossover, overlap), Adaptive()
-    sizes = data.draw(st.lists(st.sampled_from([1, 2, 3, 8, 24, 64, 100, 128]), min_size=1, unique=True))
     choice = adaptive.next({size: curve(size) for size in sizes})
     assert choice == adaptive.next({size: curve(size) for size in sorted(sizes)})
-    assert choice == adaptive.next({size: unit * curve(size) for size in reversed(sizes)})
     assert choice not in sizes
+
+
+@settings(deadline=None, max_examples=60)
+@given(crossover=crossovers, overlap=overlaps, sizes=any_sizes)
+def test_where_calls_are_long_the_choice_is_a_smaller_batch(crossover, overlap, sizes):
+    curve, adaptive = lawful(crossover, overlap), Adaptive()
+    short, long = (adaptive.next({size: unit * curve(size) for size in sizes}) for unit in (1e-6, 1e3))
+    assert (short is None) == (long is None)
+    assert short is None or long <= short
+
+
+def test_long_calls_are_saved():
+    largest = [max(swept(Adaptive(), lambda size, unit=unit: unit * lawful(8, 2.0)(size))) for unit in (1e-6, 1.0, 1e3)]
+    assert largest == sorted(largest, reverse=True)
+    assert largest[0] > largest[-1]
 
 
 def test_a_curve_that_follows_no_law_is_measured_in_full():
@@ -133,9 +178,10 @@ def test_a_looser_tolerance_never_needs_more():
         ({"max": 1}, "from 2 to"),
         ({"max": 4.0}, "from 2 to"),
         ({"max": True}, "from 2 to"),
-        ({"tolerance": 0}, "from 0.02"),
-        ({"tolerance": "fine"}, "from 0.02"),
-        ({"tolerance": float("nan")}, "from 0.02"),
+        ({"tolerance": 0}, "above 0"),
+        ({"tolerance": 1.1}, "at most 1"),
+        ({"tolerance": "fine"}, "above 0"),
+        ({"tolerance": float("nan")}, "above 0"),
         ({"tolerence": 0.1}, "did you mean 'tolerance'"),
     ],
 )

@@ -8,6 +8,7 @@ import yaml
 
 from ftax_model import architectures
 from ftax_model.collection import frameworks
+from ftax_model.collection.adaptive import PROTOCOL
 from ftax_model.collection.plan import Grid, Plan, group, load_plan, names, parse
 from ftax_model.collection.timing import Protocol
 from ftax_model.dataset import Outcome
@@ -344,3 +345,12 @@ def test_all_stands_for_every_architecture_and_framework():
     assert {cell.framework for cell in cells} == set(frameworks.names())
     assert {cell.workload.architecture for cell in cells} == set(architectures.names())
     assert {cell.workload.batch_size for cell in cells} == {1, 2}
+
+
+def test_adaptive_sweeps_have_a_protocol_of_their_own_unless_the_plan_says_otherwise() -> None:
+    adaptive = {"architecture": "toy", "batch_size": "adaptive"}
+    listed = {"architecture": "toy", "batch_size": [1, 2]}
+    plan = {"frameworks": "fake", "protocol": {"cell_s": 0.5}}
+    own = parse({**plan, "workloads": [adaptive]}, name="own").protocol
+    assert (own.half_width, own.cell_s) == (PROTOCOL.half_width, 0.5)
+    assert parse({**plan, "workloads": [adaptive, listed]}, name="both").protocol.half_width == Protocol().half_width
