@@ -31,7 +31,7 @@ def proxies(
     """
     rows = dataset.good(table)
     if "regime" in by:
-        fitted = predictor or LatencyPredictor().fit(rows)
+        fitted = predictor or LatencyPredictor(operators=False).fit(rows)
         rows = rows.assign(regime=fitted.predict_frame(rows)["regime"])
     for name in (*by, *names):
         if name not in rows:

@@ -18,8 +18,7 @@ from ftax_model.device import Device
 from ftax_model.errors import InputError
 from ftax_model.measurement import Cell, Measurement
 from ftax_model.modeling.predictor import LatencyPredictor
-from ftax_model.tracing import trace_workload
-from ftax_model.workload import Workload
+from ftax_model.tracing import trace_sweep
 
 UNKNOWN = "platform not known"
 """Note of a cell whose latency cannot be predicted."""
@@ -154,16 +153,10 @@ class _Oracle:
             self._predictor.select(**platform)
         except InputError:
             return {}
-        sizes = ({**self._features(cell.workload), "batch_size": cell.workload.batch_size} for cell in cells)
-        predicted = self._predictor.predict_frame(pd.DataFrame([{**size, **platform} for size in sizes]))
+        traces = trace_sweep(cells[0].workload, [cell.workload.batch_size for cell in cells])
+        rows = [{**trace.features(), "batch_size": size, **platform} for size, trace in traces.items()]
+        predicted = self._predictor.predict_frame(pd.DataFrame(rows))
         return dict(zip(cells, zip(predicted["latency_s"], predicted["notes"], strict=True), strict=True))
-
-    def _features(self, workload: Workload) -> dict[str, float]:
-        """Those of its trace; from batch size 2 on all of them are straight lines, so that two traces tell the rest."""
-        if workload.batch_size == 1:
-            return trace_workload(workload).features()
-        two, three = (trace_workload(workload.with_batch_size(size)).features() for size in (2, 3))
-        return {name: two[name] + (workload.batch_size - 2) * (three[name] - two[name]) for name in two}
 
     def _framework(self, name: str) -> frameworks.Framework:
         if name not in self._frameworks:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hold the modelling stage against latencies that others measured: held-out error beside that of plainer laws."""
+"""Hold the modelling stage against latencies that others measured: held-out error beside plainer and published ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
+from scipy.stats import rankdata
 
-from ftax_model.errors import DataError, FtaxError
+from ftax_model.errors import DataError, FtaxError, MissingError
 from ftax_model.modeling.regime import RegimeModel, fit_curve
+from ftax_model.modeling.transfer import Transfer
 
 Array = np.ndarray
 Predict = Callable[[Array, Array, Array], Array]
@@ -25,6 +28,42 @@ Predict = Callable[[Array, Array, Array], Array]
 
 FEWEST = 5
 """Batch sizes that a sweep must hold."""
+
+DRAWS = 20
+"""Seeded draws of the rows to learn from, over which an error is averaged."""
+
+FEW = {"help": 10, "hat": 20}
+"""Rows to learn from."""
+
+STEADY = 0.5
+"""Rows that a prior from other devices is worth."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """An architecture space of HELP's.
+
+    Networks below ``split`` may be drawn to learn from, those from there to ``end`` are for testing. ``block`` is the
+    number of operators that come with each convolution: the convolution, its norm and, in NAS-Bench-201, its
+    activation. ``laws_from`` are the spaces whose devices stand for other devices. ``published`` is HELP's mean
+    Spearman with ten networks, on other devices.
+    """
+
+    split: int
+    end: int
+    block: int
+    laws_from: tuple[str, ...]
+    published: float | None = None
+
+
+SPACES: Mapping[str, Space] = {
+    "nasbench201": Space(900, 1900, block=3, laws_from=("nasbench201",), published=0.932),
+    "fbnet": Space(1000, 2000, block=2, laws_from=("fbnet",)),
+    "ofa": Space(1000, 2000, block=2, laws_from=("fbnet", "nasbench201")),
+}
+
+HAT: Mapping[str, float] = {"gpu_titanxp": 0.058, "cpu_xeon": 0.046, "cpu_raspberrypi": 0.046}
+"""Devices of HAT, and the error of its network that learnt from 1,600 rows."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +107,39 @@ def sweeps(folder: Path) -> dict[str, Any]:
     return _compare(list(_sweeps(table, keys)))
 
 
-PARTS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"paper": paper, "sweeps": sweeps}
+def help_(folder: Path) -> dict[str, Any]:
+    """Spearman of predicted and measured latency of networks that were not seen, from ten that were.
+
+    ``plain`` is a non-negative fit of [1, n_ops, MACs, activations]; ``law`` the law's columns, held back toward equal
+    shares. The next two take OTHER DEVICES OF THE FILE AS PRIOR, never another batch size of the same device:
+    ``reference laws`` has as further columns the laws fitted to each of them, ``reference latencies`` has those laws
+    and the latencies of the same networks on them (nan where the space has no other device). OFA has one device, so its
+    laws are those of the other spaces. ``all networks`` is the law fitted to every network that may be drawn: about
+    what the columns can tell at all.
+    """
+    table = _help_table(folder)
+    spaces = {name: _Devices.of(table, name) for name in SPACES if (table["space"] == name).any()}
+    return {name: _help_space(name, spaces) for name in spaces}
+
+
+def hat(folder: Path) -> dict[str, Any]:
+    """Mean absolute relative error on 200 encoder-decoder transformers of HAT's, from 20 others.
+
+    ``plain`` is a non-negative fit of [1, depth, decoder MACs, encoder MACs]; ``law`` adds the other columns of
+    `hat_columns`, held back toward equal shares; no other device is looked at. ``1,600 rows`` is the same law
+    fitted to as many of the others as HAT's network learnt from.
+    """
+    result = {}
+    for device, published in HAT.items():
+        table = _read(folder / "hat" / f"wmt14ende_{device}.csv")
+        columns = hat_columns(table).to_numpy()
+        latency_s = (table["latency_mean_encoder"] + table["latency_mean_decoder"]).to_numpy() / 1e3
+        found = pd.DataFrame([_hat_draw(columns, latency_s, seed) for seed in range(DRAWS)])
+        result[device] = {**found.mean().to_dict(), "published": published}
+    return result
+
+
+PARTS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"paper": paper, "sweeps": sweeps, "help": help_, "hat": hat}
 
 
 def leave_one_out(sweep: Sweep, predict: Predict) -> Array:
@@ -80,6 +151,159 @@ def leave_one_out(sweep: Sweep, predict: Predict) -> Array:
         predicted = predict(sweep.batch_size[rest], sweep.latency_s[rest], asked)
         found.append(abs(float(predicted[0]) / sweep.latency_s[index] - 1))
     return np.array(found)
+
+
+def hat_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The law's columns of HAT's transformers, from the published architecture.
+
+    The encoder runs once, the decoder token by token at batch 1, so its depth counts dispatches. Attention projects to
+    512 numbers whatever the embedding. The output layer maps the decoder's embedding to the vocabulary at each token:
+    its cost is that embedding's width. ``attended`` is how many encoder layers the decoder layers attend to, in all.
+    MACs are per token.
+    """
+    encoder, decoder = (
+        {
+            "depth": table[f"{side}_layer_num"],
+            "width": table[f"{side}_embed_dim"],
+            "hidden": table[f"{side}_ffn_embed_dim_avg"],
+        }
+        for side in ("encoder", "decoder")
+    )
+    macs = [
+        side["depth"] * side["width"] * (2 * side["hidden"] + projections * 512)
+        for side, projections in ((encoder, 4), (decoder, 6))
+    ]
+    return pd.DataFrame(
+        {
+            "constant": 1.0,
+            "depth": decoder["depth"],
+            "decoder_macs": macs[1],
+            "encoder_macs": macs[0],
+            "output_width": decoder["width"],
+            "attended": decoder["depth"] * table["decoder_arbitrary_ende_attn_avg"],
+        },
+        dtype=float,
+    )
+
+
+def _hat_draw(columns: Array, latency_s: Array, seed: int) -> dict[str, float]:
+    order = np.random.default_rng(seed).permutation(len(latency_s))
+    many, few, test = order[:-200][:1600], order[: FEW["hat"]], order[-200:]
+    relative = columns[few, :4] / latency_s[few, None]
+    predicted = {
+        "plain": columns[test, :4] @ nnls(relative, np.ones(len(few)))[0],
+        "law": Transfer().fit(columns[few], latency_s[few]).predict(columns[test]),
+        "1,600 rows": Transfer().fit(columns[many], latency_s[many]).predict(columns[test]),
+    }
+    return {name: float(np.abs(values / latency_s[test] - 1).mean()) for name, values in predicted.items()}
+
+
+@dataclass(frozen=True)
+class _Devices:
+    """A space of HELP's: features by arch_id, latencies (s) by arch_id and device_key, and each key's device."""
+
+    features: pd.DataFrame
+    latency_s: pd.DataFrame
+    device: pd.Series
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, space: str) -> _Devices:
+        rows = table[table["space"] == space]
+        return cls(
+            rows.drop_duplicates("arch_id").set_index("arch_id").sort_index(),
+            rows.pivot(index="arch_id", columns="device_key", values="latency_s").sort_index(),
+            rows.drop_duplicates("device_key").set_index("device_key")["device"],
+        )
+
+    def columns(self, block: int) -> Array:
+        """The law's columns: 1, convolutions, operators beyond the convolutions' own, MACs, activations, parameters."""
+        table = self.features
+        others = (table["n_ops"] - block * table["n_conv_layers"]).clip(lower=0)
+        rest = [table[name] for name in ("macs", "activations", "params")]
+        return np.column_stack([np.ones(len(table)), table["n_conv_layers"], others, *rest]).astype(float)
+
+    def laws(self, block: int) -> pd.DataFrame:
+        """Coefficients of the law of each device_key (columns), fitted to all networks."""
+        columns = self.columns(block)
+        fits = {key: Transfer(strength=0).fit(columns, values).coef_ for key, values in self.latency_s.items()}
+        return pd.DataFrame(fits)
+
+
+def _help_space(name: str, spaces: Mapping[str, _Devices]) -> dict[str, Any]:
+    space, own = SPACES[name], spaces[name]
+    laws = {other: spaces[other].laws(SPACES[other].block) for other in space.laws_from if other in spaces}
+    devices = {}
+    for key in own.latency_s:
+        others = {
+            other: [index for index in found if spaces[other].device[index] != own.device[key]]
+            for other, found in laws.items()
+        }
+        references = [laws[other][keys].to_numpy() for other, keys in others.items()]
+        coefs = np.hstack([np.zeros((6, 0)), *references])
+        measured = own.latency_s[others.get(name, [])].to_numpy()
+        devices[key] = _help_device(own, space, key, coefs=coefs, measured=measured)
+    mean = pd.DataFrame(devices).astype(float).mean(axis=1, skipna=False)
+    return {
+        "mean": _known({**mean, "published": space.published}),
+        "devices": {k: _known(v) for k, v in devices.items()},
+    }
+
+
+def _help_device(own: _Devices, space: Space, key: str, *, coefs: Array, measured: Array) -> dict[str, float]:
+    """Mean Spearman over the draws of each method on one device_key."""
+    columns, latency_s, number = own.columns(space.block), own.latency_s[key].to_numpy(), own.features.index.to_numpy()
+    pool = _middle(latency_s, np.flatnonzero(number < space.split))
+    test = _middle(latency_s, np.flatnonzero((number >= space.split) & (number < space.end)))
+    counts = [own.features[name] for name in ("n_ops", "macs", "activations")]
+    four = np.column_stack([np.ones(len(number)), *counts]).astype(float)
+    laws = columns @ coefs
+    rival = Transfer("agreement", strength=STEADY)
+    methods: dict[str, tuple[Array, Any]] = {"law": (columns, Transfer())}
+    if laws.shape[1]:
+        methods["reference laws"] = (np.hstack([laws, columns]), rival)
+    if measured.shape[1]:
+        methods["reference latencies"] = (np.hstack([laws, measured]), rival)
+    found = []
+    for seed in range(DRAWS):
+        few = np.random.default_rng(seed).choice(pool, FEW["help"], replace=False)
+        coef = nnls(four[few] / latency_s[few, None], np.ones(len(few)))[0]
+        predicted = {"plain": four[test] @ coef}
+        for method, (X, model) in methods.items():
+            predicted[method] = model.fit(X[few], latency_s[few]).predict(X[test])
+        found.append({method: _spearman(values, latency_s[test]) for method, values in predicted.items()})
+    ceiling = Transfer(strength=0).fit(columns[pool], latency_s[pool]).predict(columns[test])
+    means = pd.DataFrame(found).mean().reindex(["plain", "law", "reference laws", "reference latencies"])
+    return {**means, "all networks": _spearman(ceiling, latency_s[test])}
+
+
+def _middle(latency_s: Array, rows: Array) -> Array:
+    """Those rows without the fastest and the slowest tenth."""
+    ordered = rows[np.argsort(latency_s[rows], kind="stable")]
+    tenth = len(ordered) // 10
+    return np.sort(ordered[tenth : len(ordered) - tenth])
+
+
+def _spearman(predicted: Array, measured: Array) -> float:
+    """Rank correlation; 0 where all predictions are the same."""
+    ranks = rankdata(predicted), rankdata(measured)
+    return float(np.corrcoef(*ranks)[0, 1]) if np.ptp(ranks[0]) > 0 else 0.0
+
+
+def _known(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    """As JSON values: None for what does not exist."""
+    return {name: None if value is None or math.isnan(value) else float(value) for name, value in figures.items()}
+
+
+def _help_table(folder: Path) -> pd.DataFrame:
+    """HELP's latencies, from ``help.csv`` where there is one, else from ``help.parquet``."""
+    csv, parquet = folder / "help" / "help.csv", folder / "help" / "help.parquet"
+    if csv.is_file() or not parquet.is_file():
+        return _read(csv if csv.is_file() else parquet)
+    try:
+        return pd.read_parquet(parquet)
+    except ImportError as error:
+        law = f"{parquet.name} is read with pyarrow"
+        raise MissingError(law, "none installed", "pip install pyarrow") from error
 
 
 def _compare(found: list[Sweep]) -> dict[str, Any]:
@@ -120,10 +344,32 @@ def _default_folder() -> Path:
     return Path(os.environ.get("FTAX_SHARED_DATA", beside))
 
 
-def _print(part: str, result: dict[str, Any]) -> None:
+def _print_curves(part: str, result: dict[str, Any]) -> None:
     print(f"{part}: {result['curves']} curves, {result['points']} points, leave-one-out error in percent")
     table = 100 * pd.DataFrame(result["errors"]).T
     print(table.round(2).to_string(), end="\n\n")
+
+
+def _print_help(part: str, result: dict[str, Any]) -> None:
+    print(f"{part}: Spearman on networks not seen, from {FEW['help']} others, mean of {DRAWS} draws;")
+    print("reference laws and reference latencies: other devices of the file as prior; published: HELP, other devices")
+    for space, figures in result.items():
+        table = pd.DataFrame({**figures["devices"], "mean": figures["mean"]}, dtype=float).T
+        print(f"{space}\n{table.round(3).to_string(na_rep='-')}", end="\n\n")
+
+
+def _print_hat(part: str, result: dict[str, Any]) -> None:
+    print(f"{part}: mean absolute error in percent, from {FEW['hat']} rows, mean of {DRAWS} draws;")
+    print("published: HAT's network, which learnt from 1,600 rows")
+    print((100 * pd.DataFrame(result).T).round(2).to_string(), end="\n\n")
+
+
+SHOW: Mapping[str, Callable[[str, dict[str, Any]], None]] = {
+    "paper": _print_curves,
+    "sweeps": _print_curves,
+    "help": _print_help,
+    "hat": _print_hat,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -144,7 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(results, indent=1, allow_nan=False))
     else:
         for part, result in results.items():
-            _print(part, result)
+            SHOW[part](part, result)
     return 0
 
 

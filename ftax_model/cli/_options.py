@@ -34,7 +34,7 @@ def workload_options(function: F) -> F:
         click.option("--framework", default=None, help="Only this framework."),
         click.option("--device", default=None, help="Only this device."),
         click.option("--threads", type=int, default=None, help="Only this thread count."),
-        click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED, metavar="[--HYPERPARAMETER VALUE]..."),
+        click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [--HYPERPARAMETER VALUE]..."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -111,10 +111,19 @@ def duration(text: str | None) -> float | None:
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-def predict(model: Path, asked: dict[str, Any], *, strict: bool) -> pd.DataFrame:
-    """The prediction that the options of `workload_options` ask of the predictor in a file."""
-    from ftax_model.modeling.predictor import LatencyPredictor
+def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> pd.DataFrame:
+    """The prediction that the options of `workload_options` ask of the predictor that the first word names.
+
+    Without such a word it is the one that ships with the package.
+    """
+    from ftax_model.modeling.predictor import LatencyPredictor, shipped
 
     platform = {name: asked.pop(name) for name in ("framework", "device", "threads")}
+    named = bool(words) and not words[0].startswith("--")
+    model = words[0] if named else next(iter(shipped()), None)
+    if model is None:
+        raise InputError("a prediction needs a predictor", "none", "fit one: ftax fit DATASET --out MODEL.json")
+    if not named:
+        click.echo(f"note: predictor {model} ships with ftax; make it this machine's: ftax calibrate", err=True)
     predictor = LatencyPredictor.load(model)
-    return predictor.predict(workloads(**asked), **platform, strict=strict)
+    return predictor.predict(workloads(**asked, hyperparameters=words[named:]), **platform, strict=strict)

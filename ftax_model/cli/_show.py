@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ftax_model.collection.plan import Plan
     from ftax_model.collection.runner import Summary
+    from ftax_model.modeling.evaluation import Report
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.schedule import Estimate
 
@@ -231,3 +232,44 @@ def _notes(frame: pd.DataFrame) -> None:
         if note:
             count = int((frame["notes"] == note).sum())
             click.echo(f"note: {count} of {len(frame)} predictions are {note}", err=True)
+
+
+def evaluation(report: Report, *, as_json: bool) -> None:
+    """The error tables of held-out predictions, shares in percent."""
+    import click
+
+    tables = report.tables()
+    if as_json:
+        _print.as_json({title: _print.records(table) for title, table in tables.items()})
+        return
+    for title, table in tables.items():
+        logarithmic = title.startswith("crossover")
+        lines = [
+            {name: _figure(name, value, logarithmic=logarithmic) for name, value in row.items()}
+            for row in _print.rows(table)
+        ]
+        if lines:
+            _print.table(lines, dict.fromkeys(lines[0]), title=f"\n{title}")
+    click.echo("\nmedian, mape: absolute relative error. width: half the interval over the prediction. floor: how far")
+    click.echo("two fresh processes differ. by ...: median error of plainer laws. Crossovers: log2 of predicted over")
+    click.echo("measured, absolute.")
+
+
+def calibrated(adapted: LatencyPredictor, *, as_json: bool) -> None:
+    """By what the times of each platform differ from those of the one it was taken over from."""
+    rows = [{"platform": str(fit.platform), "rows": fit.n_rows, **(fit.origin or {})} for fit in adapted.fits_]
+    if as_json:
+        _print.as_json(rows)
+        return
+    columns = {"platform": None, "rows": str, "known_as": None, "host": number, "compute": number, "memory": number}
+    _print.table(rows, {**columns, "median_miss": percent}, title="Times as multiples of the known platform's")
+
+
+def _figure(name: str, value: Any, *, logarithmic: bool) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if name in ("n", "rows"):
+        return f"{value:.0f}"
+    if name == "spearman":
+        return signed(value)
+    return number(value) if logarithmic and name != "censored" else percent(value)

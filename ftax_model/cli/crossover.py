@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,11 +12,10 @@ from ftax_model.cli import _options
 @click.command(
     "crossover", short_help="Crossover batch size of a workload on each platform.", context_settings=_options.EXTRA
 )
-@click.argument("model", type=click.Path(path_type=Path))
 @_options.workload_options
 @_options.as_json
-def command(model: Path, as_json: bool, **asked: Any) -> None:
-    """Predict the crossover batch size of a workload on each platform of MODEL, a file that `ftax fit` wrote."""
+def command(words: tuple[str, ...], as_json: bool, **asked: Any) -> None:
+    """Predict the crossover batch size of a workload on each platform of MODEL, or of one that ships."""
     from ftax_model.cli import _show
 
-    _show.crossovers(_options.predict(model, {**asked, "batch_size": "1"}, strict=False), as_json=as_json)
+    _show.crossovers(_options.predict(words, {**asked, "batch_size": "1"}, strict=False), as_json=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,17 +14,16 @@ from ftax_model.cli import _options
     short_help="Latency with an interval, regime and crossover of a workload.",
     context_settings=_options.EXTRA,
 )
-@click.argument("model", type=click.Path(path_type=Path))
 @_options.workload_options
 @click.option("--strict", is_flag=True, help="Refuse workloads far outside what was measured.")
 @_options.as_json
-def command(model: Path, strict: bool, as_json: bool, **asked: Any) -> None:
-    """Predict the latency of a workload with MODEL, a file that `ftax fit` wrote.
+def command(words: tuple[str, ...], strict: bool, as_json: bool, **asked: Any) -> None:
+    """Predict the latency of a workload with MODEL, a file that `ftax fit` wrote; without one, with one that ships.
 
     Hyperparameters are options of their own:
 
-        ftax predict MODEL --architecture bert --num-layers 4 --batch-size 1,2,4,8
+        ftax predict --architecture bert --num-layers 4 --batch-size 1,2,4,8
     """
     from ftax_model.cli import _show
 
-    _show.predictions(_options.predict(model, asked, strict=strict), as_json=as_json)
+    _show.predictions(_options.predict(words, asked, strict=strict), as_json=as_json)

@@ -1,76 +1,346 @@
-"""How good predictions are: held-out models, error figures, and the repeatability floor that they stand beside."""
+"""How good predictions are: what is held out and how, error figures, and the repeatability floor beside them.
+
+Rows of one model err together, so that models, families and sizes are held out, never single rows. Intervals are those
+that a predictor would give: from the errors on everything else that was left out in its turn.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from sklearn.model_selection import LeaveOneGroupOut
 
-from ftax_model import dataset
+from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
-from ftax_model.modeling.predictor import COLUMNS, PLATFORM, LatencyPredictor, conformal, design, law
+from ftax_model.modeling.baselines import BASELINES
+from ftax_model.modeling.correction import CorrectedModel
+from ftax_model.modeling.intervals import Errors, kinds
+from ftax_model.modeling.platform import (
+    BLOCK,
+    COLUMNS,
+    FAMILY,
+    PLATFORM,
+    choose,
+    design,
+    fit_platform,
+    folds,
+    law,
+    learn_difficulty,
+    leave_out,
+    platform_of,
+)
+from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.rows import with_operators
 
 CELL = ("curve", "batch_size", *PLATFORM)
 """Columns that rows share when fresh processes measured the same thing."""
 
+SPLITS: Mapping[str, str] = {
+    "model": "model never seen, family known",
+    "family": "family never seen",
+    "size": "the largest third of batch and input sizes of each model never seen",
+}
+"""What is held out, by name."""
 
-def hold_out(table: pd.DataFrame, *, by: str = "model", confidence: float = 0.9) -> pd.DataFrame:
-    """Every measured row predicted by a fit that saw no row of its ``by`` (a column: model, architecture, family).
+REFERENCES: Mapping[str, Callable[[], Any]] = {f"by {name}": make for name, make in {**BASELINES, "law": law}.items()}
+"""What stands beside the predictor in every table, by the name of its column; each has seen the same rows."""
 
-    Returns the measured rows with ``predicted_s``; its interval ``low_s`` to ``high_s``, from the errors on the other
-    groups, each left out in turn; ``regime``; ``predicted_crossover``; and ``error`` (predicted over measured, less 1).
-    Rows of a platform that no other group measured are left out. Raises `DataError` where there are fewer than two
-    groups.
-    """
-    rows = dataset.good(table)
-    if rows[by].nunique() < 2:
-        raise DataError(f"holding out needs two of {by}", f"{rows[by].nunique()}", f"measure another {by}")
-    parts = [part for _, part in rows.groupby(list(PLATFORM)) if part[by].nunique() > 1]
-    found = rows.join(pd.concat([_leave_each_out(part, by, confidence) for part in parts]), how="inner")
-    return found.assign(error=found["predicted_s"] / found["latency_s"] - 1).reset_index(drop=True)
+LARGEST_SHARE = 1 / 3
+"""Of the batch sizes of a curve, and of the input sizes of a model, that ``size`` holds out."""
 
 
-def _leave_each_out(rows: pd.DataFrame, by: str, confidence: float) -> pd.DataFrame:
-    X, y, groups = design(rows), rows["latency_s"].to_numpy(float), rows[by].to_numpy()
-    parts = []
-    for train, test in LeaveOneGroupOut().split(X, y, groups):
-        fitted, unseen = law().fit(X.iloc[train], y[train]), X.iloc[test]
-        columns = {
-            "predicted_s": fitted.predict(unseen),
-            "regime": fitted.regime(unseen),
-            "predicted_crossover": fitted.crossover_batch_size(unseen),
+@dataclass(frozen=True)
+class Report:
+    """All that `report` found out: rows held out, sweeps held out, and the tables made of them."""
+
+    left_out: pd.DataFrame
+    crossovers: pd.DataFrame
+    calibration: pd.DataFrame
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The error tables by title."""
+        titles = {"split": "split", "framework": "framework", "regime": "regime", FAMILY: "family"}
+        found = {
+            f"latency by {title}": summary(self.left_out, by=dict.fromkeys(["split", column]))
+            for column, title in titles.items()
+            if column in self.left_out
         }
-        parts.append(pd.DataFrame(columns, index=unseen.index))
-    found = pd.concat(parts).loc[rows.index]
-    predicted = found["predicted_s"].to_numpy()
-    others = {group: groups != group for group in set(groups)}
-    spread = {group: conformal(predicted[rest], y[rest], confidence) for group, rest in others.items()}
-    factor = np.exp([spread[group] for group in groups])
-    return found.assign(low_s=predicted / factor, high_s=predicted * factor)
+        if len(self.crossovers):
+            found["crossover batch size by split"] = crossover_summary(self.crossovers, by=["split"])
+            found["crossover batch size by framework"] = crossover_summary(self.crossovers)
+        if len(self.calibration):
+            found["new platform, calibrated on so many rows"] = self.calibration
+        return found
+
+
+def report(
+    table: pd.DataFrame, *, splits: Iterable[str] = tuple(SPLITS), confidence: float = 0.9, jobs: int = -1
+) -> Report:
+    """Hold out all that `SPLITS` names, compare crossovers, and calibrate to each platform as if it were new.
+
+    Raises as `evaluate` does.
+    """
+    rows = with_operators(dataset.good(table), jobs=jobs)
+    left_out = evaluate(rows, splits=splits, confidence=confidence, jobs=jobs)
+    calibration = pd.DataFrame()
+    if rows.groupby(list(PLATFORM)).ngroups > 1:
+        predictor = LatencyPredictor(confidence=confidence, jobs=jobs).fit(rows)
+        if any(fit.model is not None for fit in predictor.fits_):
+            calibration = calibration_errors(predictor, rows, jobs=jobs)
+    return Report(left_out, crossovers(left_out[left_out["split"] != "size"], jobs=jobs), calibration)
+
+
+def evaluate(
+    table: pd.DataFrame, *, splits: Iterable[str] = tuple(SPLITS), confidence: float = 0.9, jobs: int = -1
+) -> pd.DataFrame:
+    """Every measured row predicted by a fit that saw nothing of what its split holds out; one row each and split.
+
+    The measured rows with ``split``; ``predicted_s`` and its interval ``low_s`` to ``high_s``; ``regime`` as predicted;
+    ``outside``, whether it lies outside of what the fit had seen; ``error`` (predicted over measured, less 1); and a
+    column for each of `REFERENCES`, its prediction in seconds. Platforms where a split holds nothing out are left out
+    of it. Raises `DataError` where no platform has two models.
+    """
+    rows = with_operators(dataset.good(table), jobs=jobs)
+    splits = list(splits)
+    for split in splits:
+        plugins.check(split, SPLITS, what="split")
+    parts = [part.reset_index(drop=True) for _, part in rows.groupby(list(PLATFORM)) if part["model"].nunique() > 1]
+    if not parts:
+        raise DataError("holding out needs two of model", f"{rows['model'].nunique()}", "measure another model")
+    parts.sort(key=len, reverse=True)
+    found: list[list[pd.DataFrame]] = Parallel(n_jobs=jobs if len(rows) > _MANY else 1)(
+        delayed(_evaluate_platform)(part, splits, confidence) for part in parts
+    )
+    return pd.concat([one for own in found for one in own], ignore_index=True)
+
+
+def hold_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
+    """Every measured row predicted by a fit that saw no row of its model (`evaluate`)."""
+    return evaluate(table, splits=["model"], confidence=confidence)
+
+
+def _evaluate_platform(rows: pd.DataFrame, splits: list[str], confidence: float) -> list[pd.DataFrame]:
+    overlap = law().fit(design(rows), rows["latency_s"]).overlap_
+    stage, by_model = choose(rows, operators=True, overlap=overlap)
+    found = {"model": by_model}
+    if "family" in rows and rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
+        found["family"] = leave_out(rows, by=FAMILY, stage=stage, overlap=overlap, most=len(rows))
+    missed = pd.concat(found.values(), keys=found.keys(), names=["split", None])
+    scale = np.ones(len(missed))
+    if stage is not None:
+        model = CorrectedModel(overlap=overlap, trees=stage).fit(rows, rows["latency_s"])
+        scale = learn_difficulty(model, missed)[1]
+    judged = _with_intervals(missed, scale, confidence)
+    result = [_with_references(pd.DataFrame(judged.xs(split)), rows, split) for split in found if split in splits]
+    if "size" in splits:
+        result += _largest_left_out(rows, confidence)
+    return result
+
+
+def _with_intervals(missed: pd.DataFrame, scale: NDArray[np.float64], confidence: float) -> pd.DataFrame:
+    """Each row with the interval that the errors of all but its own model and, if that was left out, family give."""
+    splits = missed.index.get_level_values("split")
+    own = np.where(splits == "family", missed.get(FAMILY, ""), missed["model"])
+    kind = kinds(missed["regime"], missed["outside"])
+    ratio = missed["ratio"].to_numpy() / scale
+    low, high = np.zeros(len(missed)), np.zeros(len(missed))
+    for split, group in dict.fromkeys(zip(splits, own, strict=True)):
+        asked = (splits == split) & (own == group)
+        same = missed[FAMILY] == group if split == "family" else missed["model"] == group
+        others = ~same.to_numpy()
+        if others.any():
+            ends = Errors.of(ratio[others], kind[others]).interval(confidence, kind[asked])
+            low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
+    predicted = missed["predicted_s"]
+    return missed.assign(
+        low_s=predicted * np.exp(low), high_s=predicted * np.exp(high), error=predicted / missed["latency_s"] - 1
+    )
+
+
+def _with_references(left_out: pd.DataFrame, rows: pd.DataFrame, split: str) -> pd.DataFrame:
+    by = {"model": "model", "family": FAMILY}[split]
+    always = rows["family"] == BLOCK if by == FAMILY else None
+    columns: dict[str, Any] = {name: np.full(len(rows), math.nan) for name in REFERENCES}
+    for train, test in folds(rows[by], always=always, most=len(rows) if by == FAMILY else 10):
+        for name, predicted in _references(rows.iloc[train], rows.iloc[test]).items():
+            columns[name][test] = predicted
+    return left_out.assign(split=split).join(pd.DataFrame(columns, index=rows.index))
+
+
+def _references(seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    found = {}
+    for name, make in REFERENCES.items():
+        found[name] = make().fit(seen, seen["latency_s"].to_numpy(float)).predict(unseen)
+    return found
+
+
+def _largest_left_out(rows: pd.DataFrame, confidence: float) -> list[pd.DataFrame]:
+    large = _largest(rows, "curve", "batch_size")
+    inputs = rows["model"] + rows["dtype"] + rows["lengths"] if "lengths" in rows else rows["model"]
+    large |= _largest(rows.assign(of=inputs), "of", "input_size")
+    if not large.any() or rows.loc[~large, "model"].nunique() < 2:
+        return []
+    seen, unseen = rows[~large].reset_index(drop=True), rows[large].reset_index(drop=True)
+    fit = fit_platform(seen)
+    estimate = fit.estimate(unseen)
+    low, high = (fit.quantile(unseen, estimate, level) for level in ((1 - confidence) / 2, (1 + confidence) / 2))
+    predicted = estimate["latency_s"]
+    own = unseen.assign(
+        split="size",
+        predicted_s=predicted,
+        low_s=predicted * np.exp(low),
+        high_s=predicted * np.exp(high),
+        regime=estimate["regime"],
+        outside=estimate["notes"] != "",
+        error=predicted / unseen["latency_s"] - 1,
+    )
+    return [own.assign(**_references(seen, unseen))]
+
+
+def _largest(rows: pd.DataFrame, of: str, size: str) -> NDArray[np.bool_]:
+    """Which rows hold one of the largest sizes of what they belong to; none where it has fewer than three."""
+    large = np.zeros(len(rows), dtype=bool)
+    for _, part in rows.groupby(of):
+        sizes = sorted(part[size].unique())
+        count = int(len(sizes) * LARGEST_SHARE)
+        if count:
+            large[part.index[part[size].isin(sizes[-count:])]] = True
+    return large
 
 
 def summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "regime")) -> pd.DataFrame:
     """The error figures of `errors` for each value of the columns ``by``, the repeatability floor beside them.
 
-    ``left_out`` is what `hold_out` returned; ``covered`` is the share of rows inside their interval.
+    ``left_out`` is what `evaluate` returned; ``covered`` is the share of rows inside their interval, ``width`` the
+    median of half its length over the prediction; each of `REFERENCES` has its median error.
     """
     by = list(by)
-    found = [
-        {
-            **dict(zip(by, key, strict=True)),
-            **errors(part["predicted_s"], part["latency_s"]),
-            "covered": float(part["latency_s"].between(part["low_s"], part["high_s"]).mean()),
-            "floor": floor(part),
-        }
-        for key, part in left_out.groupby(by)
-    ]
+    found = []
+    for key, part in left_out.groupby(by) if by else [((), left_out)]:
+        covered = part["latency_s"].between(part["low_s"], part["high_s"])
+        found.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                **errors(part["predicted_s"], part["latency_s"]),
+                "covered": float(covered.mean()),
+                "width": float(((part["high_s"] - part["low_s"]) / (2 * part["predicted_s"])).median()),
+                "floor": floor(part),
+                **{name: errors(part[name], part["latency_s"])["median"] for name in REFERENCES if name in part},
+            }
+        )
     return pd.DataFrame(found)
+
+
+def crossovers(left_out: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
+    """One row for each sweep of at least four batch sizes that was held out: its crossover, measured and predicted.
+
+    Columns: ``split``, ``curve``, the platform, ``architecture``; ``measured`` and ``censored`` (``below`` or
+    ``above`` its batch sizes, else empty); ``predicted``, read off the predicted latencies at the same sizes, and
+    ``law``, the same of the law's; ``error`` and ``law_error``, log2 of predicted over measured. A prediction beyond
+    the sizes counts as half the smallest or twice the largest of them; what is measured beyond them has an error of 0
+    where the prediction lies beyond them too, else it is how far it lies inside.
+    """
+    cells = left_out.groupby(["split", *CELL], as_index=False).agg(
+        {"latency_s": "median", "predicted_s": "median", "by law": "median", FAMILY: "first"}
+    )
+    parts = [(key, part) for key, part in cells.groupby(["split", "curve", *PLATFORM]) if len(part) > 3]
+    if not parts:
+        return pd.DataFrame()
+    jobs = jobs if len(parts) > _FEW else 1
+    found = Parallel(n_jobs=jobs)(delayed(_compare)(part) for _, part in parts)
+    names = ["split", "curve", *PLATFORM]
+    pairs = zip((dict(zip(names, key, strict=True)) for key, _ in parts), found, strict=True)
+    return pd.DataFrame([{**key, **own} for key, own in pairs])
+
+
+def crossover_summary(found: pd.DataFrame, *, by: Iterable[str] = ("split", "framework")) -> pd.DataFrame:
+    """For each value of ``by``: sweeps (``n``), ``censored`` (share), and the absolute log2 error of predicted
+    crossovers (``median``, ``p90``, ``bias``) over those measured inside their batch sizes; ``law`` has its median.
+    """
+    rows = []
+    for key, part in found.groupby(list(by)):
+        inside = part[part["censored"] == ""]
+        own = {"n": len(inside), "censored": float((part["censored"] != "").mean())}
+        if len(inside):
+            error = inside["error"].abs()
+            own |= {"median": float(error.median()), "p90": float(error.quantile(0.9))}
+            own |= {"bias": float(inside["error"].median()), "law": float(inside["law_error"].abs().median())}
+        rows.append({**dict(zip(by, key, strict=True)), **own})
+    return pd.DataFrame(rows)
+
+
+def _compare(part: pd.DataFrame) -> dict[str, Any]:
+    sizes = part["batch_size"].to_numpy(float)
+    smallest, largest = sizes.min() / 2, sizes.max() * 2
+    seen = fit_curve(sizes, part["latency_s"].to_numpy(float))
+    measured = min(max(seen.crossover_batch_size, smallest), largest)
+    own = {"architecture": part[FAMILY].iloc[0], "measured": seen.crossover_batch_size, "censored": seen.censored}
+    for name, column, error in (("predicted", "predicted_s", "error"), ("law", "by law", "law_error")):
+        own[name] = fit_curve(sizes, part[column].to_numpy(float)).crossover_batch_size
+        own[error] = math.log2(min(max(own[name], smallest), largest) / measured)
+    return own
+
+
+def calibration_errors(
+    predictor: LatencyPredictor,
+    table: pd.DataFrame,
+    *,
+    counts: Iterable[int] = (3, 5, 10, 20, 50),
+    draws: int = 10,
+    seed: int = 0,
+    jobs: int = -1,
+) -> pd.DataFrame:
+    """How good a predictor is on a platform it never saw, after ``counts`` rows were measured there.
+
+    Each platform of the table in turn is new; the others are known. Rows are drawn at random ``draws`` times. One row
+    for each platform and count: ``n`` rows predicted in each draw, and means over draws of ``mape``, ``median``,
+    ``covered`` and ``width`` (half the interval over the prediction, median), and ``by law``, the MAPE of the law
+    fitted to the same rows. Platforms with fewer rows than twice the largest count are left out.
+    """
+    rows = with_operators(dataset.good(table), jobs=jobs)
+    counts, tasks = sorted(counts), []
+    for _, part in rows.groupby(list(PLATFORM)):
+        if len(part) >= 2 * counts[-1]:
+            known = LatencyPredictor(confidence=predictor.confidence, operators=predictor.operators, jobs=1)
+            known.fits_ = [fit for fit in predictor.fits_ if fit.platform != platform_of(part)]
+            if any(fit.model is not None for fit in known.fits_):
+                tasks.append((known, part.reset_index(drop=True)))
+    found = Parallel(n_jobs=jobs)(
+        delayed(_calibrated)(known, part, count, draws, seed) for known, part in tasks for count in counts
+    )
+    return pd.DataFrame(found)
+
+
+def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: int, seed: int) -> dict[str, Any]:
+    figures = []
+    for draw in range(draws):
+        chosen = np.zeros(len(rows), dtype=bool)
+        chosen[np.random.default_rng([seed, draw]).permutation(len(rows))[:count]] = True
+        seen, rest = rows[chosen], rows[~chosen]
+        predicted = known.calibrate(seen).predict_frame(rest, crossovers=False)
+        plain = law().fit(design(seen), seen["latency_s"]).predict(design(rest))
+        figures.append(
+            {
+                **errors(predicted["latency_s"], rest["latency_s"]),
+                "covered": float(rest["latency_s"].between(predicted["low_s"], predicted["high_s"]).mean()),
+                "width": float(((predicted["high_s"] - predicted["low_s"]) / (2 * predicted["latency_s"])).median()),
+                "by law": errors(plain, rest["latency_s"])["mape"],
+            }
+        )
+    means = pd.DataFrame(figures)[["n", "mape", "median", "covered", "width", "by law"]].mean()
+    return {"platform": str(platform_of(rows)), "rows": count, **{str(name): float(v) for name, v in means.items()}}
+
+
+_MANY = 1000  # rows from which processes of their own are worth it
+_FEW = 50  # curves that are sooner fitted than shared out
 
 
 def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:

@@ -3,98 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from joblib import Parallel, delayed
 
-from ftax_model import architectures, dataset
+from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
-from ftax_model.measurement import Platform
-from ftax_model.modeling.law import Array
-from ftax_model.modeling.regime import RegimeModel
-from ftax_model.tracing import trace_workload
+from ftax_model.modeling.calibration import calibrate
+from ftax_model.modeling.platform import COLUMNS, PLATFORM, PlatformFit, design, fit_platform, platform_of
+from ftax_model.modeling.rows import row, with_operators
+from ftax_model.operators import Trace
+from ftax_model.tracing import ModuleSweep, trace_sweep
 from ftax_model.workload import Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
-SCHEMA = 1
+SCHEMA = 2
 
-LAW: Mapping[str, Any] = {
-    "overhead": ("n_ops",),
-    "compute": ("macs", "activation_bytes"),
-    "constant": ("weight_bytes",),
-    "memory": ("activation_bytes", "weight_bytes"),
-}
-"""Which features of the trace stand for which term of the law."""
-
-PLATFORM = tuple(field.name for field in dataclasses.fields(Platform))
-COLUMNS = tuple(dict.fromkeys(name for names in LAW.values() for name in names))
-
-FAR = 4.0
-"""A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
-
-
-@dataclass(frozen=True)
-class PlatformFit:
-    """What was learnt of one platform.
-
-    ``spread`` is the half-width of the interval on the scale of log latency, from models left out of the fit in turn;
-    ``domain`` the smallest and largest value of each feature measured; ``largest_batch`` the largest batch measured.
-    """
-
-    platform: Platform
-    law: RegimeModel
-    spread: float
-    domain: Mapping[str, tuple[float, float]]
-    largest_batch: int
-    n_rows: int
-    n_models: int
-
-    def constants(self) -> dict[str, Any]:
-        """What an operator, a MAC and a byte cost on this platform, each with its standard error (``_se``).
-
-        Seconds, MACs per second and bytes per second; ``overlap`` is p. ``None`` for a rate whose coefficient is 0 (its
-        cost could not be seen), for an infinite p, and for a standard error that cannot be told.
-        """
-        values, errors = self.law.parameters_, self.law.standard_errors_
-        own: dict[str, float | None] = {}
-        for name, column in (("fixed_s", "intercept"), ("overhead_per_op_s", "n_ops"), ("overlap", "overlap")):
-            own |= {name: _finite(values[column]), f"{name}_se": _finite(errors[column])}
-        for column in COLUMNS[1:]:
-            rate = 1 / values[column] if values[column] else math.inf
-            own |= {f"{column}_per_s": _finite(rate), f"{column}_per_s_se": _finite(rate * rate * errors[column])}
-        shape = {"n_rows": self.n_rows, "n_models": self.n_models, "interval": math.expm1(self.spread)}
-        return {"platform": str(self.platform), **own, **shape}
-
-    def notes(self, features: Mapping[str, float]) -> str:
-        """Why to trust a prediction from these features less; empty where there is no reason."""
-        far = [name for name, (low, high) in self.domain.items() if not low / FAR <= features[name] <= high * FAR]
-        return f"far outside the data in {', '.join(far)}" if far else ""
+SWEEP = (1, 2, 4, 8, 16, 32, 64)
+"""Batch sizes at which a curve is predicted, beside those asked for, so that its crossover can be read off."""
 
 
 class LatencyPredictor:
-    """A law for each platform in the data, and the interval that its errors on models left out call for.
+    """For each platform in the data a law, the costs of operators, and the intervals that their errors call for.
 
     Parameters
     ----------
     confidence : share of latencies of unseen models that the interval is to hold, between 0 and 1.
+    operators : whether to learn the costs of operators, which takes tracing every workload again; else the law alone.
+    jobs : processes that trace and fit; -1 for one a core.
 
     Attributes
     ----------
     fits_ : one `PlatformFit` for each platform in the data.
     """
 
-    def __init__(self, *, confidence: float = 0.9) -> None:
+    def __init__(self, *, confidence: float = 0.9, operators: bool = True, jobs: int = -1) -> None:
         if not 0 < confidence < 1:
             raise InputError("confidence lies between 0 and 1", repr(confidence), "choose for example 0.9")
         self.confidence = confidence
+        self.operators = operators
+        self.jobs = jobs
         self.fits_: list[PlatformFit] = []
 
     def fit(self, table: pd.DataFrame) -> LatencyPredictor:
@@ -107,58 +64,100 @@ class LatencyPredictor:
         if lacking:
             law = f"the law needs the features {', '.join(COLUMNS)} of every row"
             raise DataError(law, f"rows without {', '.join(lacking)}", "measure with ftax collect, which traces them")
-        parts = [(platform_of(part), part) for _, part in rows.groupby(list(PLATFORM))]
-        self.fits_ = [_fit_platform(platform, part, self.confidence) for platform, part in parts]
+        if self.operators:
+            rows = with_operators(rows, jobs=self.jobs)
+        parts = [part for _, part in rows.groupby(list(PLATFORM))]
+        jobs = self.jobs if self.operators and len(rows) > _MANY else 1
+        self.fits_ = Parallel(n_jobs=jobs)(delayed(fit_platform)(part, operators=self.operators) for part in parts)
         return self
+
+    def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
+        """A predictor of the platforms in a dataset's frame, from what this one knows and a few rows measured there.
+
+        Each platform takes over a known one of its framework, or where there is none of any framework, with factors of
+        its own for the time on the host, computing and moving memory. Ten rows are enough, three are few. Raises
+        `DataError` where no row was measured or nothing is known that could be taken over.
+        """
+        rows = with_operators(dataset.good(table), jobs=self.jobs)
+        found = []
+        for _, part in rows.groupby(list(PLATFORM)):
+            platform = platform_of(part)
+            alike = {"framework": platform.framework, "dtype": platform.dtype, "threads": platform.threads}
+            same = _matching(self.fits_, alike) or _matching(self.fits_, {"framework": platform.framework})
+            found.append(calibrate(same or self.fits_, part))
+        calibrated = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
+        calibrated.fits_ = found
+        return calibrated
 
     def predict(
         self,
-        workloads: Workload | Iterable[Workload],
+        workloads: Any,
+        inputs: Mapping[str, Any] | None = None,
         *,
+        batch_sizes: Iterable[int] | None = None,
         framework: str | None = None,
         device: str | None = None,
         threads: int | None = None,
         strict: bool = False,
+        quantile: float | None = None,
+        crossovers: bool = True,
     ) -> pd.DataFrame:
         """One row for each workload on each matching platform of its dtype, in that order.
 
-        Columns: ``curve`` (the workload's label), ``batch_size``, the platform, and those of `predict_frame`.
+        ``workloads`` is one `Workload` or several; with ``batch_sizes``, each of them at every one of these. Or it is
+        an ``nn.Module``, with the keyword ``inputs`` of one call: it is traced where it is (on the meta device that
+        costs nothing), and its inputs are cut or repeated along the first axis for other ``batch_sizes``.
+
+        Columns: ``curve`` (the workload's label), ``batch_size``, the platform, and those of `predict_frame`. Without
+        ``crossovers`` the other batch sizes of a curve are not looked at, which takes a third of the time.
 
         Raises `InputError` for a platform not in the data and, where ``strict``, for a workload far outside it.
         """
-        rows: list[dict[str, Any]] = []
-        for workload in [workloads] if isinstance(workloads, Workload) else workloads:
-            own = {
-                "curve": architectures.label(workload.curve),
-                "batch_size": workload.batch_size,
-                **trace_workload(workload).features(),
-            }
-            fits = self.select(framework=framework, device=device, threads=threads, dtype=workload.dtype)
-            rows += [{**own, **dataclasses.asdict(fit.platform)} for fit in fits]
-        table = pd.DataFrame(rows)
-        return table[["curve", "batch_size", *PLATFORM]].join(self.predict_frame(table, strict=strict))
+        asked = _asked(workloads, inputs, list(batch_sizes) if batch_sizes is not None else None)
+        tables = []
+        for curve, sizes, dtype, traced in asked:
+            fits = self.select(framework=framework, device=device, threads=threads, dtype=dtype)
+            traces = traced(sorted({*SWEEP, *sizes} if crossovers else sizes))
+            rows = [{"curve": curve, "batch_size": size, **row(trace, dtype=dtype)} for size, trace in traces.items()]
+            own = pd.concat([pd.DataFrame(rows).assign(**dataclasses.asdict(fit.platform)) for fit in fits])
+            predicted = self.predict_frame(own.reset_index(drop=True), quantile=quantile, crossovers=crossovers)
+            own = own.reset_index(drop=True)[["curve", "batch_size", *PLATFORM]].join(predicted)
+            order = {size: at for at, size in enumerate(sizes)}
+            own = own[own["batch_size"].isin(order)]
+            tables.append(own.sort_values("batch_size", key=lambda column: column.map(order), kind="stable"))
+        found = pd.concat(tables, ignore_index=True)
+        _refuse(found, strict=strict)
+        return found
 
-    def predict_frame(self, table: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:
+    def predict_frame(
+        self, table: pd.DataFrame, *, strict: bool = False, quantile: float | None = None, crossovers: bool = True
+    ) -> pd.DataFrame:
         """Predictions for rows that already hold features, ``batch_size`` and platform columns; index as in ``table``.
 
+        Rows with the columns of operators (`ftax_model.modeling.rows`) get the answer of operators, others the law's.
+
         Columns: ``latency_s`` and its interval ``low_s`` to ``high_s``; ``host_s`` and ``device_s``, the two terms of
-        the law, and ``constant_s``, what of the latter does not grow with the batch; ``regime``;
-        ``crossover_batch_size`` and its interval ``crossover_low`` to ``crossover_high`` (real numbers); ``censored``,
-        ``below`` where it is below 1 (compute-bound from batch 1), ``above`` where it is above the largest batch
-        measured; ``notes``, why to trust a row less.
+        the law, and ``constant_s``, what of the latter does not grow with the batch; ``regime``, and
+        ``regime_probability``, how likely the crossover lies on that side; ``crossover_batch_size`` and its interval
+        ``crossover_low`` to ``crossover_high`` (real numbers); ``censored``, ``below`` where it is below 1
+        (compute-bound from batch 1), ``above`` where it is above the largest batch measured; ``notes``, why to trust a
+        row less. The crossover is read off the predicted curve, where the table holds three batch sizes of it or more
+        (rows of one ``curve``) and ``crossovers`` is true, else off the law. With ``quantile`` also ``quantile_s``,
+        which such a share of latencies stays below.
 
         Raises `InputError` for a platform that was not in the data and, where ``strict``, for a row far outside it.
         """
         parts = []
         for _, part in table.groupby(list(PLATFORM), sort=False):
             (fit,) = self.select(**dataclasses.asdict(platform_of(part)))
-            predicted = _predict_platform(fit, part)
-            noted = predicted["notes"] != ""
-            if strict and noted.any():
-                law = f"strict predictions stay near what was measured of {fit.platform}"
-                raise InputError(law, predicted.loc[noted, "notes"].iloc[0], "measure nearer, or leave strict out")
+            predicted = _predict_platform(fit, part, self.confidence, crossovers=crossovers)
+            if quantile is not None:
+                factor = np.exp(fit.quantile(part, predicted, quantile))
+                predicted = predicted.assign(quantile_s=predicted["latency_s"] * factor)
             parts.append(predicted)
-        return pd.concat(parts).loc[table.index]
+        found = pd.concat(parts).loc[table.index]
+        _refuse(found, strict=strict)
+        return found
 
     def select(
         self,
@@ -173,7 +172,7 @@ class LatencyPredictor:
             raise DataError("a predictor is fitted before it predicts", "one that is not", "call fit, or load a file")
         asked = {"framework": framework, "device": device, "threads": threads, "dtype": dtype}
         asked = {name: value for name, value in asked.items() if value is not None}
-        found = [fit for fit in self.fits_ if all(getattr(fit.platform, n) == v for n, v in asked.items())]
+        found = _matching(self.fits_, asked)
         if not found:
             known = "; ".join(str(fit.platform) for fit in self.fits_)
             got = ", ".join(f"{name} {value}" for name, value in asked.items())
@@ -187,11 +186,13 @@ class LatencyPredictor:
             "format": FORMAT,
             "schema": SCHEMA,
             "confidence": self.confidence,
-            "fits": [_to(f) for f in self.fits_],
+            "fits": [fit.to_dict() for fit in self.fits_],
         }
+        text = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
+        content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
         part = path.with_name(path.name + ".part")
         try:
-            part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            part.write_bytes(content)
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -199,13 +200,18 @@ class LatencyPredictor:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LatencyPredictor:
-        """The predictor that `save` wrote; runs no code from the file. Raises `DataError` for any other file."""
+        """The predictor that `save` wrote, or the one of that name that ships with the package (see `shipped`).
+
+        Runs no code from the file. Raises `DataError` for any other file.
+        """
         law = "a model file is one that ftax fit wrote"
         cure = "fit one: ftax fit DATASET --out MODEL.json"
+        path = _find(path)
         try:
-            record = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DataError(law, f"{path}: {error.strerror}", cure) from error
+            content = path.read_bytes()
+            record = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+        except (OSError, EOFError) as error:
+            raise DataError(law, f"{path}: {getattr(error, 'strerror', None) or error}", cure) from error
         except ValueError as error:
             raise DataError(law, f"{path}: not JSON", cure) from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -214,100 +220,97 @@ class LatencyPredictor:
             raise DataError(f"this version reads schema {SCHEMA}", f"{path}: schema {record.get('schema')!r}", cure)
         try:
             predictor = cls(confidence=record["confidence"])
-            predictor.fits_ = [_from(item) for item in record["fits"]]
+            predictor.fits_ = [PlatformFit.from_dict(item) for item in record["fits"]]
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
         return predictor
 
 
-def platform_of(rows: pd.DataFrame) -> Platform:
-    """The platform that all rows of a part share."""
-    first = rows.iloc[0]
-    return Platform(str(first["framework"]), str(first["device"]), str(first["dtype"]), int(first["threads"]))
+def shipped() -> list[str]:
+    """Names of the predictors that ship with the package, one for each dataset of the project."""
+    return [name.removesuffix(".json") for name in plugins.names(_FOLDER, suffix=".gz")]
 
 
-def law() -> RegimeModel:
-    """The law on the trace's features, not yet fitted."""
-    return RegimeModel(**LAW)
+def _find(name_or_path: str | os.PathLike[str]) -> Path:
+    path = Path(name_or_path)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    return plugins.path(_FOLDER, f"{name_or_path}.json", suffix=".gz")
 
 
-def design(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a dataset's frame that the law looks at, and the batch size."""
-    return rows[[*COLUMNS, "batch_size"]].astype(float)
+_FOLDER = "ftax_model.predictors"
+_MANY = 1000  # rows from which processes of their own are worth it
+
+Asked = tuple[str, list[int], str, Callable[[list[int]], dict[int, Trace]]]
+"""The label of a curve, the batch sizes asked for, the dtype, and what traces it."""
 
 
-def conformal(predicted: Array, measured: Array, confidence: float) -> float:
-    """Half-width on log latency that holds a share ``confidence`` of these predictions of rows the fit did not see.
-
-    The quantile of the absolute log errors with the correction for finite samples of split conformal prediction
-    (Lei et al., 2018).
-    """
-    level = min(1.0, math.ceil((len(measured) + 1) * confidence) / len(measured))
-    return float(np.quantile(np.abs(np.log(predicted / measured)), level, method="higher"))
-
-
-def _fit_platform(platform: Platform, rows: pd.DataFrame, confidence: float) -> PlatformFit:
-    if len(rows) < 2:
-        raise DataError(
-            "a platform needs at least two measured rows", f"1 row of {platform}", "measure more: ftax collect"
-        )
-    X, y = design(rows), rows["latency_s"].to_numpy(float)
-    return PlatformFit(
-        platform=platform,
-        law=law().fit(X, y, groups=rows["model"]),
-        spread=_spread(X, y, rows["model"], confidence),
-        domain={name: (float(X[name].min()), float(X[name].max())) for name in COLUMNS},
-        largest_batch=int(rows["batch_size"].max()),
-        n_rows=len(rows),
-        n_models=int(rows["model"].nunique()),
-    )
+def _asked(what: Any, inputs: Mapping[str, Any] | None, batch_sizes: list[int] | None) -> Iterable[Asked]:
+    if inputs is not None:
+        traced = ModuleSweep(what, inputs)
+        yield type(what).__name__, batch_sizes or [traced.batch_size], traced.dtype, traced
+        return
+    sweeps: dict[Workload, list[int]] = {}
+    for one in [what] if isinstance(what, Workload) else what:
+        if not isinstance(one, Workload):
+            law, cure = "what is predicted is a workload, or a module with its inputs", "give the inputs of one call"
+            raise InputError(law, f"a {type(one).__name__} without inputs", cure)
+        sizes = sweeps.setdefault(architectures.complete(one).curve, [])
+        sizes += [size for size in batch_sizes or [one.batch_size] if size not in sizes]
+    for curve, sizes in sweeps.items():
+        yield architectures.label(curve), sizes, curve.dtype, partial(trace_sweep, curve)
 
 
-def _spread(X: pd.DataFrame, y: Array, models: pd.Series[str], confidence: float) -> float:
-    """Half-width of the interval on log latency, from models (with one model: rows) left out of the fit in turn."""
-    groups = models.to_numpy() if models.nunique() > 1 else np.arange(len(y))
-    folds = GroupKFold(n_splits=min(10, len(set(groups))))
-    return conformal(cross_val_predict(law(), X, y, groups=groups, cv=folds), y, confidence)
+def _matching(fits: Iterable[PlatformFit], asked: Mapping[str, Any]) -> list[PlatformFit]:
+    return [fit for fit in fits if all(getattr(fit.platform, name) == value for name, value in asked.items())]
 
 
-def _predict_platform(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
-
-    X = design(table)
-    latency, factor = fit.law.predict(X), math.exp(fit.spread)
-    crossover, low, high = fit.law.crossover_batch_size(X, return_interval=True)
-    columns = {
-        "latency_s": latency,
-        "low_s": latency / factor,
-        "high_s": latency * factor,
-        "host_s": fit.law.host_s(X),
-        "device_s": fit.law.device_s(X),
-        "constant_s": fit.law.device_s(X.assign(**dict.fromkeys(LAW["compute"], 0.0))),
-        "regime": fit.law.regime(X),
-        "crossover_batch_size": crossover,
-        "crossover_low": low,
-        "crossover_high": high,
-        "censored": np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], ""),
-        "notes": [fit.notes(dict(zip(X.columns, row, strict=True))) for row in X.to_numpy().tolist()],
-    }
-    return pd.DataFrame(columns, index=table.index)
+def _refuse(found: pd.DataFrame, *, strict: bool) -> None:
+    noted = found["notes"] != ""
+    if strict and noted.any():
+        law = "strict predictions stay near what was measured of the platform"
+        raise InputError(law, str(found.loc[noted, "notes"].iloc[0]), "measure nearer, or leave strict out")
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _predict_platform(fit: PlatformFit, table: pd.DataFrame, confidence: float, *, crossovers: bool) -> pd.DataFrame:
+    found = fit.estimate(table)
+    ends = [np.exp(fit.quantile(table, found, level)) for level in ((1 - confidence) / 2, (1 + confidence) / 2)]
+    found = found.assign(low_s=found["latency_s"] * ends[0], high_s=found["latency_s"] * ends[1])
+    found = found.join(_law_crossovers(fit, table)).assign(regime_probability=math.nan)
+    if crossovers and fit.model is not None and "curve" in table:
+        for _, part in table.groupby("curve"):
+            if part["batch_size"].nunique() >= _ENOUGH:
+                _read_off(fit, found, part["batch_size"].astype(float))
+    crossover = found["crossover_batch_size"].to_numpy(float)
+    censored = np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], "")
+    return found.assign(censored=censored)[list(PREDICTED)]
 
 
-def _to(fit: PlatformFit) -> dict[str, Any]:
-    values = {field.name: getattr(fit, field.name) for field in dataclasses.fields(fit)}
-    return {
-        **values,
-        "platform": dataclasses.asdict(fit.platform),
-        "law": fit.law.to_dict(),
-        "domain": dict(fit.domain),
-    }
+PREDICTED = (
+    "latency_s", "low_s", "high_s", "host_s", "device_s", "constant_s", "regime", "regime_probability",
+    "crossover_batch_size", "crossover_low", "crossover_high", "censored", "notes",
+)  # fmt: skip
+"""Columns of a prediction."""
+
+_CROSSOVER = ["crossover_batch_size", "crossover_low", "crossover_high"]
+_ENOUGH = 3  # batch sizes of a predicted curve from which its crossover is read
 
 
-def _from(record: Mapping[str, Any]) -> PlatformFit:
+def _law_crossovers(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
+    values = fit.law.crossover_batch_size(design(table), return_interval=True)
+    return pd.DataFrame(dict(zip(_CROSSOVER, values, strict=True)), index=table.index)
 
-    domain = {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()}
-    parts = {"platform": Platform(**record["platform"]), "law": RegimeModel.from_dict(record["law"]), "domain": domain}
-    return PlatformFit(**{**record, **parts})
+
+def _read_off(fit: PlatformFit, found: pd.DataFrame, sizes: pd.Series[float]) -> None:
+    """Put the crossover of one predicted curve, and the regimes that follow from it, into the rows of ``sizes``."""
+    own = found.loc[sizes.index]
+    curve, ends = fit.curve(sizes.to_numpy(float), own["latency_s"].to_numpy(float))
+    crossover = curve.crossover_batch_size
+    found.loc[sizes.index, _CROSSOVER] = [crossover, *(crossover * 2**ends)]
+    below = sizes < crossover
+    flat = np.where(own["host_s"] >= own["constant_s"], "framework-bound", "memory-bound")
+    grows = np.where(own["regime"] == "framework-bound", "compute-bound", own["regime"])
+    found.loc[sizes.index, "regime"] = np.where(below, flat, grows)
+    if fit.crossovers is not None and 0 < crossover < math.inf:
+        above = fit.crossovers.above(np.log2(sizes.to_numpy() / crossover))
+        found.loc[sizes.index, "regime_probability"] = np.where(below, above, 1 - above)

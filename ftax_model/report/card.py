@@ -14,7 +14,8 @@ from scipy.stats import spearmanr
 from ftax_model import dataset
 from ftax_model.measurement import Measurement
 from ftax_model.modeling import evaluation
-from ftax_model.modeling.predictor import PLATFORM, LatencyPredictor
+from ftax_model.modeling.platform import PLATFORM
+from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.regime import fit_curve
 
 SETUP = ("framework", "dtype", "threads")
@@ -36,7 +37,7 @@ def card(measurements: Sequence[Measurement]) -> str:
     """
     table = dataset.frame(measurements)
     rows = dataset.good(table)
-    predictor = LatencyPredictor().fit(rows)
+    predictor = LatencyPredictor(operators=False).fit(rows)
     rows = rows.assign(regime=predictor.predict_frame(rows)["regime"])
     curves = sweeps(rows)
     parts = [

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "toy.operators.jsonl").write_text(lines[0])
     (path / "other.json").write_text('{"format": "something else"}')
     (path / "damaged.json").write_text((path / "MODEL").read_text().replace('"law"', '"lore"'))
-    (path / "schema.json").write_text((path / "MODEL").read_text().replace('"schema": 1', '"schema": 9'))
+    (path / "schema.json").write_text((path / "MODEL").read_text().replace('"schema":2', '"schema":9'))
     return path
 
 

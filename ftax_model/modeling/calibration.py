@@ -1,0 +1,125 @@
+"""Calibration: what is known of one platform becomes what is known of another, from a few rows measured there.
+
+A new platform does the same operators at other rates. Of a platform that is known, the time on the host, the time that
+computes and the time that moves memory are each multiplied by a factor of their own (`Transfer`, so that few rows do
+not tear them apart); what the trees have learnt, and the proportions between groups of operators, stay.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ftax_model.errors import DataError
+from ftax_model.modeling.correction import CorrectedModel
+from ftax_model.modeling.intervals import EVERY, Errors
+from ftax_model.modeling.law import Array
+from ftax_model.modeling.operators import TRAFFIC
+from ftax_model.modeling.platform import LAW, PlatformFit, design, platform_of
+from ftax_model.modeling.regime import RegimeModel
+from ftax_model.modeling.transfer import Transfer
+from ftax_model.tracing import features
+
+STRENGTH = 2.0
+"""Rows that the common factor of host, compute and memory is worth."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """By what the times of a known platform are multiplied: on the host, computing, moving memory."""
+
+    host: float
+    compute: float
+    memory: float
+
+
+def calibrate(known: Sequence[PlatformFit], rows: pd.DataFrame) -> PlatformFit:
+    """What is known of the platform of these measured rows, from the known platform that comes nearest to them.
+
+    Nearest is the one whose times, each with its factor, miss the rows least. Intervals are its own, wider where it
+    misses the rows by more than it missed its own. Raises `DataError` where no platform is known.
+    """
+    if not known:
+        raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
+    tried = [_fitted(fit, rows) for fit in known]
+    miss, factors, fit, spread = min(tried, key=lambda one: one[0])
+    origin = {"known_as": str(fit.platform), **dataclasses.asdict(factors), "median_miss": miss}
+    return dataclasses.replace(scaled(fit, factors, rows=rows, wider=spread), origin=origin)
+
+
+def factors_of(fit: PlatformFit, rows: pd.DataFrame) -> Factors:
+    """The factors that bring the times of a known platform nearest to measured rows."""
+    times = _times(fit, rows)
+    shares = Transfer(prior=np.ones(times.shape[1]), strength=STRENGTH).fit(times, rows["latency_s"].to_numpy(float))
+    return Factors(*(float(value) for value in shares.coef_))
+
+
+def scaled(fit: PlatformFit, factors: Factors, *, rows: pd.DataFrame, wider: float = 1.0) -> PlatformFit:
+    """A platform whose times are those of another one times factors, its log errors ``wider`` times as large."""
+    errors = {kind: wider * values for kind, values in fit.errors.by_kind.items()}
+    return dataclasses.replace(
+        fit,
+        platform=platform_of(rows),
+        law=_scaled_law(fit.law, factors),
+        model=_scaled_model(fit.model, factors) if fit.model else None,
+        errors=Errors(errors),
+        n_rows=len(rows),
+        n_models=int(rows["model"].nunique()) if "model" in rows else 0,
+    )
+
+
+def _fitted(fit: PlatformFit, rows: pd.DataFrame) -> tuple[float, Factors, PlatformFit, float]:
+    """Median miss, factors, the platform, and how much more than its own rows it misses these."""
+    factors = factors_of(fit, rows)
+    predicted = _times(fit, rows) @ np.array(dataclasses.astuple(factors))
+    missed = np.abs(np.log(rows["latency_s"].to_numpy(float) / predicted))
+    scale = np.ones(len(rows))
+    if fit.model is not None and fit.difficulty is not None:
+        scale = np.exp(fit.difficulty.predict(fit.model.situation(rows)))
+    own = float(np.median(np.abs(fit.errors.by_kind[EVERY])))
+    left = max(len(rows) - len(dataclasses.fields(Factors)), 1)
+    spread = float(np.median(missed / scale)) / own * math.sqrt(len(rows) / left)
+    return float(np.median(missed)), factors, fit, max(spread, 1.0)
+
+
+def _times(fit: PlatformFit, rows: pd.DataFrame) -> Array:
+    """Seconds on the host, computing, and moving memory, shape (n_rows, 3)."""
+    if fit.model is not None:
+        host_s, device_s = fit.model.host_s(rows), fit.model.device_s(rows)
+        memory_s = fit.model.factor(rows) * fit.model.structure_.memory_s(rows)
+    else:
+        X = design(rows)
+        host_s, device_s = fit.law.host_s(X), fit.law.device_s(X)
+        memory_s = fit.law.device_s(X.assign(macs=0.0))
+    return np.column_stack([host_s, np.maximum(device_s - memory_s, 0.0), memory_s])
+
+
+def _scaled_model(model: CorrectedModel, factors: Factors) -> CorrectedModel:
+    found = copy.deepcopy(model)
+    structure = found.structure_
+    structure.intercept_ *= factors.host
+    by_name = {
+        **dict.fromkeys(features.HOST, factors.host),
+        **dict.fromkeys(features.DEVICE, factors.compute),
+        **dict.fromkeys(TRAFFIC, factors.memory),
+    }
+    structure.costs_ = structure.costs_ * pd.Series(by_name)[structure.costs_.index]
+    return found
+
+
+def _scaled_law(law: RegimeModel, factors: Factors) -> RegimeModel:
+    found = copy.deepcopy(law)
+    names = list(found.parameters_)
+    by_name = {name: factors.memory if name in LAW["memory"] else factors.compute for name in names}
+    by_name |= {"intercept": factors.host, **dict.fromkeys(LAW["overhead"], factors.host), "overlap": 1.0}
+    found.intercept_ *= factors.host
+    found.coef_ = found.coef_ * np.array([by_name[str(name)] for name in found.feature_names_in_])
+    scale = np.array([by_name[name] for name in names])
+    found.covariance_ = found.covariance_ * np.outer(scale, scale)
+    found.standard_errors_ = {name: by_name[name] * error for name, error in found.standard_errors_.items()}
+    return found

@@ -1,0 +1,113 @@
+"""CorrectedModel: an OperatorModel, and boosted trees for what whole models do differently from the sum of their parts.
+
+The trees see where a workload stands (which groups of operators its time goes to, how large it is, the extents of its
+products) and answer with the logarithm of measured over summed latency. They can only shift what the operators say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ftax_model.errors import DataError
+from ftax_model.modeling.law import Array, checked_latencies
+from ftax_model.modeling.operators import SHARES, OperatorModel
+from ftax_model.modeling.trees import Trees
+from ftax_model.tracing import features
+
+LARGEST = 1.0
+"""Log ratios beyond it are taken for it: a measurement that far off says something of the machine."""
+
+_LOGARITHMS = ("n_ops", "macs", "activation_bytes", "weight_bytes", "batch_size")
+
+SITUATION = len(SHARES) + 3 + len(_LOGARITHMS) + len(features.SHAPES)
+"""Columns that say where a row stands (`CorrectedModel.situation`)."""
+
+
+class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Latency from operators, with a learnt correction.
+
+    Parameters
+    ----------
+    overlap : the exponent p of the platform, from 1 to ``inf``.
+    trees : how many; 0 for the operators alone.
+    seed : of the rows and columns that each tree sees.
+
+    Attributes
+    ----------
+    structure_ : the fitted `OperatorModel`.
+    trees_ : the fitted `Trees`, ``None`` where there are none.
+    """
+
+    def __init__(self, *, overlap: float = 1.0, trees: int = 150, seed: int = 0) -> None:
+        self.overlap = overlap
+        self.trees = trees
+        self.seed = seed
+
+    def fit(self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+        """Fit to ``y``, measured latencies in seconds; X holds the columns of operators, features and ``batch_size``.
+
+        ``groups`` changes nothing. Raises `InputError` as `OperatorModel` does.
+        """
+        measured = checked_latencies(y)
+        self.structure_ = OperatorModel(overlap=self.overlap).fit(X, measured)
+        self.trees_: Trees | None = None
+        if self.trees:
+            ratio = np.clip(np.log(measured / self.structure_.predict(X)), -LARGEST, LARGEST)
+            self.trees_ = Trees.fit(self.situation(X), ratio, count=self.trees, seed=self.seed)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Array:
+        """Latency in seconds, shape (n_rows,)."""
+        return np.asarray(self.structure_.predict(X) * self.factor(X))
+
+    def factor(self, X: pd.DataFrame) -> Array:
+        """By what the sum of operators is multiplied, shape (n_rows,)."""
+        check_is_fitted(self, "trees_")
+        if self.trees_ is None:
+            return np.ones(len(X))
+        return np.asarray(np.exp(self.trees_.predict(self.situation(X))))
+
+    def host_s(self, X: pd.DataFrame) -> Array:
+        """T_host in seconds, corrected like the whole, shape (n_rows,)."""
+        return np.asarray(self.structure_.host_s(X) * self.factor(X))
+
+    def device_s(self, X: pd.DataFrame) -> Array:
+        """T_device in seconds, corrected like the whole, shape (n_rows,)."""
+        return np.asarray(self.structure_.device_s(X) * self.factor(X))
+
+    def situation(self, X: pd.DataFrame) -> Array:
+        """Where rows stand, shape (n_rows, n_columns).
+
+        Shares of groups of operators and of the host, logarithms of seconds and sizes, mean extents.
+        """
+        host, device = self.structure_.host_s(X), self.structure_.device_s(X)
+        total = np.maximum(host + device, np.finfo(float).tiny)
+        sizes = np.log2(1 + X[list(_LOGARITHMS)].to_numpy(float))
+        per_op = np.log2(total / np.maximum(X["n_ops"].to_numpy(float), 1))
+        own = (self.structure_.shares(X), host / total, np.log2(total), per_op)
+        return np.column_stack([*own, sizes, X[list(features.SHAPES)].to_numpy(float)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted model as plain JSON values."""
+        check_is_fitted(self, "trees_")
+        return {"structure": self.structure_.to_dict(), "trees": self.trees_.to_dict() if self.trees_ else None}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The model that `to_dict` wrote; raises `DataError` where it is something else."""
+        try:
+            structure, trees = OperatorModel.from_dict(record["structure"]), record["trees"]
+            model = cls(overlap=structure.overlap, trees=len(trees["roots"]) if trees else 0)
+        except (LookupError, TypeError) as error:
+            law = "a record of a CorrectedModel is what to_dict wrote"
+            raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
+        model.structure_ = structure
+        model.trees_ = Trees.from_dict(trees, features=SITUATION) if trees else None
+        return model

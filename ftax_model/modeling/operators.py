@@ -1,0 +1,222 @@
+"""OperatorModel: what each way of working costs on a platform, learnt from whole models; latency is what it sums to.
+
+::
+
+    T_host   = intercept + sum over groups of operators of (cost of a dispatch * dispatches)
+    T_device = sum over quantities of (cost of a unit * units)
+    latency  = (T_host^p + T_device^p)^(1/p)
+
+The columns are those of `ftax_model.tracing.features`. Costs are never negative, and a cost that few rows speak of is
+held back: every column begins with rows' worth of evidence that it is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.optimize import nnls
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from ftax_model.errors import DataError, InputError
+from ftax_model.modeling.law import Array, Design, Loss, checked_latencies, latency
+from ftax_model.operators import Operator, Trace
+from ftax_model.tracing import features
+
+TRAFFIC = tuple(name for name in features.DEVICE if not name.endswith("macs"))
+"""Columns that make a workload memory-bound where they make most of its device time."""
+
+CONSTANT = tuple(
+    name for name in features.DEVICE if name.endswith("weight_bytes") or name.startswith(("weights.", "linear.right"))
+)
+"""Columns that do not grow with the batch."""
+
+SHARES = (*dict.fromkeys(name.split(".")[0] for name in (*features.HOST, *features.DEVICE)), "intercept")
+"""What latency is shared among: groups of operators, traffic beyond caches, weights beyond caches, the intercept."""
+
+_ROUNDS = 12  # of reweighted least squares
+_MOST_ITERATIONS = 3000  # of one non-negative least squares problem
+_TINY = 1e-12  # seconds that stand for none
+
+
+class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Latency as the law of host and device time on the columns of operators.
+
+    Parameters
+    ----------
+    overlap : the exponent p, from 1 to ``inf``; of a platform, so `RegimeModel` fits it better, from fewer columns.
+    strength : rows of evidence for a cost of zero that every column begins with.
+    loss_scale : relative error up to which a row is no outlier.
+
+    Attributes
+    ----------
+    intercept_ : float, seconds.
+    costs_ : Series, seconds per unit of each of `ftax_model.tracing.features.HOST` and ``DEVICE``.
+    seen_ : Series of the same index, rows of the fit in which a column is above zero.
+    """
+
+    def __init__(self, *, overlap: float = 1.0, strength: float = 2.0, loss_scale: float = 0.1) -> None:
+        self.overlap = overlap
+        self.strength = strength
+        self.loss_scale = loss_scale
+
+    def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
+        """Fit to ``y``, measured latencies in seconds, one a row of X; X holds the columns of operators.
+
+        Raises `InputError` where columns are missing or latencies are not positive, finite seconds.
+        """
+        if not (self.overlap >= 1 and self.strength > 0 and self.loss_scale > 0):
+            got = f"overlap {self.overlap!r}, strength {self.strength!r}, loss_scale {self.loss_scale!r}"
+            raise InputError("overlap is from 1 to inf, strength and loss_scale above 0", got, "change it")
+        measured = checked_latencies(y)
+        check_consistent_length(X, measured)
+        design = _design(X)
+        costs = fit_costs(
+            design, measured, overlap=self.overlap, strength=self.strength, loss=Loss("soft_l1", self.loss_scale)
+        )
+        self.intercept_ = float(costs[0])
+        self.costs_ = pd.Series(costs[1:], index=[*features.HOST, *features.DEVICE])
+        self.seen_ = pd.Series((design.columns[:, 1:] > 0).sum(axis=0), index=self.costs_.index)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Array:
+        """Latency in seconds, shape (n_rows,)."""
+        return latency(self.host_s(X), self.device_s(X), self.overlap)
+
+    def host_s(self, X: pd.DataFrame) -> Array:
+        """T_host in seconds, shape (n_rows,)."""
+        return np.asarray(self.intercept_ + self._parts(X, features.HOST).sum(axis=1))
+
+    def device_s(self, X: pd.DataFrame) -> Array:
+        """T_device in seconds, shape (n_rows,)."""
+        return np.asarray(self._parts(X, features.DEVICE).sum(axis=1))
+
+    def memory_s(self, X: pd.DataFrame) -> Array:
+        """The part of T_device that is memory traffic, seconds, shape (n_rows,)."""
+        return np.asarray(self._parts(X, TRAFFIC).sum(axis=1))
+
+    def constant_s(self, X: pd.DataFrame) -> Array:
+        """The part of T_device that does not grow with the batch (weights), seconds, shape (n_rows,)."""
+        return np.asarray(self._parts(X, CONSTANT).sum(axis=1))
+
+    def shares(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Share of each group of operators, and of the intercept, in the sum of host and device time; rows sum to 1."""
+        groups = [name.split(".")[0] for name in self.costs_.index]
+        costs = pd.DataFrame(self._parts(X, self.costs_.index), columns=groups, index=X.index)
+        parts = costs.T.groupby(level=0).sum().T.reindex(columns=SHARES[:-1]).assign(intercept=self.intercept_)
+        return parts.div(parts.sum(axis=1) + _TINY, axis=0)
+
+    def attribute(self, trace: Trace, *, itemsize: int = 4) -> pd.DataFrame:
+        """What each operator of a trace costs, in order: ``layer``, ``kind``, ``group``, ``host_s``, ``device_s``.
+
+        The sums are those of the whole call, but for the intercept and for what all weights together take beyond the
+        sizes of caches. ``end_s`` is when the device has done with it (see `walk`).
+        """
+        check_is_fitted(self)
+        rows = [self._operator(operator, itemsize) for operator in trace.operators]
+        found = pd.DataFrame(rows, columns=["layer", "kind", "group", "host_s", "device_s"])
+        return found.assign(end_s=walk(found["host_s"].to_numpy(), found["device_s"].to_numpy(), overlap=self.overlap))
+
+    def unknown(self, X: pd.DataFrame) -> list[list[str]]:
+        """For each row the groups of operators in it that no row of the fit had."""
+        check_is_fitted(self)
+        present = X[list(features.HOST)].to_numpy() > 0
+        unseen = (self.seen_[list(features.HOST)] == 0).to_numpy()
+        groups = [name.split(".")[0] for name in features.HOST]
+        return [[groups[at] for at in np.flatnonzero(row)] for row in present & unseen]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted model as plain JSON values."""
+        check_is_fitted(self)
+        return {
+            "overlap": str(self.overlap),
+            "intercept": self.intercept_,
+            "costs": {name: float(value) for name, value in self.costs_.items() if value},
+            "seen": {name: int(value) for name, value in self.seen_.items() if value},
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The model that `to_dict` wrote; raises `DataError` where it is something else."""
+        names = [*features.HOST, *features.DEVICE]
+        try:
+            model = cls(overlap=float(record["overlap"]))
+            model.intercept_ = float(record["intercept"])
+            unknown = {*record["costs"], *record["seen"]} - {*names}
+            if unknown:
+                raise ValueError(f"column {min(unknown)}")
+            model.costs_ = pd.Series([float(record["costs"].get(name, 0.0)) for name in names], index=names)
+            model.seen_ = pd.Series([int(record["seen"].get(name, 0)) for name in names], index=names)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            law = "a record of an OperatorModel is what to_dict wrote"
+            raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
+        return model
+
+    def _parts(self, X: pd.DataFrame, names: Any) -> Array:
+        check_is_fitted(self)
+        return np.asarray(X[list(names)].to_numpy(float) * self.costs_[list(names)].to_numpy())
+
+    def _operator(self, operator: Operator, itemsize: int) -> tuple[str, str, str, float, float]:
+        group, own = features.linear(operator, itemsize=itemsize)
+        seconds = {name: value * float(self.costs_[name]) for name, value in own.items()}
+        host_s = seconds.pop(f"{group}.ops")
+        return operator.layer, operator.kind, group, host_s, sum(seconds.values())
+
+
+def fit_costs(design: Design, latency_s: Array, *, overlap: float, strength: float, loss: Loss) -> Array:
+    """Non-negative coefficients of the law at a given p, with the least robust loss of log residuals.
+
+    Gauss-Newton steps as in `ftax_model.modeling.law.fit_law`, each a non-negative least squares problem, reweighted
+    for outliers. Held back toward zero: each column counts as if ``strength`` more rows of its usual share had none.
+    """
+    shares = design.columns / latency_s[:, None]
+    usual = np.sqrt((shares**2).sum(axis=0) / np.maximum((shares > 0).sum(axis=0), 1))
+    scale = np.where(usual > 0, usual, 1.0)
+    scaled, target = Design(design.columns / scale, design.hosts), np.log(latency_s)
+    ridge = np.sqrt(strength) * np.eye(len(scale))
+    nothing = np.zeros(len(scale))
+    coef = _nnls(np.vstack([shares / scale, ridge]), np.append(np.ones(len(target)), nothing))
+    best, least = coef, np.inf
+    for _ in range(_ROUNDS):
+        logs, jacobian = scaled.log_latency(np.maximum(coef, _TINY), 1 / overlap)
+        residuals = logs - target
+        total = loss.total(residuals)
+        if total < least:
+            best, least = coef, total
+        weight = np.sqrt(loss.derivatives(residuals)[1])
+        rows = jacobian[:, :-1] * weight[:, None]
+        coef = _nnls(np.vstack([rows, ridge]), np.append((1 - residuals) * weight, nothing))
+    return best / scale
+
+
+def walk(host_s: Array, device_s: Array, *, overlap: float = np.inf) -> Array:
+    """When the device has done with each operator of a sequence, in seconds from the beginning, shape (n,).
+
+    The host dispatches in order, the device executes in order, and no operator begins before it was dispatched: the
+    later of the two decides (a max-plus walk). Where host and device take turns (``overlap`` 1) it is a plain sum.
+
+    >>> walk(np.array([1.0, 1.0, 1.0]), np.array([0.5, 4.0, 0.5])).tolist()
+    [1.5, 6.0, 6.5]
+    """
+    dispatched, executed = np.cumsum(host_s), np.cumsum(device_s)
+    if overlap == 1:
+        return np.asarray(dispatched + executed)
+    waited = np.maximum.accumulate(dispatched - (executed - device_s)) if len(host_s) else executed
+    return np.asarray(executed + waited)
+
+
+def _design(X: pd.DataFrame) -> Design:
+    names = [*features.HOST, *features.DEVICE]
+    missing = [name for name in names if name not in X.columns]
+    if missing:
+        cure = "make them: ftax_model.tracing.features.columns"
+        raise InputError("X holds the columns of operators", f"none called {missing[0]}", cure)
+    return Design(np.column_stack([np.ones(len(X)), X[names].to_numpy(float)]), 1 + len(features.HOST))
+
+
+def _nnls(rows: Array, target: Array) -> Array:
+    return np.asarray(nnls(rows, target, maxiter=_MOST_ITERATIONS)[0])

@@ -1,0 +1,354 @@
+"""PlatformFit: all that was learnt of one platform: the law, its operators, and by how much both miss."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import GroupKFold
+
+from ftax_model.errors import DataError
+from ftax_model.measurement import Platform
+from ftax_model.modeling.correction import SITUATION, CorrectedModel
+from ftax_model.modeling.intervals import Errors, kinds
+from ftax_model.modeling.law import Array
+from ftax_model.modeling.regime import Curve, RegimeModel, fit_curve
+from ftax_model.modeling.trees import Trees
+from ftax_model.tracing import features
+
+LAW: Mapping[str, Any] = {
+    "overhead": ("n_ops",),
+    "compute": ("macs", "activation_bytes"),
+    "constant": ("weight_bytes",),
+    "memory": ("activation_bytes", "weight_bytes"),
+}
+"""Which features of the trace stand for which term of the law."""
+
+PLATFORM = tuple(field.name for field in dataclasses.fields(Platform))
+COLUMNS = tuple(dict.fromkeys(name for names in LAW.values() for name in names))
+
+FAR = 4.0
+"""A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
+
+STAGES: tuple[int | None, ...] = (None, 0, 150)
+"""What may predict: the law alone, operators without a correction, operators with so many trees."""
+
+CLEARLY = 0.9
+"""Share of the error of a simpler stage below which the next one is taken."""
+
+SWEEPS = 120
+"""Sweeps whose crossovers are compared with predicted ones, at most."""
+
+FAMILY = "architecture"
+"""Column of what is left out together, beside models."""
+
+BLOCK = "block"
+"""Value of ``family`` of architectures that are single layers: they teach what operators cost, and are always seen."""
+
+_DIFFICULTY_TREES = 60
+_LEAST_MISS = 0.02  # of a log ratio, below which a miss is luck
+
+
+@dataclass(frozen=True)
+class PlatformFit:
+    """What was learnt of one platform.
+
+    ``law`` is the law on the features of traces; ``model`` the operators and their correction, ``None`` where the law
+    predicts as well. ``errors`` are those of models left out of the fit in turn, families too, in units of what
+    ``difficulty`` expects of a row (of 1 without it); ``crossovers`` those of log2 crossover batch sizes, ``None``
+    where too few were seen. ``domain`` holds the smallest and largest value of each feature measured;
+    ``largest_batch`` the largest batch measured. ``origin`` says of a calibrated platform which one it was taken over
+    from (``known_as``), by what factors, and the median miss of the rows measured.
+    """
+
+    platform: Platform
+    law: RegimeModel
+    model: CorrectedModel | None
+    difficulty: Trees | None
+    errors: Errors
+    crossovers: Errors | None
+    domain: Mapping[str, tuple[float, float]]
+    largest_batch: int
+    n_rows: int
+    n_models: int
+    origin: Mapping[str, Any] | None = None
+
+    def constants(self) -> dict[str, Any]:
+        """What an operator, a MAC and a byte cost on this platform, each with its standard error (``_se``).
+
+        Seconds, MACs per second and bytes per second; ``overlap`` is p. ``None`` for a rate whose coefficient is 0 (its
+        cost could not be seen), for an infinite p, and for a standard error that cannot be told.
+        """
+        values, errors = self.law.parameters_, self.law.standard_errors_
+        own: dict[str, float | None] = {}
+        for name, column in (("fixed_s", "intercept"), ("overhead_per_op_s", "n_ops"), ("overlap", "overlap")):
+            own |= {name: _finite(values[column]), f"{name}_se": _finite(errors[column])}
+        for column in COLUMNS[1:]:
+            rate = 1 / values[column] if values[column] else math.inf
+            own |= {f"{column}_per_s": _finite(rate), f"{column}_per_s_se": _finite(rate * rate * errors[column])}
+        return {"platform": str(self.platform), **own, "n_rows": self.n_rows, "n_models": self.n_models}
+
+    def estimate(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """For each row ``latency_s``; ``host_s``, ``device_s`` and ``constant_s`` (see `parts`); ``regime``; ``notes``.
+
+        Rows that lack the columns of operators get the law's answer.
+        """
+        found = parts(self.law, rows)
+        known = self._has_operators(rows)
+        if self.model is not None and known.any():
+            found.loc[known] = parts(self.model, rows[known]).astype(found.dtypes.to_dict())
+        return found.assign(notes=self.notes(rows))
+
+    def quantile(self, rows: pd.DataFrame, estimate: pd.DataFrame, level: float) -> Array:
+        """Log ratios to the estimates of rows below which a share ``level`` of measurements lies."""
+        found = self.errors.quantile(level, kinds(estimate["regime"], estimate["notes"] != ""))
+        known = self._has_operators(rows)
+        if self.model is not None and self.difficulty is not None and known.any():
+            found[known] *= np.exp(self.difficulty.predict(self.model.situation(rows[known])))
+        return found
+
+    def curve(self, batch_size: ArrayLike, latency_s: ArrayLike) -> tuple[Curve, Array]:
+        """The law of one predicted sweep, and log2 of what its crossover may be off by (low and high end).
+
+        The ends are those of the 90 % interval that `fit_curve` gives, where no crossover was ever held out.
+        """
+        found = fit_curve(batch_size, latency_s)
+        if self.crossovers is None or not 0 < found.crossover_batch_size < math.inf:
+            ends = np.array([found.crossover_low, found.crossover_high])
+            with np.errstate(divide="ignore"):
+                return found, np.log2(ends / (found.crossover_batch_size or 1.0))
+        return found, np.concatenate(self.crossovers.interval(0.9, [""]))
+
+    def notes(self, rows: pd.DataFrame) -> list[str]:
+        """Why to trust a prediction of each row less; empty where there is no reason."""
+        far = {
+            name: ~rows[name].astype(float).between(low / FAR, high * FAR).to_numpy()
+            for name, (low, high) in self.domain.items()
+        }
+        unknown: list[list[str]] = [[] for _ in range(len(rows))]
+        known = self._has_operators(rows)
+        if self.model is not None and known.any():
+            for at, groups in zip(
+                np.flatnonzero(known).tolist(), self.model.structure_.unknown(rows[known]), strict=True
+            ):
+                unknown[at] = groups
+        found = []
+        for at in range(len(rows)):
+            names = [name for name, own in far.items() if own[at]]
+            said = [f"far outside the data in {', '.join(names)}"] if names else []
+            said += [f"of operators never measured ({', '.join(unknown[at])})"] if unknown[at] else []
+            found.append(" and ".join(said))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; `from_dict` is the way back."""
+        return {
+            "platform": dataclasses.asdict(self.platform),
+            "law": self.law.to_dict(),
+            "model": self.model.to_dict() if self.model else None,
+            "difficulty": self.difficulty.to_dict() if self.difficulty else None,
+            "errors": self.errors.to_dict(),
+            "crossovers": self.crossovers.to_dict() if self.crossovers else None,
+            "domain": dict(self.domain),
+            "largest_batch": self.largest_batch,
+            "n_rows": self.n_rows,
+            "n_models": self.n_models,
+            "origin": dict(self.origin) if self.origin else None,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> PlatformFit:
+        """The fit that `to_dict` wrote; raises what reading anything else raises."""
+        model, difficulty, crossovers = record["model"], record["difficulty"], record["crossovers"]
+        own = {
+            "platform": Platform(**record["platform"]),
+            "law": RegimeModel.from_dict(record["law"]),
+            "model": CorrectedModel.from_dict(model) if model else None,
+            "difficulty": Trees.from_dict(difficulty, features=SITUATION) if difficulty else None,
+            "errors": Errors.from_dict(record["errors"]),
+            "crossovers": Errors.from_dict(crossovers) if crossovers else None,
+            "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
+        }
+        return cls(**{**record, **own})
+
+    def _has_operators(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        if features.HOST[0] not in rows:
+            return np.zeros(len(rows), dtype=bool)
+        return rows[features.HOST[0]].notna().to_numpy()
+
+
+def fit_platform(rows: pd.DataFrame, *, operators: bool = True) -> PlatformFit:
+    """Learn from the measured rows of one platform; raises `DataError` where there are fewer than two.
+
+    ``operators`` says whether more than the law may be learnt. What predicts is chosen by the error on models left out.
+    """
+    platform = platform_of(rows)
+    if len(rows) < 2:
+        raise DataError(
+            "a platform needs at least two measured rows", f"1 row of {platform}", "measure more: ftax collect"
+        )
+    y = rows["latency_s"].to_numpy(float)
+    fitted = law().fit(design(rows), y, groups=rows["model"])
+    stage, missed = choose(rows, operators=operators, overlap=fitted.overlap_)
+    model = None if stage is None else CorrectedModel(overlap=fitted.overlap_, trees=stage).fit(rows, y)
+    if model is not None and rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
+        missed = pd.concat([missed, leave_out(rows, by=FAMILY, stage=stage, overlap=fitted.overlap_)])
+    difficulty, scale = (None, np.ones(len(missed))) if model is None else learn_difficulty(model, missed)
+    return PlatformFit(
+        platform=platform,
+        law=fitted,
+        model=model,
+        difficulty=difficulty,
+        errors=Errors.of(missed["ratio"] / scale, kinds(missed["regime"], missed["outside"])),
+        crossovers=None if model is None else _crossover_errors(missed.iloc[: len(rows)]),
+        domain=_domain(rows),
+        largest_batch=int(rows["batch_size"].max()),
+        n_rows=len(rows),
+        n_models=int(rows["model"].nunique()),
+    )
+
+
+def choose(rows: pd.DataFrame, *, operators: bool, overlap: float) -> tuple[int | None, pd.DataFrame]:
+    """Which of `STAGES` predicts models never seen best, and what it said of them (`leave_out`)."""
+    traced = operators and features.HOST[0] in rows and rows[features.HOST[0]].notna().all()
+    stages = STAGES if traced and rows["model"].nunique() > 2 else STAGES[:1]
+    found = {stage: leave_out(rows, by="model", stage=stage, overlap=overlap) for stage in stages}
+    best = stages[0]
+    for stage in stages[1:]:
+        if found[stage]["ratio"].abs().median() < CLEARLY * found[best]["ratio"].abs().median():
+            best = stage
+    return best, found[best]
+
+
+def learn_difficulty(model: CorrectedModel, missed: pd.DataFrame) -> tuple[Trees, Array]:
+    """Trees that say by how much a row is missed (log of the absolute log ratio), and what they say of these rows.
+
+    What is said of a row comes from trees that saw nothing of its family, or of its model where families are few.
+    """
+    rows, target = model.situation(missed), np.log(missed["ratio"].abs().to_numpy() + _LEAST_MISS)
+    groups = missed[FAMILY] if missed[FAMILY].nunique() > 3 else missed["model"]
+    scale = np.ones(len(missed))
+    for train, test in folds(groups):
+        scale[test] = np.exp(Trees.fit(rows[train], target[train], count=_DIFFICULTY_TREES).predict(rows[test]))
+    return Trees.fit(rows, target, count=_DIFFICULTY_TREES), scale
+
+
+def leave_out(rows: pd.DataFrame, *, by: str, stage: int | None, overlap: float, most: int = 10) -> pd.DataFrame:
+    """Rows of one platform, each predicted by a fit that saw nothing of its ``by``; in ``most`` turns at most.
+
+    Returns the rows with ``predicted_s``, ``regime`` as predicted, ``outside`` (of what the fit had seen) and
+    ``ratio``, log of measured over predicted.
+    """
+    turns = folds(rows[by], always=rows["family"] == BLOCK if by == FAMILY else None, most=most)
+    found = [predict_left_out(rows.iloc[a], rows.iloc[b], stage=stage, overlap=overlap) for a, b in turns]
+    return pd.concat(found).sort_index()
+
+
+def predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, *, stage: int | None, overlap: float) -> pd.DataFrame:
+    """``unseen`` rows with ``predicted_s``, ``regime``, ``outside`` and ``ratio``, from a fit to the ``seen`` ones."""
+    y = seen["latency_s"].to_numpy(float)
+    if stage is None:
+        model: Any = law().fit(design(seen), y)
+    else:
+        model = CorrectedModel(overlap=overlap, trees=stage).fit(seen, y)
+    found = parts(model, unseen)
+    domain = _domain(seen)
+    outside = ~np.all([unseen[n].between(low / FAR, high * FAR) for n, (low, high) in domain.items()], axis=0)
+    if stage is not None:
+        outside |= np.array([bool(groups) for groups in model.structure_.unknown(unseen)], dtype=bool)
+    return unseen.assign(
+        predicted_s=found["latency_s"],
+        regime=found["regime"],
+        outside=outside,
+        ratio=np.log(unseen["latency_s"].to_numpy(float) / found["latency_s"].to_numpy()),
+    )
+
+
+def folds(
+    groups: pd.Series[Any], *, always: pd.Series[bool] | None = None, most: int = 10
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Positions to learn from and to predict: every group left out once, in ``most`` turns; one group alone by rows.
+
+    Rows that are ``always`` seen are never predicted.
+    """
+    own = groups.to_numpy() if groups.nunique() > 1 else np.arange(len(groups))
+    kept = np.zeros(len(own), dtype=bool) if always is None else always.to_numpy()
+    if len(set(own[~kept])) < 2:
+        kept = np.zeros(len(own), dtype=bool)
+    left, right = np.flatnonzero(kept), np.flatnonzero(~kept)
+    splitter = GroupKFold(n_splits=min(most, len(set(own[right]))))
+    for train, test in splitter.split(np.zeros(len(right)), groups=own[right]):
+        yield np.concatenate([left, right[train]]), right[test]
+
+
+def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFrame:
+    """What a fitted model says of rows.
+
+    ``latency_s``; ``host_s`` and ``device_s``, the two terms of the law; ``constant_s``, what of the latter does not
+    grow with the batch; and ``regime``, by which of them is the larger.
+    """
+    X = rows if isinstance(model, CorrectedModel) else design(rows)
+    host_s, device_s = model.host_s(X), model.device_s(X)
+    if isinstance(model, CorrectedModel):
+        factor = model.factor(X)
+        constant_s, memory_s = factor * model.structure_.constant_s(X), factor * model.structure_.memory_s(X)
+        bound = np.where(2 * memory_s > device_s, "memory-bound", "compute-bound")
+        regime = np.where(host_s >= device_s, "framework-bound", bound)
+    else:
+        constant_s = model.device_s(X.assign(**dict.fromkeys(LAW["compute"], 0.0)))
+        regime = model.regime(X)
+    return pd.DataFrame(
+        {
+            "latency_s": model.predict(X),
+            "host_s": host_s,
+            "device_s": device_s,
+            "constant_s": constant_s,
+            "regime": regime.astype(object),
+        },
+        index=rows.index,
+    )
+
+
+def platform_of(rows: pd.DataFrame) -> Platform:
+    """The platform that all rows of a part share."""
+    first = rows.iloc[0]
+    return Platform(str(first["framework"]), str(first["device"]), str(first["dtype"]), int(first["threads"]))
+
+
+def law() -> RegimeModel:
+    """The law on the trace's features, not yet fitted."""
+    return RegimeModel(**LAW)
+
+
+def design(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a dataset's frame that the law looks at, and the batch size."""
+    return rows[[*COLUMNS, "batch_size"]].astype(float)
+
+
+def _domain(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    return {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS}
+
+
+def _crossover_errors(left_out: pd.DataFrame) -> Errors | None:
+    """Log2 of measured over predicted crossover of sweeps whose crossover lies inside the batch sizes measured."""
+    found = []
+    sweeps = [part for _, part in left_out.groupby(["curve", "repeat"]) if part["batch_size"].nunique() > 3]
+    order = np.random.default_rng(0).permutation(len(sweeps))
+    for part in (sweeps[at] for at in order[:SWEEPS]):
+        sizes = part["batch_size"].to_numpy(float)
+        seen = fit_curve(sizes, part["latency_s"].to_numpy(float))
+        if not seen.censored:
+            predicted = fit_curve(sizes, part["predicted_s"].to_numpy(float)).crossover_batch_size
+            held = min(max(predicted, sizes.min() / 2), 2 * sizes.max())
+            found.append(math.log2(seen.crossover_batch_size / held))
+    return Errors.of(found, [""] * len(found)) if len(found) >= 10 else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,71 @@
+"""Rows of a dataset with the columns that the estimators look at; those of operators come from tracing again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ftax_model import architectures
+from ftax_model.operators import Trace
+from ftax_model.tracing import features, trace_sweep
+from ftax_model.workload import DTYPES, Workload
+
+WORKLOAD = ("architecture", "hyperparameters", "batch_size", "input_size", "dtype", "lengths")
+"""Columns of a dataset's frame that say what was computed."""
+
+
+def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
+    """The table with the columns of operators (`ftax_model.tracing.features.COLUMNS`) beside its own.
+
+    Workloads are built and traced again, each sweep of batch sizes once, in ``jobs`` processes. Rows whose architecture
+    this version does not have (what others measured) have none: their columns are nan. A table that has the columns
+    comes back as it is.
+    """
+    if set(features.COLUMNS) <= set(table.columns):
+        return table
+    if not set(WORKLOAD) <= set(table.columns):
+        return table.join(pd.DataFrame(float("nan"), index=table.index, columns=list(features.COLUMNS)))
+    known = set(architectures.names())
+    keys = table[list(WORKLOAD)].astype({"hyperparameters": str})
+    mine = keys[keys["architecture"].isin(known)].drop_duplicates()
+    sweeps: dict[Workload, list[tuple[Any, Workload]]] = {}
+    for key in mine.itertuples(index=False, name=None):
+        workload = _workload(dict(zip(WORKLOAD, key, strict=True)))
+        sweeps.setdefault(workload.curve, []).append((key, workload))
+    ordered = sorted(sweeps.values(), key=lambda own: own[0][1].architecture)
+    found = Parallel(n_jobs=jobs if len(ordered) > _FEW else 1)(delayed(_columns)(own) for own in ordered)
+    columns = {key: one for part in found for key, one in part}
+    nothing = dict.fromkeys(features.COLUMNS, float("nan"))
+    rows = [columns.get(key, nothing) for key in keys.itertuples(index=False, name=None)]
+    return table.join(pd.DataFrame(rows, index=table.index, columns=list(features.COLUMNS)))
+
+
+def row(trace: Trace, *, dtype: str) -> dict[str, float]:
+    """Features and columns of operators of one call."""
+    return {**trace.features(), **features.columns(trace, itemsize=DTYPES[dtype])}
+
+
+_FEW = 8  # sweeps that are sooner traced than shared out
+
+
+def _workload(values: Mapping[str, Any]) -> Workload:
+    settings = json.loads(values["hyperparameters"])
+    return Workload(
+        values["architecture"],
+        settings,
+        batch_size=int(values["batch_size"]),
+        input_size=None if pd.isna(values["input_size"]) else int(values["input_size"]),
+        dtype=values["dtype"],
+        lengths=values["lengths"],
+    )
+
+
+def _columns(sweep: Iterable[tuple[Any, Workload]]) -> list[tuple[Any, dict[str, float]]]:
+    own = list(sweep)
+    traces = trace_sweep(own[0][1].curve, [workload.batch_size for _, workload in own])
+    itemsize = DTYPES[own[0][1].dtype]
+    return [(key, features.columns(traces[workload.batch_size], itemsize=itemsize)) for key, workload in own]

@@ -1,0 +1,106 @@
+"""Trees: boosted regression trees that a file can hold without pickle, and that know nothing of where they are used."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import GradientBoostingRegressor
+
+from ftax_model.errors import DataError
+from ftax_model.modeling.law import Array
+
+_NODES = {"left": "<i4", "right": "<i4", "feature": "<i4", "threshold": "<f4", "value": "<f4"}
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The nodes of all trees one after another, as arrays by name; ``roots`` are the positions where trees begin.
+
+    A node has a left and a right child, by position, a feature, a threshold and a value; a leaf is its own child.
+    """
+
+    nodes: Mapping[str, NDArray[Any]]
+    roots: NDArray[np.int64]
+
+    @classmethod
+    def fit(cls, rows: Array, target: Array, *, count: int = 150, seed: int = 0) -> Self:
+        """As many trees, grown by scikit-learn for the least absolute error; rows have shape (n_rows, n_features)."""
+        boosted = GradientBoostingRegressor(
+            loss="absolute_error",
+            n_estimators=count,
+            learning_rate=0.08,
+            max_depth=None,
+            max_leaf_nodes=12,
+            min_samples_leaf=6,
+            subsample=0.6,
+            max_features=0.2,
+            random_state=seed,
+        ).fit(rows, target)
+        begin = float(boosted.init_.constant_[0, 0]) / count
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODES}
+        roots, start = [], 0
+        for tree in (one.tree_ for one in boosted.estimators_[:, 0]):
+            leaf, here = tree.children_left < 0, np.arange(tree.node_count)
+            parts["left"].append(np.where(leaf, here, tree.children_left) + start)
+            parts["right"].append(np.where(leaf, here, tree.children_right) + start)
+            parts["feature"].append(np.where(leaf, 0, tree.feature))
+            parts["threshold"].append(tree.threshold)
+            parts["value"].append(boosted.learning_rate * tree.value[:, 0, 0] + begin)
+            roots.append(start)
+            start += tree.node_count
+        nodes = {name: np.concatenate(own).astype(_NODES[name]) for name, own in parts.items()}
+        return cls(nodes, np.array(roots, dtype=np.int64))
+
+    def predict(self, rows: Array) -> Array:
+        """Sum over trees of the value of the leaf that each row falls into, shape (n_rows,)."""
+        rows = rows.astype(np.float32)  # as scikit-learn compares them
+        at = np.tile(self.roots, (len(rows), 1))
+        every = np.arange(len(rows))[:, None]
+        while True:
+            right = rows[every, self.nodes["feature"][at]] > self.nodes["threshold"][at]
+            below = np.where(right, self.nodes["right"][at], self.nodes["left"][at])
+            if (below == at).all():
+                return np.asarray(self.nodes["value"][at].sum(axis=1, dtype=float))
+            at = below
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, the nodes as compressed numbers in base64; `from_dict` is the way back."""
+        return {"roots": self.roots.tolist(), **{name: _packed(self.nodes[name]) for name in _NODES}}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], *, features: int) -> Self:
+        """The trees that `to_dict` wrote, on rows with so many features; raises `DataError` where they are none."""
+        try:
+            nodes = {name: np.frombuffer(_unpacked(record[name]), dtype=kind) for name, kind in _NODES.items()}
+            found = cls(nodes, np.array(record["roots"], dtype=np.int64))
+            if not found._sound(features):
+                raise ValueError("nodes that are no trees")
+        except (LookupError, TypeError, ValueError, zlib.error) as error:
+            law = "a record of trees is what to_dict wrote"
+            raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
+        return found
+
+    def _sound(self, features: int) -> bool:
+        """Whether every walk through the trees ends, and none leaves them."""
+        count = len(self.nodes["left"])
+        children = np.stack([self.nodes["left"], self.nodes["right"]])
+        return (
+            all(len(own) == count for own in self.nodes.values())
+            and bool(((children >= np.arange(count)) & (children < count)).all())
+            and bool(((self.nodes["feature"] >= 0) & (self.nodes["feature"] < features)).all())
+            and bool(((self.roots >= 0) & (self.roots < count)).all())
+        )
+
+
+def _packed(values: NDArray[Any]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))

@@ -1,0 +1,169 @@
+"""The predictor on made-up platforms whose costs are known: calibration, modules, crossovers, costs of a search."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ftax_model import LatencyPredictor, Workload, architectures
+from ftax_model.errors import InputError
+from ftax_model.modeling import evaluation
+from ftax_model.modeling.rows import with_operators
+from ftax_model.nas import LatencyCost
+from ftax_model.tracing import trace_sweep
+from ftax_model.workload import grid
+
+SIZES = [1, 2, 4, 8, 16, 32, 64]
+HOST, COMPUTE, MEMORY = 4e-6, 2e-11, 1e-10
+
+
+def measured(models, *, framework="eager", factors=(1.0, 1.0, 1.0), noise=0.02, seed=0):
+    """A dataset's frame of models, as a machine of known costs would give it."""
+    draw, rows = np.random.default_rng(seed), []
+    for model in models:
+        for size, trace in trace_sweep(model, SIZES).items():
+            own = trace.features()
+            host = factors[0] * HOST * (2 + own["n_ops"])
+            device = factors[1] * COMPUTE * own["macs"] + factors[2] * MEMORY * own["activation_bytes"]
+            rows.append(
+                {
+                    **own,
+                    "architecture": model.architecture,
+                    "family": "block",
+                    "model": str(model.settings),
+                    "curve": str(model),
+                    "hyperparameters": "{" + ", ".join(f'"{k}": {v}' for k, v in model.hyperparameters) + "}",
+                    "batch_size": size,
+                    "input_size": model.input_size,
+                    "lengths": "fixed",
+                    "framework": framework,
+                    "device": "made-up",
+                    "dtype": "float32",
+                    "threads": 1,
+                    "repeat": 0,
+                    "status": "ok",
+                    "latency_s": (host + device) * np.exp(draw.normal(0, noise)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+MODELS = grid("mlp", num_layers=[2, 4, 9, 20], hidden_size=[16, 48, 160], input_size=32)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return with_operators(measured(MODELS), jobs=1)
+
+
+@pytest.fixture(scope="module")
+def predictor(table):
+    return LatencyPredictor(jobs=1).fit(table)
+
+
+def test_a_calibrated_predictor_knows_the_new_platform_from_a_few_rows(table, predictor):
+    factors = (3.0, 0.5, 2.0)
+    new = measured(MODELS, framework="other", factors=factors, seed=1)
+    few = new.iloc[np.random.default_rng(0).permutation(len(new))[:10]]
+    found = predictor.calibrate(few)
+    rest = with_operators(new.drop(few.index), jobs=1)
+    predicted = found.predict_frame(rest, crossovers=False)
+    assert evaluation.errors(predicted["latency_s"], rest["latency_s"])["mape"] < 0.12
+    (fit,) = found.fits_
+    assert fit.platform.framework == "other"
+    assert fit.origin["known_as"].startswith("eager on made-up")
+    assert fit.origin["host"] == pytest.approx(factors[0], rel=0.2)
+
+
+def test_a_calibrated_predictor_survives_its_file(predictor, tmp_path):
+    new = measured(MODELS[:2], framework="other", factors=(2.0, 2.0, 2.0))
+    found = predictor.calibrate(new)
+    found.save(tmp_path / "mine.json.gz")
+    again = LatencyPredictor.load(tmp_path / "mine.json.gz")
+    pd.testing.assert_frame_equal(again.predict(MODELS[0]), found.predict(MODELS[0]), rtol=1e-3)
+
+
+def test_a_module_is_predicted_like_the_workload_it_is(predictor):
+    workload = Workload("mlp", {"num_layers": 4, "hidden_size": 48}, input_size=32)
+    with torch.device("meta"):
+        module, inputs = architectures.load("mlp").build(architectures.complete(workload))
+    sizes = [1, 16]
+    found = predictor.predict(module, inputs, batch_sizes=sizes)
+    expected = predictor.predict(workload, batch_sizes=sizes)
+    assert found["latency_s"].to_numpy() == pytest.approx(expected["latency_s"].to_numpy())
+    assert list(found["batch_size"]) == sizes
+    assert (found["low_s"] < found["latency_s"]).all()
+
+
+def test_the_crossover_is_read_off_the_predicted_curve(predictor):
+    found = predictor.predict(MODELS[4], batch_sizes=[1, 64])
+    assert found["crossover_batch_size"].nunique() == 1
+    crossover = found["crossover_batch_size"].iloc[0]
+    assert (found["crossover_low"] <= crossover).all()
+    assert (crossover <= found["crossover_high"]).all()
+    below = found["batch_size"] < crossover
+    assert ((found["regime"] == "framework-bound") == below).all()
+
+
+def test_far_outside_is_noted_refused_and_wider(predictor):
+    near, far = (
+        predictor.predict(Workload("mlp", {"num_layers": 4, "hidden_size": h}, input_size=32)) for h in (48, 4096)
+    )
+    assert near["notes"].iloc[0] == ""
+    assert "far outside the data in weight_bytes" in far["notes"].iloc[0]
+    width = [float(np.log(one["high_s"] / one["low_s"]).iloc[0]) for one in (near, far)]
+    assert width[1] > width[0]
+    with pytest.raises(InputError, match="far outside"):
+        predictor.predict(Workload("mlp", {"hidden_size": 4096}, input_size=32), strict=True)
+
+
+def test_held_out_rows_lie_in_their_intervals(table):
+    found = evaluation.evaluate(table, splits=["model", "size"], jobs=1)
+    figures = evaluation.summary(found, by=["split"]).set_index("split")
+    assert set(figures.index) == {"model", "size"}
+    assert (figures["median"] < 0.1).all()
+    assert figures.loc["model", "covered"] > 0.75
+    assert figures.loc["model", "by macs"] > figures.loc["model", "median"]
+    held = found[found["split"] == "size"]
+    assert held["batch_size"].min() > table["batch_size"].min()
+
+
+def test_crossovers_of_held_out_sweeps_are_compared(table):
+    found = evaluation.evaluate(table, splits=["model"], jobs=1)
+    sweeps = evaluation.crossovers(found, jobs=1)
+    figures = evaluation.crossover_summary(sweeps, by=["split"]).iloc[0]
+    assert figures["n"] > 0
+    assert figures["median"] < 0.5
+
+
+def test_cost_takes_workloads_dictionaries_modules_and_frames(table, predictor):
+    cost = LatencyCost(predictor, framework="eager", architecture="mlp", batch_size=8)
+    settings = {"num_layers": 4, "hidden_size": 48}
+    expected = predictor.predict(Workload("mlp", settings, batch_size=8, input_size=32))["latency_s"].iloc[0]
+    assert cost({**settings, "input_size": 32}) == pytest.approx(expected)
+    assert cost(Workload("mlp", settings, input_size=32)) == pytest.approx(expected)
+    frame = cost(table[table["batch_size"] == 8].drop(columns=["framework", "device"]))
+    assert len(frame) == len(MODELS)
+    assert frame.min() < expected < frame.max()
+
+
+def test_a_high_quantile_costs_more(predictor):
+    asked = {"framework": "eager", "architecture": "mlp", "batch_size": 8}
+    plain, careful = (LatencyCost(predictor, **asked, quantile=q)({"input_size": 32}) for q in (None, 0.95))
+    assert careful > plain
+
+
+def test_cost_needs_one_platform_an_architecture_and_a_share(predictor):
+    both = LatencyPredictor(jobs=1)
+    both.fits_ = [
+        *predictor.fits_,
+        dataclasses.replace(predictor.fits_[0], platform=dataclasses.replace(predictor.fits_[0].platform, threads=2)),
+    ]
+    with pytest.raises(InputError, match="one platform"):
+        LatencyCost(both)
+    with pytest.raises(InputError, match="belong to an architecture"):
+        LatencyCost(predictor)({"num_layers": 2})
+    with pytest.raises(InputError, match="quantile"):
+        LatencyCost(predictor, quantile=1.5)
