@@ -272,4 +272,4 @@ def _figure(name: str, value: Any, *, logarithmic: bool) -> str:
         return f"{value:.0f}"
     if name == "spearman":
         return signed(value)
-    return number(value) if logarithmic and name != "censored" else percent(value)
+    return number(value) if logarithmic and name not in ("censored", "right") else percent(value)

@@ -21,6 +21,7 @@ from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
 from ftax_model.modeling.baselines import BASELINES
 from ftax_model.modeling.correction import CorrectedModel
+from ftax_model.modeling.crossover import compare, cross_predict, miss
 from ftax_model.modeling.intervals import Errors, kinds
 from ftax_model.modeling.platform import (
     BLOCK,
@@ -189,7 +190,7 @@ def _largest_left_out(rows: pd.DataFrame, confidence: float) -> list[pd.DataFram
     if not large.any() or rows.loc[~large, "model"].nunique() < 2:
         return []
     seen, unseen = rows[~large].reset_index(drop=True), rows[large].reset_index(drop=True)
-    fit = fit_platform(seen)
+    fit, _ = fit_platform(seen)
     estimate = fit.estimate(unseen)
     low, high = (fit.quantile(unseen, estimate, level) for level in ((1 - confidence) / 2, (1 + confidence) / 2))
     predicted = estimate["latency_s"]
@@ -240,53 +241,49 @@ def summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "regime
 
 
 def crossovers(left_out: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
-    """One row for each sweep of at least four batch sizes that was held out: its crossover, measured and predicted.
+    """The sweeps of at least four batch sizes among rows that `evaluate` left out, and what is predicted of them.
 
-    Columns: ``split``, ``curve``, the platform, ``architecture``; ``measured`` and ``censored`` (``below`` or
-    ``above`` its batch sizes, else empty); ``predicted``, read off the predicted latencies at the same sizes, and
-    ``law``, the same of the law's; ``error`` and ``law_error``, log2 of predicted over measured. A prediction beyond
-    the sizes counts as half the smallest or twice the largest of them; what is measured beyond them has an error of 0
-    where the prediction lies beyond them too, else it is how far it lies inside.
+    Columns beside those of `ftax_model.modeling.crossover.compare`: ``split``; ``predicted``, by regressors that saw
+    nothing of the sweep's family (of its model, where that was held out); ``inside``, the same given that it crosses
+    over within its batch sizes; ``read_off`` from the predicted latencies; ``law``, read off the law's. All are log2 of
+    batch sizes.
     """
-    cells = left_out.groupby(["split", *CELL], as_index=False).agg(
-        {"latency_s": "median", "predicted_s": "median", "by law": "median", FAMILY: "first"}
-    )
-    parts = [(key, part) for key, part in cells.groupby(["split", "curve", *PLATFORM]) if len(part) > 3]
-    if not parts:
-        return pd.DataFrame()
-    jobs = jobs if len(parts) > _FEW else 1
-    found = Parallel(n_jobs=jobs)(delayed(_compare)(part) for _, part in parts)
-    names = ["split", "curve", *PLATFORM]
-    pairs = zip((dict(zip(names, key, strict=True)) for key, _ in parts), found, strict=True)
-    return pd.DataFrame([{**key, **own} for key, own in pairs])
+    found = []
+    for split, rows in left_out.groupby("split"):
+        sweeps = compare(rows, jobs=jobs)
+        if len(sweeps):
+            by = "model" if split == "model" else "architecture"
+            own = {"predicted": cross_predict(sweeps, by=by), "inside": cross_predict(sweeps, by=by, inside=True)}
+            found.append(sweeps.assign(split=split, **own))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def crossover_summary(found: pd.DataFrame, *, by: Iterable[str] = ("split", "framework")) -> pd.DataFrame:
-    """For each value of ``by``: sweeps (``n``), ``censored`` (share), and the absolute log2 error of predicted
-    crossovers (``median``, ``p90``, ``bias``) over those measured inside their batch sizes; ``law`` has its median.
+def crossover_summary(sweeps: pd.DataFrame, *, by: Iterable[str] = ("split", "framework")) -> pd.DataFrame:
+    """Errors of predicted crossovers, absolute log2 of predicted over measured, for each value of ``by``.
+
+    ``n`` sweeps whose crossover was measured inside their batch sizes: ``median`` and ``p90`` of them, ``bias`` (median
+    signed), and the medians of ``given inside``, ``read off`` and ``law``; ``censored``, the share of the others, and
+    ``right``, the share of those that are predicted beyond their bound too.
     """
+    names = {"given inside": "inside", "read off": "read_off", "law": "law"}
     rows = []
-    for key, part in found.groupby(list(by)):
-        inside = part[part["censored"] == ""]
-        own = {"n": len(inside), "censored": float((part["censored"] != "").mean())}
-        if len(inside):
-            error = inside["error"].abs()
-            own |= {"median": float(error.median()), "p90": float(error.quantile(0.9))}
-            own |= {"bias": float(inside["error"].median()), "law": float(inside["law_error"].abs().median())}
+    for key, part in sweeps.groupby(list(by)):
+        inside = (part["censored"] == "").to_numpy()
+        missed = miss(part["predicted"], part)
+        own: dict[str, Any] = {"n": int(inside.sum())}
+        if inside.any():
+            own |= {"median": float(np.median(np.abs(missed[inside]))), "p90": _p90(missed[inside])}
+            own |= {"bias": float(np.median(missed[inside]))}
+            own |= {name: float(np.median(np.abs(miss(part[c], part)[inside]))) for name, c in names.items()}
+            own |= {"given inside, p90": _p90(miss(part["inside"], part)[inside])}
+        own |= {"censored": float(1 - inside.mean())}
+        own |= {"right": float((missed[~inside] == 0).mean()) if not inside.all() else math.nan}
         rows.append({**dict(zip(by, key, strict=True)), **own})
     return pd.DataFrame(rows)
 
 
-def _compare(part: pd.DataFrame) -> dict[str, Any]:
-    sizes = part["batch_size"].to_numpy(float)
-    smallest, largest = sizes.min() / 2, sizes.max() * 2
-    seen = fit_curve(sizes, part["latency_s"].to_numpy(float))
-    measured = min(max(seen.crossover_batch_size, smallest), largest)
-    own = {"architecture": part[FAMILY].iloc[0], "measured": seen.crossover_batch_size, "censored": seen.censored}
-    for name, column, error in (("predicted", "predicted_s", "error"), ("law", "by law", "law_error")):
-        own[name] = fit_curve(sizes, part[column].to_numpy(float)).crossover_batch_size
-        own[error] = math.log2(min(max(own[name], smallest), largest) / measured)
-    return own
+def _p90(missed: NDArray[np.float64]) -> float:
+    return float(np.quantile(np.abs(missed), 0.9))
 
 
 def calibration_errors(
@@ -310,6 +307,7 @@ def calibration_errors(
     for _, part in rows.groupby(list(PLATFORM)):
         if len(part) >= 2 * counts[-1]:
             known = LatencyPredictor(confidence=predictor.confidence, operators=predictor.operators, jobs=1)
+            known.crossovers_ = predictor.crossovers_
             known.fits_ = [fit for fit in predictor.fits_ if fit.platform != platform_of(part)]
             if any(fit.model is not None for fit in known.fits_):
                 tasks.append((known, part.reset_index(drop=True)))
@@ -340,7 +338,6 @@ def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: 
 
 
 _MANY = 1000  # rows from which processes of their own are worth it
-_FEW = 50  # curves that are sooner fitted than shared out
 
 
 def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.correction import SITUATION, CorrectedModel
+from ftax_model.modeling.crossover import compare
 from ftax_model.modeling.intervals import Errors, kinds
 from ftax_model.modeling.law import Array
-from ftax_model.modeling.regime import Curve, RegimeModel, fit_curve
+from ftax_model.modeling.regime import RegimeModel
 from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
 
@@ -42,9 +43,6 @@ STAGES: tuple[int | None, ...] = (None, 0, 150)
 CLEARLY = 0.9
 """Share of the error of a simpler stage below which the next one is taken."""
 
-SWEEPS = 120
-"""Sweeps whose crossovers are compared with predicted ones, at most."""
-
 FAMILY = "architecture"
 """Column of what is left out together, beside models."""
 
@@ -61,9 +59,8 @@ class PlatformFit:
 
     ``law`` is the law on the features of traces; ``model`` the operators and their correction, ``None`` where the law
     predicts as well. ``errors`` are those of models left out of the fit in turn, families too, in units of what
-    ``difficulty`` expects of a row (of 1 without it); ``crossovers`` those of log2 crossover batch sizes, ``None``
-    where too few were seen. ``domain`` holds the smallest and largest value of each feature measured;
-    ``largest_batch`` the largest batch measured. ``origin`` says of a calibrated platform which one it was taken over
+    ``difficulty`` expects of a row (of 1 without it). ``domain`` holds the smallest and largest value of each feature
+    measured; ``largest_batch`` the largest batch measured. ``origin`` says of a calibrated platform which one it was taken over
     from (``known_as``), by what factors, and the median miss of the rows measured.
     """
 
@@ -72,7 +69,6 @@ class PlatformFit:
     model: CorrectedModel | None
     difficulty: Trees | None
     errors: Errors
-    crossovers: Errors | None
     domain: Mapping[str, tuple[float, float]]
     largest_batch: int
     n_rows: int
@@ -113,18 +109,6 @@ class PlatformFit:
             found[known] *= np.exp(self.difficulty.predict(self.model.situation(rows[known])))
         return found
 
-    def curve(self, batch_size: ArrayLike, latency_s: ArrayLike) -> tuple[Curve, Array]:
-        """The law of one predicted sweep, and log2 of what its crossover may be off by (low and high end).
-
-        The ends are those of the 90 % interval that `fit_curve` gives, where no crossover was ever held out.
-        """
-        found = fit_curve(batch_size, latency_s)
-        if self.crossovers is None or not 0 < found.crossover_batch_size < math.inf:
-            ends = np.array([found.crossover_low, found.crossover_high])
-            with np.errstate(divide="ignore"):
-                return found, np.log2(ends / (found.crossover_batch_size or 1.0))
-        return found, np.concatenate(self.crossovers.interval(0.9, [""]))
-
     def notes(self, rows: pd.DataFrame) -> list[str]:
         """Why to trust a prediction of each row less; empty where there is no reason."""
         far = {
@@ -154,7 +138,6 @@ class PlatformFit:
             "model": self.model.to_dict() if self.model else None,
             "difficulty": self.difficulty.to_dict() if self.difficulty else None,
             "errors": self.errors.to_dict(),
-            "crossovers": self.crossovers.to_dict() if self.crossovers else None,
             "domain": dict(self.domain),
             "largest_batch": self.largest_batch,
             "n_rows": self.n_rows,
@@ -165,14 +148,13 @@ class PlatformFit:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> PlatformFit:
         """The fit that `to_dict` wrote; raises what reading anything else raises."""
-        model, difficulty, crossovers = record["model"], record["difficulty"], record["crossovers"]
+        model, difficulty = record["model"], record["difficulty"]
         own = {
             "platform": Platform(**record["platform"]),
             "law": RegimeModel.from_dict(record["law"]),
             "model": CorrectedModel.from_dict(model) if model else None,
             "difficulty": Trees.from_dict(difficulty, features=SITUATION) if difficulty else None,
             "errors": Errors.from_dict(record["errors"]),
-            "crossovers": Errors.from_dict(crossovers) if crossovers else None,
             "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
         }
         return cls(**{**record, **own})
@@ -183,10 +165,12 @@ class PlatformFit:
         return rows[features.HOST[0]].notna().to_numpy()
 
 
-def fit_platform(rows: pd.DataFrame, *, operators: bool = True) -> PlatformFit:
+def fit_platform(rows: pd.DataFrame, *, operators: bool = True) -> tuple[PlatformFit, pd.DataFrame]:
     """Learn from the measured rows of one platform; raises `DataError` where there are fewer than two.
 
     ``operators`` says whether more than the law may be learnt. What predicts is chosen by the error on models left out.
+    With it come the sweeps of models left out, measured and predicted (`ftax_model.modeling.crossover.compare`); none
+    where the law predicts.
     """
     platform = platform_of(rows)
     if len(rows) < 2:
@@ -196,22 +180,23 @@ def fit_platform(rows: pd.DataFrame, *, operators: bool = True) -> PlatformFit:
     y = rows["latency_s"].to_numpy(float)
     fitted = law().fit(design(rows), y, groups=rows["model"])
     stage, missed = choose(rows, operators=operators, overlap=fitted.overlap_)
+    sweeps = pd.DataFrame() if stage is None else compare(missed)
     model = None if stage is None else CorrectedModel(overlap=fitted.overlap_, trees=stage).fit(rows, y)
     if model is not None and rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
         missed = pd.concat([missed, leave_out(rows, by=FAMILY, stage=stage, overlap=fitted.overlap_)])
     difficulty, scale = (None, np.ones(len(missed))) if model is None else learn_difficulty(model, missed)
-    return PlatformFit(
+    fit = PlatformFit(
         platform=platform,
         law=fitted,
         model=model,
         difficulty=difficulty,
         errors=Errors.of(missed["ratio"] / scale, kinds(missed["regime"], missed["outside"])),
-        crossovers=None if model is None else _crossover_errors(missed.iloc[: len(rows)]),
         domain=_domain(rows),
         largest_batch=int(rows["batch_size"].max()),
         n_rows=len(rows),
         n_models=int(rows["model"].nunique()),
     )
+    return fit, sweeps
 
 
 def choose(rows: pd.DataFrame, *, operators: bool, overlap: float) -> tuple[int | None, pd.DataFrame]:
@@ -242,8 +227,8 @@ def learn_difficulty(model: CorrectedModel, missed: pd.DataFrame) -> tuple[Trees
 def leave_out(rows: pd.DataFrame, *, by: str, stage: int | None, overlap: float, most: int = 10) -> pd.DataFrame:
     """Rows of one platform, each predicted by a fit that saw nothing of its ``by``; in ``most`` turns at most.
 
-    Returns the rows with ``predicted_s``, ``regime`` as predicted, ``outside`` (of what the fit had seen) and
-    ``ratio``, log of measured over predicted.
+    Returns the rows with ``predicted_s``, ``regime`` as predicted, ``outside`` (of what the fit had seen), ``ratio``,
+    log of measured over predicted, and ``host_part_s``, ``device_part_s`` and ``constant_part_s`` of the prediction.
     """
     turns = folds(rows[by], always=rows["family"] == BLOCK if by == FAMILY else None, most=most)
     found = [predict_left_out(rows.iloc[a], rows.iloc[b], stage=stage, overlap=overlap) for a, b in turns]
@@ -267,6 +252,9 @@ def predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, *, stage: int | N
         regime=found["regime"],
         outside=outside,
         ratio=np.log(unseen["latency_s"].to_numpy(float) / found["latency_s"].to_numpy()),
+        host_part_s=found["host_s"],
+        device_part_s=found["device_s"],
+        constant_part_s=found["constant_s"],
     )
 
 
@@ -333,21 +321,6 @@ def design(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _domain(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
     return {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS}
-
-
-def _crossover_errors(left_out: pd.DataFrame) -> Errors | None:
-    """Log2 of measured over predicted crossover of sweeps whose crossover lies inside the batch sizes measured."""
-    found = []
-    sweeps = [part for _, part in left_out.groupby(["curve", "repeat"]) if part["batch_size"].nunique() > 3]
-    order = np.random.default_rng(0).permutation(len(sweeps))
-    for part in (sweeps[at] for at in order[:SWEEPS]):
-        sizes = part["batch_size"].to_numpy(float)
-        seen = fit_curve(sizes, part["latency_s"].to_numpy(float))
-        if not seen.censored:
-            predicted = fit_curve(sizes, part["predicted_s"].to_numpy(float)).crossover_batch_size
-            held = min(max(predicted, sizes.min() / 2), 2 * sizes.max())
-            found.append(math.log2(seen.crossover_batch_size / held))
-    return Errors.of(found, [""] * len(found)) if len(found) >= 10 else None
 
 
 def _finite(value: float) -> float | None:

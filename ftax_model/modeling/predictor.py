@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
 from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.calibration import calibrate
+from ftax_model.modeling.crossover import FEWEST_SIZES, Crossovers, sweep_columns
 from ftax_model.modeling.platform import COLUMNS, PLATFORM, PlatformFit, design, fit_platform, platform_of
+from ftax_model.modeling.regime import fit_curve
 from ftax_model.modeling.rows import row, with_operators
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, trace_sweep
@@ -44,6 +47,7 @@ class LatencyPredictor:
     Attributes
     ----------
     fits_ : one `PlatformFit` for each platform in the data.
+    crossovers_ : how crossovers follow from predicted sweeps, on all platforms; ``None`` where too few were measured.
     """
 
     def __init__(self, *, confidence: float = 0.9, operators: bool = True, jobs: int = -1) -> None:
@@ -53,6 +57,7 @@ class LatencyPredictor:
         self.operators = operators
         self.jobs = jobs
         self.fits_: list[PlatformFit] = []
+        self.crossovers_: Crossovers | None = None
 
     def fit(self, table: pd.DataFrame) -> LatencyPredictor:
         """Learn from a dataset's frame (`ftax_model.load_dataset`); rows that were not measured are left out.
@@ -68,7 +73,9 @@ class LatencyPredictor:
             rows = with_operators(rows, jobs=self.jobs)
         parts = [part for _, part in rows.groupby(list(PLATFORM))]
         jobs = self.jobs if self.operators and len(rows) > _MANY else 1
-        self.fits_ = Parallel(n_jobs=jobs)(delayed(fit_platform)(part, operators=self.operators) for part in parts)
+        found = Parallel(n_jobs=jobs)(delayed(fit_platform)(part, operators=self.operators) for part in parts)
+        self.fits_ = [fit for fit, _ in found]
+        self.crossovers_ = Crossovers.learn(pd.concat([sweeps for _, sweeps in found], ignore_index=True))
         return self
 
     def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
@@ -86,7 +93,7 @@ class LatencyPredictor:
             same = _matching(self.fits_, alike) or _matching(self.fits_, {"framework": platform.framework})
             found.append(calibrate(same or self.fits_, part))
         calibrated = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
-        calibrated.fits_ = found
+        calibrated.fits_, calibrated.crossovers_ = found, self.crossovers_
         return calibrated
 
     def predict(
@@ -141,7 +148,7 @@ class LatencyPredictor:
         ``regime_probability``, how likely the crossover lies on that side; ``crossover_batch_size`` and its interval
         ``crossover_low`` to ``crossover_high`` (real numbers); ``censored``, ``below`` where it is below 1
         (compute-bound from batch 1), ``above`` where it is above the largest batch measured; ``notes``, why to trust a
-        row less. The crossover is read off the predicted curve, where the table holds three batch sizes of it or more
+        row less. The crossover is read off the predicted curve, where the table holds four batch sizes of it or more
         (rows of one ``curve``) and ``crossovers`` is true, else off the law. With ``quantile`` also ``quantile_s``,
         which such a share of latencies stays below.
 
@@ -150,7 +157,7 @@ class LatencyPredictor:
         parts = []
         for _, part in table.groupby(list(PLATFORM), sort=False):
             (fit,) = self.select(**dataclasses.asdict(platform_of(part)))
-            predicted = _predict_platform(fit, part, self.confidence, crossovers=crossovers)
+            predicted = self._predict_platform(fit, part, crossovers=crossovers)
             if quantile is not None:
                 factor = np.exp(fit.quantile(part, predicted, quantile))
                 predicted = predicted.assign(quantile_s=predicted["latency_s"] * factor)
@@ -158,6 +165,36 @@ class LatencyPredictor:
         found = pd.concat(parts).loc[table.index]
         _refuse(found, strict=strict)
         return found
+
+    def _predict_platform(self, fit: PlatformFit, table: pd.DataFrame, *, crossovers: bool) -> pd.DataFrame:
+        found = fit.estimate(table)
+        levels = (1 - self.confidence) / 2, (1 + self.confidence) / 2
+        ends = [np.exp(fit.quantile(table, found, level)) for level in levels]
+        found = found.assign(low_s=found["latency_s"] * ends[0], high_s=found["latency_s"] * ends[1])
+        found = found.join(_law_crossovers(fit, table)).assign(regime_probability=math.nan)
+        if crossovers and fit.model is not None and "curve" in table:
+            for _, part in table.groupby("curve"):
+                if part["batch_size"].nunique() >= FEWEST_SIZES:
+                    self._read_off(found, part)
+        crossover = found["crossover_batch_size"].to_numpy(float)
+        censored = np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], "")
+        return found.assign(censored=censored)[list(PREDICTED)]
+
+    def _read_off(self, found: pd.DataFrame, rows: pd.DataFrame) -> None:
+        """Put the crossover of one predicted curve, and the regimes that follow from it, into its rows."""
+        own, sizes = found.loc[rows.index], rows["batch_size"].astype(float)
+        sweep = sweep_columns(rows, own)
+        if self.crossovers_ is None:
+            curve = fit_curve(sizes.to_numpy(float), own["latency_s"].to_numpy(float))
+            crossover, ends = curve.crossover_batch_size, (curve.crossover_low, curve.crossover_high)
+        else:
+            middle = float(self.crossovers_.regressor.predict(pd.DataFrame([sweep]))[0])
+            low, high = self.crossovers_.errors.interval(self.confidence, [""])
+            crossover, ends = 2**middle, (2 ** (middle + float(low[0])), 2 ** (middle + float(high[0])))
+            above = self.crossovers_.errors.above(np.log2(sizes.to_numpy(float)) - middle)
+            found.loc[rows.index, "regime_probability"] = np.where(sizes < crossover, above, 1 - above)
+        found.loc[rows.index, _CROSSOVER] = [crossover, *ends]
+        found.loc[rows.index, "regime"] = _regimes(own, sizes, crossover)
 
     def select(
         self,
@@ -187,6 +224,7 @@ class LatencyPredictor:
             "schema": SCHEMA,
             "confidence": self.confidence,
             "fits": [fit.to_dict() for fit in self.fits_],
+            "crossovers": self.crossovers_.to_dict() if self.crossovers_ else None,
         }
         text = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
         content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
@@ -221,6 +259,8 @@ class LatencyPredictor:
         try:
             predictor = cls(confidence=record["confidence"])
             predictor.fits_ = [PlatformFit.from_dict(item) for item in record["fits"]]
+            crossovers = record["crossovers"]
+            predictor.crossovers_ = Crossovers.from_dict(crossovers) if crossovers else None
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
         return predictor
@@ -272,20 +312,6 @@ def _refuse(found: pd.DataFrame, *, strict: bool) -> None:
         raise InputError(law, str(found.loc[noted, "notes"].iloc[0]), "measure nearer, or leave strict out")
 
 
-def _predict_platform(fit: PlatformFit, table: pd.DataFrame, confidence: float, *, crossovers: bool) -> pd.DataFrame:
-    found = fit.estimate(table)
-    ends = [np.exp(fit.quantile(table, found, level)) for level in ((1 - confidence) / 2, (1 + confidence) / 2)]
-    found = found.assign(low_s=found["latency_s"] * ends[0], high_s=found["latency_s"] * ends[1])
-    found = found.join(_law_crossovers(fit, table)).assign(regime_probability=math.nan)
-    if crossovers and fit.model is not None and "curve" in table:
-        for _, part in table.groupby("curve"):
-            if part["batch_size"].nunique() >= _ENOUGH:
-                _read_off(fit, found, part["batch_size"].astype(float))
-    crossover = found["crossover_batch_size"].to_numpy(float)
-    censored = np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], "")
-    return found.assign(censored=censored)[list(PREDICTED)]
-
-
 PREDICTED = (
     "latency_s", "low_s", "high_s", "host_s", "device_s", "constant_s", "regime", "regime_probability",
     "crossover_batch_size", "crossover_low", "crossover_high", "censored", "notes",
@@ -293,7 +319,6 @@ PREDICTED = (
 """Columns of a prediction."""
 
 _CROSSOVER = ["crossover_batch_size", "crossover_low", "crossover_high"]
-_ENOUGH = 3  # batch sizes of a predicted curve from which its crossover is read
 
 
 def _law_crossovers(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
@@ -301,16 +326,8 @@ def _law_crossovers(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(_CROSSOVER, values, strict=True)), index=table.index)
 
 
-def _read_off(fit: PlatformFit, found: pd.DataFrame, sizes: pd.Series[float]) -> None:
-    """Put the crossover of one predicted curve, and the regimes that follow from it, into the rows of ``sizes``."""
-    own = found.loc[sizes.index]
-    curve, ends = fit.curve(sizes.to_numpy(float), own["latency_s"].to_numpy(float))
-    crossover = curve.crossover_batch_size
-    found.loc[sizes.index, _CROSSOVER] = [crossover, *(crossover * 2**ends)]
-    below = sizes < crossover
-    flat = np.where(own["host_s"] >= own["constant_s"], "framework-bound", "memory-bound")
-    grows = np.where(own["regime"] == "framework-bound", "compute-bound", own["regime"])
-    found.loc[sizes.index, "regime"] = np.where(below, flat, grows)
-    if fit.crossovers is not None and 0 < crossover < math.inf:
-        above = fit.crossovers.above(np.log2(sizes.to_numpy() / crossover))
-        found.loc[sizes.index, "regime_probability"] = np.where(below, above, 1 - above)
+def _regimes(estimate: pd.DataFrame, sizes: pd.Series[float], crossover: float) -> NDArray[Any]:
+    """The regime of each row of one curve: flat below its crossover, where host or weights make the floor."""
+    flat = np.where(estimate["host_s"] >= estimate["constant_s"], "framework-bound", "memory-bound")
+    grows = np.where(estimate["regime"] == "framework-bound", "compute-bound", estimate["regime"])
+    return np.where(sizes < crossover, flat, grows)

@@ -49,7 +49,7 @@ def row(trace: Trace, *, dtype: str) -> dict[str, float]:
     return {**trace.features(), **features.columns(trace, itemsize=DTYPES[dtype])}
 
 
-_FEW = 8  # sweeps that are sooner traced than shared out
+_FEW = 60  # sweeps that are sooner traced than shared out
 
 
 def _workload(values: Mapping[str, Any]) -> Workload:

@@ -86,8 +86,7 @@ def _crossovers(axes: Axes, report: Report, split: str) -> None:
     found: Any = report.crossovers
     found = found[(found["split"] == split) & (found["censored"] == "")]
     for (name, part), colour in zip(found.groupby("framework"), COLOURS * 9, strict=False):
-        held = part["predicted"].clip(0.25, 256)
-        axes.loglog(part["measured"], held, ".", ms=5, alpha=0.6, color=colour, label=name)
+        axes.loglog(2 ** part["measured"], 2 ** part["predicted"], ".", ms=5, alpha=0.6, color=colour, label=name)
     axes.loglog([0.5, 128], [0.5, 128], color="black", lw=0.8)
     axes.legend(fontsize=8)
 

@@ -1,0 +1,220 @@
+"""CrossoverRegressor: the crossover batch size of a sweep never measured, from the sweep as predicted.
+
+A predicted sweep has a crossover of its own, read off like that of a measured one. It errs, for a crossover hangs on
+how two slopes meet; where and how is learnt from sweeps that were left out. Crossovers below or above the batch sizes of a
+sweep are censored: of those only a prediction on the wrong side of the bound is an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.model_selection import GroupKFold
+from sklearn.utils.validation import check_is_fitted
+
+from ftax_model.errors import InputError
+from ftax_model.modeling.intervals import Errors
+from ftax_model.modeling.law import Array
+from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.trees import Trees
+from ftax_model.tracing import features
+
+BEYOND = 0.25
+"""Octaves beyond its bound at which a censored crossover is taken to lie, at least."""
+
+FEWEST_SIZES = 4
+"""Batch sizes from which a sweep tells its crossover."""
+
+_LOGARITHMS = ("latency_s", "n_ops", "macs", "activation_bytes", "weight_bytes", "largest")
+COLUMNS = ("read_off", "closed_form", *_LOGARITHMS, *features.SHAPES)
+"""Columns of a sweep: log2 of its crossover as read off and in closed form; seconds, features and extents of its first
+row; its largest batch size."""
+
+
+class CrossoverRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Log2 of the crossover batch size, learnt by boosted trees from censored values.
+
+    Parameters
+    ----------
+    trees : how many.
+    seed : of the rows and columns that each tree sees.
+
+    Attributes
+    ----------
+    inside_ : `Trees` of sweeps whose crossover lies inside: where it is, if it is there at all.
+    every_ : `Trees` of all sweeps.
+    """
+
+    def __init__(self, *, trees: int = 150, seed: int = 0) -> None:
+        self.trees = trees
+        self.seed = seed
+
+    def fit(self, X: pd.DataFrame, y: ArrayLike, censored: Iterable[str]) -> Self:
+        """Fit to ``y``, log2 of measured crossovers, or of the bound beyond which they are ``censored``.
+
+        ``censored`` is ``below``, ``above`` or empty, one a row. A censored row first counts as lying where the trees
+        of the others see it, if that is beyond its bound, else just beyond the bound. Raises `InputError` where no row
+        is uncensored.
+        """
+        target, marks = np.asarray(y, dtype=float), np.array(list(censored), dtype=str)
+        inside = marks == ""
+        if not inside.any():
+            cure = "measure larger and smaller batch sizes"
+            raise InputError("crossovers are learnt from some that were seen", f"{len(marks)} censored ones", cure)
+        rows = _design(X)
+        self.inside_ = Trees.fit(rows[inside], target[inside], count=self.trees, seed=self.seed)
+        guessed = self.inside_.predict(rows)
+        target = np.where(marks == "below", np.minimum(guessed, target - BEYOND), target)
+        target = np.where(marks == "above", np.maximum(guessed, target + BEYOND), target)
+        self.every_ = Trees.fit(rows, target, count=self.trees, seed=self.seed)
+        return self
+
+    def predict(self, X: pd.DataFrame, *, inside: bool = False) -> Array:
+        """Log2 of the crossover batch size, shape (n_rows,); with ``inside``, given that it is no censored one."""
+        check_is_fitted(self, "every_")
+        return (self.inside_ if inside else self.every_).predict(_design(X))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted model as plain JSON values."""
+        check_is_fitted(self, "every_")
+        return {"inside": self.inside_.to_dict(), "every": self.every_.to_dict()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The model that `to_dict` wrote; raises `DataError` where it is something else."""
+        model = cls(trees=len(record["every"]["roots"]))
+        model.inside_ = Trees.from_dict(record["inside"], features=len(COLUMNS))
+        model.every_ = Trees.from_dict(record["every"], features=len(COLUMNS))
+        return model
+
+
+def sweep_columns(rows: pd.DataFrame, estimate: pd.DataFrame) -> dict[str, float]:
+    """One value for each of `COLUMNS`, of the rows of one sweep as estimated (`PlatformFit.estimate`)."""
+    sizes = rows["batch_size"].to_numpy(float)
+    first = int(sizes.argmin())
+    own, row = estimate.iloc[first], rows.iloc[first]
+    grows = float(own["device_s"] - own["constant_s"]) / sizes[first]
+    stays = float(own["host_s"] - own["constant_s"])
+    closed = stays / grows if grows > 0 and stays > 0 else 0.0
+    read = fit_curve(sizes, estimate["latency_s"].to_numpy(float)).crossover_batch_size
+    return {
+        "read_off": _held(read, sizes),
+        "closed_form": _held(closed, sizes),
+        "latency_s": float(own["latency_s"]),
+        "largest": float(sizes.max()),
+        **{name: float(row[name]) for name in (*_LOGARITHMS[1:-1], *features.SHAPES)},
+    }
+
+
+def compare(left_out: pd.DataFrame, *, jobs: int = 1) -> pd.DataFrame:
+    """The sweeps among rows that were left out: `COLUMNS`, the platform, and what was measured.
+
+    ``left_out`` holds several repeats, of which the median counts, of each cell with ``latency_s``, ``predicted_s`` and
+    the parts of the prediction. ``measured`` is log2 of the crossover, of the bound where it is ``censored``.
+    """
+    keys = ["curve", *_PLATFORM]
+    middle = ["latency_s", "predicted_s", *_PARTS, *(name for name in ("by law",) if name in left_out)]
+    medians = left_out.groupby([*keys, "batch_size"])[middle].median()
+    wanted = [*keys, "batch_size", "model", "architecture", *_LOGARITHMS[1:-1], *features.SHAPES]
+    firsts = left_out.drop_duplicates([*keys, "batch_size"])[wanted].copy()
+    cells = firsts.join(medians, on=[*keys, "batch_size"])
+    sweeps = [part for _, part in cells.groupby(keys) if len(part) >= FEWEST_SIZES]
+    found = Parallel(n_jobs=jobs if len(sweeps) > _FEW else 1)(delayed(_compared)(part) for part in sweeps)
+    return pd.DataFrame(found)
+
+
+_PLATFORM = ("framework", "device", "dtype", "threads")
+_PARTS = ("host_part_s", "device_part_s", "constant_part_s")
+_FEW = 50  # sweeps that are sooner fitted than shared out
+
+
+def _compared(part: pd.DataFrame) -> dict[str, Any]:
+    names = {"predicted_s": "latency_s", **{name: name.replace("_part", "") for name in _PARTS}}
+    estimate = part[list(names)].rename(columns=names)
+    sizes = part["batch_size"].to_numpy(float)
+    seen = fit_curve(sizes, part["latency_s"].to_numpy(float))
+    bound = {"below": sizes.min(), "above": sizes.max()}.get(seen.censored, seen.crossover_batch_size)
+    first = part.iloc[0]
+    own = {name: first[name] for name in ("curve", "model", "architecture", *_PLATFORM)}
+    law = {"law": _held(fit_curve(sizes, part["by law"]).crossover_batch_size, sizes)} if "by law" in part else {}
+    return {
+        **own,
+        **sweep_columns(part, estimate),
+        **law,
+        "smallest": float(sizes.min()),
+        "measured": math.log2(bound),
+        "censored": seen.censored,
+    }
+
+
+def miss(predicted: ArrayLike, sweeps: pd.DataFrame) -> Array:
+    """Log2 of predicted over measured crossover; of a censored one how far the prediction lies inside, 0 beyond."""
+    difference = np.asarray(predicted, dtype=float) - sweeps["measured"].to_numpy(float)
+    below, above = (sweeps["censored"].to_numpy() == name for name in ("below", "above"))
+    return np.asarray(
+        np.where(below, np.maximum(difference, 0), np.where(above, np.minimum(difference, 0), difference))
+    )
+
+
+def _held(crossover: float, sizes: NDArray[np.float64]) -> float:
+    """Log2, held between half the smallest and twice the largest size."""
+    return math.log2(min(max(crossover, sizes.min() / 2), 2 * sizes.max()))
+
+
+def _design(X: pd.DataFrame) -> Array:
+    logarithms = np.log2(np.maximum(X[list(_LOGARITHMS)].to_numpy(float), 1e-9))
+    rest = X[["read_off", "closed_form", *features.SHAPES]].to_numpy(float)
+    return np.column_stack([rest, logarithms])
+
+
+@dataclass(frozen=True)
+class Crossovers:
+    """A fitted regressor, and the errors (log2 of measured over predicted) on families that it had not seen."""
+
+    regressor: CrossoverRegressor
+    errors: Errors
+
+    @classmethod
+    def learn(cls, sweeps: pd.DataFrame) -> Crossovers | None:
+        """From sweeps that were left out (`compare`); ``None`` where fewer than 30 have their crossover inside."""
+        if len(sweeps) == 0 or (sweeps["censored"] == "").sum() < _ENOUGH:
+            return None
+        inside = (sweeps["censored"] == "").to_numpy()
+        missed = -miss(cross_predict(sweeps, by="architecture"), sweeps)
+        regressor = CrossoverRegressor().fit(sweeps, sweeps["measured"], sweeps["censored"])
+        return cls(regressor, Errors.of(missed[inside], [""] * int(inside.sum())))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; `from_dict` is the way back."""
+        return {"regressor": self.regressor.to_dict(), "errors": self.errors.to_dict()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Crossovers:
+        """What `to_dict` wrote."""
+        return cls(CrossoverRegressor.from_dict(record["regressor"]), Errors.from_dict(record["errors"]))
+
+
+def cross_predict(sweeps: pd.DataFrame, *, by: str, inside: bool = False) -> Array:
+    """Log2 of the crossover of each sweep, from a regressor that saw none of its ``by``; shape (n_sweeps,)."""
+    groups = sweeps[by] if sweeps[by].nunique() > 1 else sweeps["curve"]
+    found = sweeps["read_off"].to_numpy(float).copy()
+    if groups.nunique() < 2:
+        return found
+    for train, test in GroupKFold(min(_FOLDS, groups.nunique())).split(found, groups=groups):
+        seen = sweeps.iloc[train]
+        if (seen["censored"] == "").sum() >= _ENOUGH:
+            fitted = CrossoverRegressor().fit(seen, seen["measured"], seen["censored"])
+            found[test] = fitted.predict(sweeps.iloc[test], inside=inside)
+    return found
+
+
+_ENOUGH = 30
+_FOLDS = 15
