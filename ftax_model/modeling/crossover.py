@@ -1,8 +1,8 @@
 """CrossoverRegressor: the crossover batch size of a sweep never measured, from the sweep as predicted.
 
 A predicted sweep has a crossover of its own, read off like that of a measured one. It errs, for a crossover hangs on
-how two slopes meet; where and how is learnt from sweeps that were left out. Crossovers below or above the batch sizes of a
-sweep are censored: of those only a prediction on the wrong side of the bound is an error.
+how two slopes meet; where and how is learnt from sweeps that were left out. Crossovers below or above the batch sizes
+of a sweep are censored: of those only a prediction on the wrong side of the bound is an error.
 """
 
 from __future__ import annotations
@@ -159,9 +159,8 @@ def miss(predicted: ArrayLike, sweeps: pd.DataFrame) -> Array:
     """Log2 of predicted over measured crossover; of a censored one how far the prediction lies inside, 0 beyond."""
     difference = np.asarray(predicted, dtype=float) - sweeps["measured"].to_numpy(float)
     below, above = (sweeps["censored"].to_numpy() == name for name in ("below", "above"))
-    return np.asarray(
-        np.where(below, np.maximum(difference, 0), np.where(above, np.minimum(difference, 0), difference))
-    )
+    ends = [np.maximum(difference, 0.0), np.minimum(difference, 0.0)]
+    return np.asarray(np.select([below, above], ends, difference))
 
 
 def _held(crossover: float, sizes: NDArray[np.float64]) -> float:

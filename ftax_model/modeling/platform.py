@@ -60,8 +60,8 @@ class PlatformFit:
     ``law`` is the law on the features of traces; ``model`` the operators and their correction, ``None`` where the law
     predicts as well. ``errors`` are those of models left out of the fit in turn, families too, in units of what
     ``difficulty`` expects of a row (of 1 without it). ``domain`` holds the smallest and largest value of each feature
-    measured; ``largest_batch`` the largest batch measured. ``origin`` says of a calibrated platform which one it was taken over
-    from (``known_as``), by what factors, and the median miss of the rows measured.
+    measured; ``largest_batch`` the largest batch measured. ``origin`` says of a calibrated platform which one it was
+    taken over from (``known_as``), by what factors, and the median miss of the rows measured.
     """
 
     platform: Platform
