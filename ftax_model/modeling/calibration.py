@@ -20,13 +20,16 @@ from ftax_model.modeling.correction import CorrectedModel
 from ftax_model.modeling.intervals import EVERY, Errors
 from ftax_model.modeling.law import Array
 from ftax_model.modeling.operators import TRAFFIC
-from ftax_model.modeling.platform import LAW, PlatformFit, design, platform_of
+from ftax_model.modeling.platform import LAW, PlatformFit, parts, platform_of
 from ftax_model.modeling.regime import RegimeModel
 from ftax_model.modeling.transfer import Transfer
 from ftax_model.tracing import features
 
-STRENGTH = 2.0
+STRENGTH = 4.0
 """Rows that the common factor of host, compute and memory is worth."""
+
+BREADTH = 0.5
+"""Share of the models of the best known platform that another one must have been measured with, to be taken over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +44,13 @@ class Factors:
 def calibrate(known: Sequence[PlatformFit], rows: pd.DataFrame) -> PlatformFit:
     """What is known of the platform of these measured rows, from the known platform that comes nearest to them.
 
-    Nearest is the one whose times, each with its factor, miss the rows least. Intervals are its own, wider where it
+    Nearest is the one whose times, each with its factor, miss the rows least, of those that are known well. Intervals are its own, wider where it
     misses the rows by more than it missed its own. Raises `DataError` where no platform is known.
     """
     if not known:
         raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
-    tried = [_fitted(fit, rows) for fit in known]
+    most = max(fit.n_models for fit in known)
+    tried = [_fitted(fit, rows) for fit in known if fit.n_models >= BREADTH * most]
     miss, factors, fit, spread = min(tried, key=lambda one: one[0])
     origin = {"known_as": str(fit.platform), **dataclasses.asdict(factors), "median_miss": miss}
     return dataclasses.replace(scaled(fit, factors, rows=rows, wider=spread), origin=origin)
@@ -89,14 +93,9 @@ def _fitted(fit: PlatformFit, rows: pd.DataFrame) -> tuple[float, Factors, Platf
 
 def _times(fit: PlatformFit, rows: pd.DataFrame) -> Array:
     """Seconds on the host, computing, and moving memory, shape (n_rows, 3)."""
-    if fit.model is not None:
-        host_s, device_s = fit.model.host_s(rows), fit.model.device_s(rows)
-        memory_s = fit.model.factor(rows) * fit.model.structure_.memory_s(rows)
-    else:
-        X = design(rows)
-        host_s, device_s = fit.law.host_s(X), fit.law.device_s(X)
-        memory_s = fit.law.device_s(X.assign(macs=0.0))
-    return np.column_stack([host_s, np.maximum(device_s - memory_s, 0.0), memory_s])
+    found = parts(fit.model or fit.law, rows)
+    memory_s = found["memory_s"].to_numpy()
+    return np.column_stack([found["host_s"], np.maximum(found["device_s"] - memory_s, 0.0), memory_s])
 
 
 def _scaled_model(model: CorrectedModel, factors: Factors) -> CorrectedModel:

@@ -74,14 +74,6 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             return np.ones(len(X))
         return np.asarray(np.exp(self.trees_.predict(self.situation(X))))
 
-    def host_s(self, X: pd.DataFrame) -> Array:
-        """T_host in seconds, corrected like the whole, shape (n_rows,)."""
-        return np.asarray(self.structure_.host_s(X) * self.factor(X))
-
-    def device_s(self, X: pd.DataFrame) -> Array:
-        """T_device in seconds, corrected like the whole, shape (n_rows,)."""
-        return np.asarray(self.structure_.device_s(X) * self.factor(X))
-
     def situation(self, X: pd.DataFrame) -> Array:
         """Where rows stand, shape (n_rows, n_columns).
 

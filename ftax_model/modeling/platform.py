@@ -91,12 +91,12 @@ class PlatformFit:
         return {"platform": str(self.platform), **own, "n_rows": self.n_rows, "n_models": self.n_models}
 
     def estimate(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """For each row ``latency_s``; ``host_s``, ``device_s`` and ``constant_s`` (see `parts`); ``regime``; ``notes``.
+        """For each row the seconds and the regime of `parts`, and ``notes``.
 
         Rows that lack the columns of operators get the law's answer.
         """
         found = parts(self.law, rows)
-        known = self._has_operators(rows)
+        known = self.has_operators(rows)
         if self.model is not None and known.any():
             found.loc[known] = parts(self.model, rows[known]).astype(found.dtypes.to_dict())
         return found.assign(notes=self.notes(rows))
@@ -104,7 +104,7 @@ class PlatformFit:
     def quantile(self, rows: pd.DataFrame, estimate: pd.DataFrame, level: float) -> Array:
         """Log ratios to the estimates of rows below which a share ``level`` of measurements lies."""
         found = self.errors.quantile(level, kinds(estimate["regime"], estimate["notes"] != ""))
-        known = self._has_operators(rows)
+        known = self.has_operators(rows)
         if self.model is not None and self.difficulty is not None and known.any():
             found[known] *= np.exp(self.difficulty.predict(self.model.situation(rows[known])))
         return found
@@ -116,7 +116,7 @@ class PlatformFit:
             for name, (low, high) in self.domain.items()
         }
         unknown: list[list[str]] = [[] for _ in range(len(rows))]
-        known = self._has_operators(rows)
+        known = self.has_operators(rows)
         if self.model is not None and known.any():
             for at, groups in zip(
                 np.flatnonzero(known).tolist(), self.model.structure_.unknown(rows[known]), strict=True
@@ -159,7 +159,8 @@ class PlatformFit:
         }
         return cls(**{**record, **own})
 
-    def _has_operators(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    def has_operators(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which rows hold the columns of operators."""
         if features.HOST[0] not in rows:
             return np.zeros(len(rows), dtype=bool)
         return rows[features.HOST[0]].notna().to_numpy()
@@ -278,29 +279,30 @@ def folds(
 def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFrame:
     """What a fitted model says of rows.
 
-    ``latency_s``; ``host_s`` and ``device_s``, the two terms of the law; ``constant_s``, what of the latter does not
-    grow with the batch; and ``regime``, by which of them is the larger.
+    ``latency_s``; ``host_s`` and ``device_s``, the two terms of the law; ``memory_s`` and ``constant_s``, what of the
+    latter is traffic, and what does not grow with the batch; and ``regime``, by which of them is the largest.
     """
-    X = rows if isinstance(model, CorrectedModel) else design(rows)
-    host_s, device_s = model.host_s(X), model.device_s(X)
     if isinstance(model, CorrectedModel):
-        factor = model.factor(X)
-        constant_s, memory_s = factor * model.structure_.constant_s(X), factor * model.structure_.memory_s(X)
-        bound = np.where(2 * memory_s > device_s, "memory-bound", "compute-bound")
-        regime = np.where(host_s >= device_s, "framework-bound", bound)
+        structure, factor = model.structure_, model.factor(rows)
+        found = {
+            "latency_s": factor * structure.predict(rows),
+            "host_s": factor * structure.host_s(rows),
+            "device_s": factor * structure.device_s(rows),
+            "memory_s": factor * structure.memory_s(rows),
+            "constant_s": factor * structure.constant_s(rows),
+        }
     else:
-        constant_s = model.device_s(X.assign(**dict.fromkeys(LAW["compute"], 0.0)))
-        regime = model.regime(X)
-    return pd.DataFrame(
-        {
+        X = design(rows)
+        found = {
             "latency_s": model.predict(X),
-            "host_s": host_s,
-            "device_s": device_s,
-            "constant_s": constant_s,
-            "regime": regime.astype(object),
-        },
-        index=rows.index,
-    )
+            "host_s": model.host_s(X),
+            "device_s": model.device_s(X),
+            "memory_s": model.device_s(X.assign(macs=0.0)),
+            "constant_s": model.device_s(X.assign(**dict.fromkeys(LAW["compute"], 0.0))),
+        }
+    bound = np.where(2 * found["memory_s"] > found["device_s"], "memory-bound", "compute-bound")
+    regime = np.where(found["host_s"] >= found["device_s"], "framework-bound", bound)
+    return pd.DataFrame({**found, "regime": regime.astype(object)}, index=rows.index)
 
 
 def platform_of(rows: pd.DataFrame) -> Platform:

@@ -81,8 +81,8 @@ class LatencyPredictor:
     def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
         """A predictor of the platforms in a dataset's frame, from what this one knows and a few rows measured there.
 
-        Each platform takes over a known one of its framework, or where there is none of any framework, with factors of
-        its own for the time on the host, computing and moving memory. Ten rows are enough, three are few. Raises
+        Each platform takes over a known one of its framework, dtype and threads on another device, or where there is
+        none the nearest of all, with factors of its own for the time on the host, computing and moving memory. Raises
         `DataError` where no row was measured or nothing is known that could be taken over.
         """
         rows = with_operators(dataset.good(table), jobs=self.jobs)
@@ -90,8 +90,7 @@ class LatencyPredictor:
         for _, part in rows.groupby(list(PLATFORM)):
             platform = platform_of(part)
             alike = {"framework": platform.framework, "dtype": platform.dtype, "threads": platform.threads}
-            same = _matching(self.fits_, alike) or _matching(self.fits_, {"framework": platform.framework})
-            found.append(calibrate(same or self.fits_, part))
+            found.append(calibrate(_matching(self.fits_, alike) or self.fits_, part))
         calibrated = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
         calibrated.fits_, calibrated.crossovers_ = found, self.crossovers_
         return calibrated
@@ -173,7 +172,7 @@ class LatencyPredictor:
         found = found.assign(low_s=found["latency_s"] * ends[0], high_s=found["latency_s"] * ends[1])
         found = found.join(_law_crossovers(fit, table)).assign(regime_probability=math.nan)
         if crossovers and fit.model is not None and "curve" in table:
-            for _, part in table.groupby("curve"):
+            for _, part in table[fit.has_operators(table)].groupby("curve"):
                 if part["batch_size"].nunique() >= FEWEST_SIZES:
                     self._read_off(found, part)
         crossover = found["crossover_batch_size"].to_numpy(float)

@@ -22,7 +22,7 @@ def figure(report: Report, path: str | os.PathLike[str]) -> Path:
     from matplotlib.figure import Figure
 
     path = Path(path)
-    drawing = Figure(figsize=(14, 8.4), layout="constrained")
+    drawing = Figure(figsize=(15, 9), layout="constrained")
     FigureCanvasAgg(drawing)
     panels = drawing.subplots(2, 3).flatten()
     split = "family" if (report.left_out["split"] == "family").any() else str(report.left_out["split"].iloc[0])
@@ -59,6 +59,7 @@ def _beside(axes: Axes, report: Report) -> None:
     axes.set_xticks(np.arange(len(table)) + 0.4 - width / 2, list(table.index))
     axes.set(title="median error by what was held out", ylabel="%")
     axes.legend(fontsize=7)
+    axes.set_ylim(0, 1.5 * axes.get_ylim()[1])
 
 
 def _families(axes: Axes, report: Report, split: str) -> None:
@@ -66,7 +67,7 @@ def _families(axes: Axes, report: Report, split: str) -> None:
     errors = rows.assign(miss=100 * rows["error"].abs()).groupby("architecture")["miss"].median().sort_values()
     axes.barh(list(errors.index), errors, color=COLOURS[0])
     axes.tick_params(axis="y", labelsize=6)
-    axes.set(title=f"{split} never seen: median error of each family", xlabel="%")
+    axes.set(title=f"{split} never seen: median error", xlabel="%")
 
 
 def _coverage(axes: Axes, report: Report) -> None:
@@ -75,7 +76,7 @@ def _coverage(axes: Axes, report: Report) -> None:
     axes.barh(labels, 100 * table["covered"], color=COLOURS[2])
     axes.axvline(90, color="black", lw=0.8)
     axes.tick_params(axis="y", labelsize=7)
-    axes.set(title="share of measurements inside their 90 % interval", xlabel="%", xlim=(50, 100))
+    axes.set(title="share of measurements inside their interval", xlabel="%", xlim=(50, 100))
 
 
 def _crossovers(axes: Axes, report: Report, split: str) -> None:
@@ -92,12 +93,14 @@ def _crossovers(axes: Axes, report: Report, split: str) -> None:
 
 
 def _calibration(axes: Axes, report: Report) -> None:
-    axes.set(title="new platform: error against rows measured there", xlabel="rows", ylabel="MAPE, %")
+    axes.set(title="new platform, calibrated", xlabel="rows measured there", ylabel="median error, %")
     if not len(report.calibration):
         axes.text(0.5, 0.5, "one platform alone", ha="center")
         return
     for (name, part), colour in zip(report.calibration.groupby("platform"), COLOURS * 9, strict=False):
-        axes.semilogx(part["rows"], 100 * part["mape"], "o-", color=colour, label=name)
-        axes.semilogx(part["rows"], 100 * part["by law"], ":", color=colour)
+        axes.plot(np.log2(part["rows"]), 100 * part["median"], "o-", color=colour, label=name)
+        axes.plot(np.log2(part["rows"]), 100 * part["by law"], ":", color=colour)
+    counts = sorted(report.calibration["rows"].unique())
+    axes.set_xticks(np.log2(counts), [str(count) for count in counts])
     axes.set_ylim(0, 100)
-    axes.legend(fontsize=7, title="dotted: law fitted to the same rows")
+    axes.legend(fontsize=6, title="dotted: law fitted to the same rows", title_fontsize=7)

@@ -115,3 +115,38 @@ def test_collect_profiles_operators_where_asked(tmp_path: Path, capsys: pytest.C
     frame = load_operators(out)
     assert list(frame["count"]) == [5, 5]
     assert len(load_dataset(out)) == 2
+
+
+def test_evaluate_prints_a_table_for_each_split_and_draws_a_page(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.png"
+    found = printed(capsys, "evaluate", folder / "toy.jsonl", "--page", page, "--jobs", "1", "--json")
+    assert isinstance(found, dict)
+    rows = {row["split"]: row for row in found["latency by split"]}
+    assert set(rows) == {"model", "size"}
+    assert rows["model"]["median"] < 0.01 < rows["model"]["by macs"]
+    assert page.read_bytes()[:4] == b"\x89PNG"
+    assert main(["evaluate", str(folder / "toy.jsonl"), "--split", "model", "--jobs", "1"]) == 0
+    assert "latency by split" in capsys.readouterr().out
+
+
+def test_calibrate_measures_a_few_cells_and_says_by_what_factor_they_differ(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, out = tmp_path / "few.yaml", tmp_path / "mine.json"
+    plan.write_text("frameworks: fake\nworkloads: [{architecture: toy, width: [8, 512], batch_size: [1, 64]}]\n")
+    (row,) = printed(  # type: ignore[misc]
+        capsys, "calibrate", folder / "toy.json", "--out", out, "--plan", plan, "--json"
+    )
+    assert row["rows"] == 4
+    assert row["host"] == pytest.approx(1.0, rel=0.05)
+    assert (tmp_path / "mine.measured.jsonl").exists()
+    assert printed(capsys, "predict", out, "--architecture", "toy", "--json")
+
+
+def test_predict_answers_right_after_installation(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = printed(capsys, "predict", "--architecture", "mlp", "--num-layers", "4", "--threads", "1", "--json")
+    assert isinstance(rows, list)
+    assert {"eager", "onnxruntime"} <= {row["framework"] for row in rows}
+    assert all(row["low_s"] < row["latency_s"] < row["high_s"] for row in rows)

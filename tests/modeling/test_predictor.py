@@ -167,3 +167,11 @@ def test_cost_needs_one_platform_an_architecture_and_a_share(predictor):
         LatencyCost(predictor)({"num_layers": 2})
     with pytest.raises(InputError, match="quantile"):
         LatencyCost(predictor, quantile=1.5)
+
+
+def test_rows_without_operators_get_the_answer_of_the_law(table, predictor):
+    plain = table.drop(columns=[name for name in table if "." in name])
+    found = predictor.predict_frame(plain)
+    (fit,) = predictor.fits_
+    assert found["latency_s"].to_numpy() == pytest.approx(fit.law.predict(plain))
+    assert found["crossover_batch_size"].notna().all()
