@@ -44,8 +44,9 @@ class Factors:
 def calibrate(known: Sequence[PlatformFit], rows: pd.DataFrame) -> PlatformFit:
     """What is known of the platform of these measured rows, from the known platform that comes nearest to them.
 
-    Nearest is the one whose times, each with its factor, miss the rows least, of those that are known well. Intervals are its own, wider where it
-    misses the rows by more than it missed its own. Raises `DataError` where no platform is known.
+    Nearest is the one whose times, each with its factor, miss the rows least, of those that are known well. Intervals
+    are its own, wider where it misses the rows by more than it missed its own. Raises `DataError` where no platform is
+    known.
     """
     if not known:
         raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")

@@ -299,8 +299,8 @@ def calibration_errors(
 
     Each platform of the table in turn is new; the others are known. Rows are drawn at random ``draws`` times. One row
     for each platform and count: ``n`` rows predicted in each draw, and means over draws of ``mape``, ``median``,
-    ``covered`` and ``width`` (half the interval over the prediction, median), and ``by law``, the median error of the law
-    fitted to the same rows. Platforms with fewer rows than twice the largest count are left out.
+    ``covered`` and ``width`` (half the interval over the prediction, median), and ``by law``, the median error of the
+    law fitted to the same rows. Platforms with fewer rows than twice the largest count are left out.
     """
     rows = with_operators(dataset.good(table), jobs=jobs)
     counts, tasks = sorted(counts), []

@@ -64,17 +64,6 @@ class Errors:
         every = self.by_kind[EVERY]
         return np.asarray(1 - (np.searchsorted(every, ratios) + 0.5) / (len(every) + 1))
 
-    def without(self, other: Errors) -> Errors:
-        """These errors less those of a part of their rows."""
-        left = {}
-        for kind, values in self.by_kind.items():
-            taken = other.by_kind.get(kind, np.zeros(0))
-            rest, counts = np.unique(values, return_counts=True)
-            at = np.searchsorted(rest, taken)
-            np.subtract.at(counts, at, 1)
-            left[kind] = np.repeat(rest, counts)
-        return Errors(left)
-
     def to_dict(self) -> dict[str, list[float]]:
         """As plain JSON values; `from_dict` is the way back."""
         return {kind: [float(f"{value:.4g}") for value in values] for kind, values in self.by_kind.items()}
