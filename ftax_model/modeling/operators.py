@@ -38,6 +38,11 @@ CONSTANT = tuple(
 SHARES = (*dict.fromkeys(name.split(".")[0] for name in (*features.HOST, *features.DEVICE)), "intercept")
 """What latency is shared among: groups of operators, traffic beyond caches, weights beyond caches, the intercept."""
 
+_MEMBERS = np.array(
+    [[name.split(".")[0] == share for share in SHARES[:-1]] for name in (*features.HOST, *features.DEVICE)], dtype=float
+)
+"""Which column goes to which share."""
+
 _ROUNDS = 12  # of reweighted least squares
 _MOST_ITERATIONS = 3000  # of one non-negative least squares problem
 _TINY = 1e-12  # seconds that stand for none
@@ -105,10 +110,9 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def shares(self, X: pd.DataFrame) -> pd.DataFrame:
         """Share of each group of operators, and of the intercept, in the sum of host and device time; rows sum to 1."""
-        groups = [name.split(".")[0] for name in self.costs_.index]
-        costs = pd.DataFrame(self._parts(X, self.costs_.index), columns=groups, index=X.index)
-        parts = costs.T.groupby(level=0).sum().T.reindex(columns=SHARES[:-1]).assign(intercept=self.intercept_)
-        return parts.div(parts.sum(axis=1) + _TINY, axis=0)
+        parts = self._parts(X, self.costs_.index) @ _MEMBERS
+        parts = np.column_stack([parts, np.full(len(X), self.intercept_)])
+        return pd.DataFrame(parts / (parts.sum(axis=1, keepdims=True) + _TINY), columns=list(SHARES), index=X.index)
 
     def attribute(self, trace: Trace, *, itemsize: int = 4) -> pd.DataFrame:
         """What each operator of a trace costs, in order: ``layer``, ``kind``, ``group``, ``host_s``, ``device_s``.
