@@ -56,6 +56,7 @@ def _support(device: str, seen: str | None, *, as_json: bool) -> None:
 def _everything() -> dict[str, list[dict[str, Any]]]:
     from ftax_model import architectures, dataset, device
     from ftax_model.collection import frameworks, plan
+    from ftax_model.modeling.predictor import shipped
 
     built = [architectures.load(name) for name in architectures.names()]
     return {
@@ -68,6 +69,7 @@ def _everything() -> dict[str, list[dict[str, Any]]]:
         "devices": [{"name": name, "source": device.specification(name)["source"]} for name in device.names()],
         "plans": [{"name": name, "description": plan.load_plan(name).description} for name in plan.names()],
         "datasets": [{"name": name} for name in dataset.names()],
+        "predictors": [{"name": name} for name in shipped()],
     }
 
 
