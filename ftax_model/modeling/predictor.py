@@ -169,7 +169,9 @@ class LatencyPredictor:
         found = fit.estimate(table)
         levels = (1 - self.confidence) / 2, (1 + self.confidence) / 2
         ends = [np.exp(fit.quantile(table, found, level)) for level in levels]
-        found = found.assign(low_s=found["latency_s"] * ends[0], high_s=found["latency_s"] * ends[1])
+        found = found.assign(
+            low_s=found["latency_s"] * np.minimum(ends[0], 1.0), high_s=found["latency_s"] * np.maximum(ends[1], 1.0)
+        )
         found = found.join(_law_crossovers(fit, table)).assign(regime_probability=math.nan)
         if crossovers and fit.model is not None and "curve" in table:
             for _, part in table[fit.has_operators(table)].groupby("curve"):
@@ -290,7 +292,7 @@ def _asked(what: Any, inputs: Mapping[str, Any] | None, batch_sizes: list[int] |
         yield type(what).__name__, batch_sizes or [traced.batch_size], traced.dtype, traced
         return
     sweeps: dict[Workload, list[int]] = {}
-    for one in [what] if isinstance(what, Workload) else what:
+    for one in what if isinstance(what, Iterable) else [what]:
         if not isinstance(one, Workload):
             law, cure = "what is predicted is a workload, or a module with its inputs", "give the inputs of one call"
             raise InputError(law, f"a {type(one).__name__} without inputs", cure)

@@ -175,3 +175,16 @@ def test_rows_without_operators_get_the_answer_of_the_law(table, predictor):
     (fit,) = predictor.fits_
     assert found["latency_s"].to_numpy() == pytest.approx(fit.law.predict(plain))
     assert found["crossover_batch_size"].notna().all()
+
+
+def test_a_module_without_inputs_is_refused(predictor):
+    for module in (torch.nn.Linear(2, 2), torch.nn.Sequential(torch.nn.Linear(2, 2))):
+        with pytest.raises(InputError, match="without inputs"):
+            predictor.predict(module)
+
+
+def test_an_interval_holds_its_prediction_however_far_outside():
+    found = LatencyPredictor.load("x86-epyc-2core").predict(torch.nn.Linear(8, 8), {"input": torch.zeros(4, 8)})
+    assert (found["low_s"] <= found["latency_s"]).all()
+    assert (found["latency_s"] <= found["high_s"]).all()
+    assert (found["notes"] != "").any()
