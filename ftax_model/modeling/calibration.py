@@ -16,29 +16,18 @@ import numpy as np
 import pandas as pd
 
 from ftax_model.errors import DataError
-from ftax_model.modeling.correction import CorrectedModel
+from ftax_model.modeling.correction import Factors
 from ftax_model.modeling.intervals import EVERY, Errors
-from ftax_model.modeling.law import Array
-from ftax_model.modeling.operators import TRAFFIC
-from ftax_model.modeling.platform import LAW, PlatformFit, parts, platform_of
+from ftax_model.modeling.platform import (
+    BREADTH,
+    LAW,
+    PlatformFit,
+    nearest_factors,
+    parts,
+    platform_of,
+    three_times,
+)
 from ftax_model.modeling.regime import RegimeModel
-from ftax_model.modeling.transfer import Transfer
-from ftax_model.tracing import features
-
-STRENGTH = 4.0
-"""Rows that the common factor of host, compute and memory is worth."""
-
-BREADTH = 0.5
-"""Share of the models of the best known platform that another one must have been measured with, to be taken over."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Factors:
-    """By what the times of a known platform are multiplied: on the host, computing, moving memory."""
-
-    host: float
-    compute: float
-    memory: float
 
 
 def calibrate(known: Sequence[PlatformFit], rows: pd.DataFrame) -> PlatformFit:
@@ -57,13 +46,6 @@ def calibrate(known: Sequence[PlatformFit], rows: pd.DataFrame) -> PlatformFit:
     return dataclasses.replace(scaled(fit, factors, rows=rows, wider=spread), origin=origin)
 
 
-def factors_of(fit: PlatformFit, rows: pd.DataFrame) -> Factors:
-    """The factors that bring the times of a known platform nearest to measured rows."""
-    times = _times(fit, rows)
-    shares = Transfer(prior=np.ones(times.shape[1]), strength=STRENGTH).fit(times, rows["latency_s"].to_numpy(float))
-    return Factors(*(float(value) for value in shares.coef_))
-
-
 def scaled(fit: PlatformFit, factors: Factors, *, rows: pd.DataFrame, wider: float = 1.0) -> PlatformFit:
     """A platform whose times are those of another one times factors, its log errors ``wider`` times as large."""
     errors = {kind: wider * values for kind, values in fit.errors.by_kind.items()}
@@ -71,7 +53,7 @@ def scaled(fit: PlatformFit, factors: Factors, *, rows: pd.DataFrame, wider: flo
         fit,
         platform=platform_of(rows),
         law=_scaled_law(fit.law, factors),
-        model=_scaled_model(fit.model, factors) if fit.model else None,
+        model=fit.model.scaled(factors) if fit.model else None,
         errors=Errors(errors),
         n_rows=len(rows),
         n_models=int(rows["model"].nunique()) if "model" in rows else 0,
@@ -80,8 +62,9 @@ def scaled(fit: PlatformFit, factors: Factors, *, rows: pd.DataFrame, wider: flo
 
 def _fitted(fit: PlatformFit, rows: pd.DataFrame) -> tuple[float, Factors, PlatformFit, float]:
     """Median miss, factors, the platform, and how much more than its own rows it misses these."""
-    factors = factors_of(fit, rows)
-    predicted = _times(fit, rows) @ np.array(dataclasses.astuple(factors))
+    times = parts(fit.model or fit.law, rows)
+    factors = nearest_factors(times, rows["latency_s"].to_numpy(float))
+    predicted = three_times(times) @ np.array(dataclasses.astuple(factors))
     missed = np.abs(np.log(rows["latency_s"].to_numpy(float) / predicted))
     scale = np.ones(len(rows))
     if fit.model is not None and fit.difficulty is not None:
@@ -90,26 +73,6 @@ def _fitted(fit: PlatformFit, rows: pd.DataFrame) -> tuple[float, Factors, Platf
     left = max(len(rows) - len(dataclasses.fields(Factors)), 1)
     spread = float(np.median(missed / scale)) / own * math.sqrt(len(rows) / left)
     return float(np.median(missed)), factors, fit, max(spread, 1.0)
-
-
-def _times(fit: PlatformFit, rows: pd.DataFrame) -> Array:
-    """Seconds on the host, computing, and moving memory, shape (n_rows, 3)."""
-    found = parts(fit.model or fit.law, rows)
-    memory_s = found["memory_s"].to_numpy()
-    return np.column_stack([found["host_s"], np.maximum(found["device_s"] - memory_s, 0.0), memory_s])
-
-
-def _scaled_model(model: CorrectedModel, factors: Factors) -> CorrectedModel:
-    found = copy.deepcopy(model)
-    structure = found.structure_
-    structure.intercept_ *= factors.host
-    by_name = {
-        **dict.fromkeys(features.HOST, factors.host),
-        **dict.fromkeys(features.DEVICE, factors.compute),
-        **dict.fromkeys(TRAFFIC, factors.memory),
-    }
-    structure.costs_ = structure.costs_ * pd.Series(by_name)[structure.costs_.index]
-    return found
 
 
 def _scaled_law(law: RegimeModel, factors: Factors) -> RegimeModel:

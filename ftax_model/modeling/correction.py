@@ -6,7 +6,9 @@ products) and answer with the logarithm of measured over summed latency. They ca
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +18,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ftax_model.errors import DataError
-from ftax_model.modeling.law import Array, checked_latencies
+from ftax_model.modeling.law import Array, checked_latencies, latency
 from ftax_model.modeling.operators import SHARES, OperatorModel
 from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
@@ -28,6 +30,15 @@ _LOGARITHMS = ("n_ops", "macs", "activation_bytes", "weight_bytes", "batch_size"
 
 SITUATION = len(SHARES) + 3 + len(_LOGARITHMS) + len(features.SHAPES)
 """Columns that say where a row stands (`CorrectedModel.situation`)."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """By what the times of a known platform are multiplied: on the host, computing, moving memory."""
+
+    host: float = 1.0
+    compute: float = 1.0
+    memory: float = 1.0
 
 
 class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -43,6 +54,7 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     structure_ : the fitted `OperatorModel`.
     trees_ : the fitted `Trees`, ``None`` where there are none.
+    factors_ : `Factors` of a platform that was taken over from another one; structure and trees are that one's.
     """
 
     def __init__(self, *, overlap: float = 1.0, trees: int = 150, seed: int = 0) -> None:
@@ -58,6 +70,7 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         measured = checked_latencies(y)
         self.structure_ = OperatorModel(overlap=self.overlap).fit(X, measured)
         self.trees_: Trees | None = None
+        self.factors_ = Factors()
         if self.trees:
             ratio = np.clip(np.log(measured / self.structure_.predict(X)), -LARGEST, LARGEST)
             self.trees_ = Trees.fit(self.situation(X), ratio, count=self.trees, seed=self.seed)
@@ -65,7 +78,29 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: pd.DataFrame) -> Array:
         """Latency in seconds, shape (n_rows,)."""
-        return np.asarray(self.structure_.predict(X) * self.factor(X))
+        found = self.times(X)
+        return latency(found["host_s"], found["device_s"], self.structure_.overlap)
+
+    def times(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Seconds of each row: ``host_s``; ``device_s``, ``memory_s``, what of it is traffic, and ``constant_s``, what
+        of it does not grow with the batch.
+        """
+        structure, factor = self.structure_, self.factor(X)
+        memory_s, device_s = structure.memory_s(X), structure.device_s(X)
+        by = self.factors_
+        found = {
+            "host_s": by.host * structure.host_s(X),
+            "device_s": by.compute * (device_s - memory_s) + by.memory * memory_s,
+            "memory_s": by.memory * memory_s,
+            "constant_s": by.memory * structure.constant_s(X),
+        }
+        return pd.DataFrame({name: factor * values for name, values in found.items()}, index=X.index)
+
+    def scaled(self, factors: Factors) -> Self:
+        """The same model of a platform whose times are multiplied by factors."""
+        found = copy.copy(self)
+        found.factors_ = factors
+        return found
 
     def factor(self, X: pd.DataFrame) -> Array:
         """By what the sum of operators is multiplied, shape (n_rows,)."""
@@ -89,17 +124,22 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def to_dict(self) -> dict[str, Any]:
         """The fitted model as plain JSON values."""
         check_is_fitted(self, "trees_")
-        return {"structure": self.structure_.to_dict(), "trees": self.trees_.to_dict() if self.trees_ else None}
+        return {
+            "structure": self.structure_.to_dict(),
+            "trees": self.trees_.to_dict() if self.trees_ else None,
+            "factors": asdict(self.factors_),
+        }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The model that `to_dict` wrote; raises `DataError` where it is something else."""
         try:
             structure, trees = OperatorModel.from_dict(record["structure"]), record["trees"]
+            factors = Factors(**{name: float(value) for name, value in record["factors"].items()})
             model = cls(overlap=structure.overlap, trees=len(trees["roots"]) if trees else 0)
-        except (LookupError, TypeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             law = "a record of a CorrectedModel is what to_dict wrote"
             raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
-        model.structure_ = structure
+        model.structure_, model.factors_ = structure, factors
         model.trees_ = Trees.from_dict(trees, features=SITUATION) if trees else None
         return model

@@ -30,6 +30,7 @@ from ftax_model.modeling.platform import (
     PLATFORM,
     choose,
     design,
+    find_siblings,
     fit_platform,
     folds,
     law,
@@ -118,7 +119,7 @@ def evaluate(
         raise DataError("holding out needs two of model", f"{rows['model'].nunique()}", "measure another model")
     parts.sort(key=len, reverse=True)
     found: list[list[pd.DataFrame]] = Parallel(n_jobs=jobs if len(rows) > _MANY else 1)(
-        delayed(_evaluate_platform)(part, splits, confidence) for part in parts
+        delayed(_evaluate_platform)(part, find_siblings(parts, part), splits, confidence) for part in parts
     )
     return pd.concat([one for own in found for one in own], ignore_index=True)
 
@@ -128,16 +129,17 @@ def hold_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
     return evaluate(table, splits=["model"], confidence=confidence)
 
 
-def _evaluate_platform(rows: pd.DataFrame, splits: list[str], confidence: float) -> list[pd.DataFrame]:
-    overlap = law().fit(design(rows), rows["latency_s"]).overlap_
-    stage, by_model = choose(rows, operators=True, overlap=overlap)
+def _evaluate_platform(
+    rows: pd.DataFrame, siblings: pd.DataFrame | None, splits: list[str], confidence: float
+) -> list[pd.DataFrame]:
+    recipe, by_model = choose(rows, siblings=siblings)
     found = {"model": by_model}
     if "family" in rows and rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
-        found["family"] = leave_out(rows, by=FAMILY, stage=stage, overlap=overlap, most=len(rows))
+        found["family"] = leave_out(rows, recipe, by=FAMILY, most=len(rows))
     missed = pd.concat(found.values(), keys=found.keys(), names=["split", None])
     scale = np.ones(len(missed))
-    if stage is not None:
-        model = CorrectedModel(overlap=overlap, trees=stage).fit(rows, rows["latency_s"])
+    model = recipe.fit(rows)
+    if isinstance(model, CorrectedModel):
         scale = learn_difficulty(model, missed)[1]
     judged = _with_intervals(missed, scale, confidence)
     result = [_with_references(pd.DataFrame(judged.xs(split)), rows, split) for split in found if split in splits]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ from sklearn.model_selection import GroupKFold
 
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
-from ftax_model.modeling.correction import SITUATION, CorrectedModel
+from ftax_model.modeling.correction import SITUATION, CorrectedModel, Factors
 from ftax_model.modeling.crossover import compare
 from ftax_model.modeling.intervals import Errors, kinds
-from ftax_model.modeling.law import Array
+from ftax_model.modeling.law import Array, latency
 from ftax_model.modeling.regime import RegimeModel
+from ftax_model.modeling.transfer import Transfer
 from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
 
@@ -37,11 +38,11 @@ COLUMNS = tuple(dict.fromkeys(name for names in LAW.values() for name in names))
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
 
-STAGES: tuple[int | None, ...] = (None, 0, 150)
-"""What may predict: the law alone, operators without a correction, operators with so many trees."""
+TREES = (0, 150)
+"""Trees that correct the costs of operators: none, or so many."""
 
 CLEARLY = 0.9
-"""Share of the error of a simpler stage below which the next one is taken."""
+"""Share of the error of a simpler recipe below which the next one is taken."""
 
 FAMILY = "architecture"
 """Column of what is left out together, beside models."""
@@ -49,8 +50,40 @@ FAMILY = "architecture"
 BLOCK = "block"
 """Value of ``family`` of architectures that are single layers: they teach what operators cost, and are always seen."""
 
+BREADTH = 0.5
+"""Share of the models of the best known platform that another one must have been measured with to be known well."""
+
+STRENGTH = 4.0
+"""Rows that the common factor of host, compute and memory is worth."""
+
 _DIFFICULTY_TREES = 60
+_ENOUGH = 300  # misses from which it can be told where they are large
 _LEAST_MISS = 0.02  # of a log ratio, below which a miss is luck
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model of one platform is made of.
+
+    The law alone; or operators with so many ``trees``; or those of ``siblings``, measured rows of a platform that is
+    known better, with factors of this one's own for the time on the host, computing and moving memory.
+    """
+
+    overlap: float
+    trees: int | None = None
+    siblings: pd.DataFrame | None = None
+
+    def fit(self, seen: pd.DataFrame, *, without: tuple[str, set[Any]] | None = None) -> RegimeModel | CorrectedModel:
+        """Learn from the rows ``seen``; of siblings, rows that hold one of those values in that column stay out."""
+        y = seen["latency_s"].to_numpy(float)
+        if self.trees is None:
+            return law().fit(design(seen), y)
+        model = CorrectedModel(overlap=self.overlap, trees=self.trees)
+        if self.siblings is None:
+            return model.fit(seen, y)
+        rows = self.siblings if without is None else self.siblings[~self.siblings[without[0]].isin(without[1])]
+        known = model.fit(rows, rows["latency_s"].to_numpy(float))
+        return known.scaled(nearest_factors(parts(known, seen), y))
 
 
 @dataclass(frozen=True)
@@ -166,26 +199,31 @@ class PlatformFit:
         return rows[features.HOST[0]].notna().to_numpy()
 
 
-def fit_platform(rows: pd.DataFrame, *, operators: bool = True) -> tuple[PlatformFit, pd.DataFrame]:
+def fit_platform(
+    rows: pd.DataFrame, *, operators: bool = True, siblings: pd.DataFrame | None = None
+) -> tuple[PlatformFit, pd.DataFrame]:
     """Learn from the measured rows of one platform; raises `DataError` where there are fewer than two.
 
-    ``operators`` says whether more than the law may be learnt. What predicts is chosen by the error on models left out.
-    With it come the sweeps of models left out, measured and predicted (`ftax_model.modeling.crossover.compare`); none
-    where the law predicts.
+    ``operators`` says whether more than the law may be learnt; ``siblings`` are rows of a platform that is known better
+    and may be taken over (see `Recipe`). What predicts is chosen by the error on models left out. With it come the
+    sweeps of models left out, measured and predicted (`ftax_model.modeling.crossover.compare`); none where the law
+    predicts.
     """
     platform = platform_of(rows)
     if len(rows) < 2:
         raise DataError(
             "a platform needs at least two measured rows", f"1 row of {platform}", "measure more: ftax collect"
         )
-    y = rows["latency_s"].to_numpy(float)
-    fitted = law().fit(design(rows), y, groups=rows["model"])
-    stage, missed = choose(rows, operators=operators, overlap=fitted.overlap_)
-    sweeps = pd.DataFrame() if stage is None else compare(missed)
-    model = None if stage is None else CorrectedModel(overlap=fitted.overlap_, trees=stage).fit(rows, y)
-    if model is not None and rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
-        missed = pd.concat([missed, leave_out(rows, by=FAMILY, stage=stage, overlap=fitted.overlap_)])
-    difficulty, scale = (None, np.ones(len(missed))) if model is None else learn_difficulty(model, missed)
+    fitted = law().fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows["model"])
+    recipe, missed = choose(rows, operators=operators, siblings=siblings)
+    learnt = recipe.fit(rows)
+    model = learnt if isinstance(learnt, CorrectedModel) else None
+    sweeps, difficulty, scale = pd.DataFrame(), None, np.ones(len(missed))
+    if model is not None:
+        sweeps = compare(missed)
+        if rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
+            missed = pd.concat([missed, leave_out(rows, recipe, by=FAMILY)])
+        difficulty, scale = learn_difficulty(model, missed)
     fit = PlatformFit(
         platform=platform,
         law=fitted,
@@ -200,23 +238,51 @@ def fit_platform(rows: pd.DataFrame, *, operators: bool = True) -> tuple[Platfor
     return fit, sweeps
 
 
-def choose(rows: pd.DataFrame, *, operators: bool, overlap: float) -> tuple[int | None, pd.DataFrame]:
-    """Which of `STAGES` predicts models never seen best, and what it said of them (`leave_out`)."""
-    traced = operators and features.HOST[0] in rows and rows[features.HOST[0]].notna().all()
-    stages = STAGES if traced and rows["model"].nunique() > 2 else STAGES[:1]
-    found = {stage: leave_out(rows, by="model", stage=stage, overlap=overlap) for stage in stages}
-    best = stages[0]
-    for stage in stages[1:]:
-        if found[stage]["ratio"].abs().median() < CLEARLY * found[best]["ratio"].abs().median():
-            best = stage
-    return best, found[best]
+def choose(
+    rows: pd.DataFrame, *, operators: bool = True, siblings: pd.DataFrame | None = None
+) -> tuple[Recipe, pd.DataFrame]:
+    """The recipe that predicts models never seen best, and what it said of them (`leave_out`)."""
+    overlap = law().fit(design(rows), rows["latency_s"].to_numpy(float)).overlap_
+    recipes = [Recipe(overlap)]
+    if operators and features.HOST[0] in rows and rows[features.HOST[0]].notna().all() and rows["model"].nunique() > 2:
+        recipes += [Recipe(overlap, trees) for trees in TREES]
+        recipes += [] if siblings is None else [Recipe(overlap, TREES[-1], siblings)]
+    best, least, found = recipes[0], math.inf, pd.DataFrame()
+    for recipe in recipes:
+        missed = leave_out(rows, recipe, by="model")
+        error = float(missed["ratio"].abs().median())
+        if error < (CLEARLY * least if least < math.inf else math.inf):
+            best, least, found = recipe, error, missed
+    return best, found
 
 
-def learn_difficulty(model: CorrectedModel, missed: pd.DataFrame) -> tuple[Trees, Array]:
+def find_siblings(parts_: Sequence[pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame | None:
+    """Of the rows of all platforms those of the framework's best known one; ``None`` where these rows are as many."""
+    same = [part for part in parts_ if part["framework"].iloc[0] == rows["framework"].iloc[0]]
+    best = max(same, key=lambda part: part["model"].nunique())
+    return best if rows["model"].nunique() < BREADTH * best["model"].nunique() else None
+
+
+def nearest_factors(times: pd.DataFrame, latency_s: Array) -> Factors:
+    """The factors that bring the times of a known platform (`parts`) nearest to measured latencies."""
+    found = Transfer(prior=np.ones(3), strength=STRENGTH).fit(three_times(times), latency_s)
+    return Factors(*(float(value) for value in found.coef_))
+
+
+def three_times(times: pd.DataFrame) -> Array:
+    """Seconds on the host, computing, and moving memory (of `parts`), shape (n_rows, 3)."""
+    memory_s = times["memory_s"].to_numpy()
+    return np.column_stack([times["host_s"], np.maximum(times["device_s"] - memory_s, 0.0), memory_s])
+
+
+def learn_difficulty(model: CorrectedModel, missed: pd.DataFrame) -> tuple[Trees | None, Array]:
     """Trees that say by how much a row is missed (log of the absolute log ratio), and what they say of these rows.
 
-    What is said of a row comes from trees that saw nothing of its family, or of its model where families are few.
+    What is said of a row comes from trees that saw nothing of its family, or of its model where families are few. Of
+    few rows nothing can be learnt: no trees then, and all rows are alike.
     """
+    if len(missed) < _ENOUGH:
+        return None, np.ones(len(missed))
     rows, target = model.situation(missed), np.log(missed["ratio"].abs().to_numpy() + _LEAST_MISS)
     groups = missed[FAMILY] if missed[FAMILY].nunique() > 3 else missed["model"]
     scale = np.ones(len(missed))
@@ -225,28 +291,23 @@ def learn_difficulty(model: CorrectedModel, missed: pd.DataFrame) -> tuple[Trees
     return Trees.fit(rows, target, count=_DIFFICULTY_TREES), scale
 
 
-def leave_out(rows: pd.DataFrame, *, by: str, stage: int | None, overlap: float, most: int = 10) -> pd.DataFrame:
+def leave_out(rows: pd.DataFrame, recipe: Recipe, *, by: str, most: int = 10) -> pd.DataFrame:
     """Rows of one platform, each predicted by a fit that saw nothing of its ``by``; in ``most`` turns at most.
 
     Returns the rows with ``predicted_s``, ``regime`` as predicted, ``outside`` (of what the fit had seen), ``ratio``,
     log of measured over predicted, and ``host_part_s``, ``device_part_s`` and ``constant_part_s`` of the prediction.
     """
     turns = folds(rows[by], always=rows["family"] == BLOCK if by == FAMILY else None, most=most)
-    found = [predict_left_out(rows.iloc[a], rows.iloc[b], stage=stage, overlap=overlap) for a, b in turns]
+    found = [_predict_left_out(rows.iloc[train], rows.iloc[test], recipe, by) for train, test in turns]
     return pd.concat(found).sort_index()
 
 
-def predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, *, stage: int | None, overlap: float) -> pd.DataFrame:
-    """``unseen`` rows with ``predicted_s``, ``regime``, ``outside`` and ``ratio``, from a fit to the ``seen`` ones."""
-    y = seen["latency_s"].to_numpy(float)
-    if stage is None:
-        model: Any = law().fit(design(seen), y)
-    else:
-        model = CorrectedModel(overlap=overlap, trees=stage).fit(seen, y)
+def _predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, recipe: Recipe, by: str) -> pd.DataFrame:
+    model = recipe.fit(seen, without=(by, set(unseen[by])))
     found = parts(model, unseen)
     domain = _domain(seen)
     outside = ~np.all([unseen[n].between(low / FAR, high * FAR) for n, (low, high) in domain.items()], axis=0)
-    if stage is not None:
+    if isinstance(model, CorrectedModel):
         outside |= np.array([bool(groups) for groups in model.structure_.unknown(unseen)], dtype=bool)
     return unseen.assign(
         predicted_s=found["latency_s"],
@@ -283,14 +344,9 @@ def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFra
     latter is traffic, and what does not grow with the batch; and ``regime``, by which of them is the largest.
     """
     if isinstance(model, CorrectedModel):
-        structure, factor = model.structure_, model.factor(rows)
-        found = {
-            "latency_s": factor * structure.predict(rows),
-            "host_s": factor * structure.host_s(rows),
-            "device_s": factor * structure.device_s(rows),
-            "memory_s": factor * structure.memory_s(rows),
-            "constant_s": factor * structure.constant_s(rows),
-        }
+        times = model.times(rows)
+        found = {name: times[name].to_numpy() for name in times}
+        found["latency_s"] = latency(found["host_s"], found["device_s"], model.structure_.overlap)
     else:
         X = design(rows)
         found = {

@@ -21,7 +21,15 @@ from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.calibration import calibrate
 from ftax_model.modeling.crossover import FEWEST_SIZES, Crossovers, sweep_columns
-from ftax_model.modeling.platform import COLUMNS, PLATFORM, PlatformFit, design, fit_platform, platform_of
+from ftax_model.modeling.platform import (
+    COLUMNS,
+    PLATFORM,
+    PlatformFit,
+    design,
+    find_siblings,
+    fit_platform,
+    platform_of,
+)
 from ftax_model.modeling.regime import fit_curve
 from ftax_model.modeling.rows import row, with_operators
 from ftax_model.operators import Trace
@@ -73,7 +81,9 @@ class LatencyPredictor:
             rows = with_operators(rows, jobs=self.jobs)
         parts = [part for _, part in rows.groupby(list(PLATFORM))]
         jobs = self.jobs if self.operators and len(rows) > _MANY else 1
-        found = Parallel(n_jobs=jobs)(delayed(fit_platform)(part, operators=self.operators) for part in parts)
+        found = Parallel(n_jobs=jobs)(
+            delayed(fit_platform)(part, operators=self.operators, siblings=find_siblings(parts, part)) for part in parts
+        )
         self.fits_ = [fit for fit, _ in found]
         self.crossovers_ = Crossovers.learn(pd.concat([sweeps for _, sweeps in found], ignore_index=True))
         return self

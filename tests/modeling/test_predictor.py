@@ -10,6 +10,7 @@ import torch
 from ftax_model import LatencyPredictor, Workload, architectures
 from ftax_model.errors import InputError
 from ftax_model.modeling import evaluation
+from ftax_model.modeling.platform import Recipe, find_siblings
 from ftax_model.modeling.rows import with_operators
 from ftax_model.nas import LatencyCost
 from ftax_model.tracing import trace_sweep
@@ -188,3 +189,22 @@ def test_an_interval_holds_its_prediction_however_far_outside():
     assert (found["low_s"] <= found["latency_s"]).all()
     assert (found["latency_s"] <= found["high_s"]).all()
     assert (found["notes"] != "").any()
+
+
+def test_a_platform_of_few_models_is_taken_over_from_its_sibling(table):
+    factors = (2.0, 0.5, 3.0)
+    few = with_operators(measured(MODELS[3:6], factors=factors).assign(threads=2), jobs=1)
+    assert find_siblings([table, few], few) is table
+    assert find_siblings([table, few], table) is None
+    model = Recipe(1.0, 0, table).fit(few)
+    assert model.factors_.host == pytest.approx(factors[0], rel=0.2)
+    rest = with_operators(measured(MODELS[6:], factors=factors, seed=2), jobs=1)
+    assert evaluation.errors(model.predict(rest), rest["latency_s"])["mape"] < 0.15
+
+
+def test_what_is_held_out_of_a_platform_is_held_out_of_its_sibling_too(table):
+    spoilt = table.assign(latency_s=table["latency_s"].where(table["model"] != table["model"].iloc[0], 1.0))
+    few = table.iloc[len(SIZES) : 3 * len(SIZES)]
+    held = ("model", {table["model"].iloc[0]})
+    clean, without = Recipe(1.0, 0, table).fit(few, without=held), Recipe(1.0, 0, spoilt).fit(few, without=held)
+    assert without.predict(few) == pytest.approx(clean.predict(few))
