@@ -78,14 +78,13 @@ class LatencyCost:
             framework=platform.framework,
             device=platform.device,
             threads=platform.threads,
-            crossovers=False,
             **self._asked,
         )
         return float(self._seconds(predicted).iloc[0])
 
     @property
     def _asked(self) -> dict[str, Any]:
-        return {"strict": self._strict, "quantile": self._quantile}
+        return {"strict": self._strict, "quantile": self._quantile, "crossovers": False}
 
     def _seconds(self, predicted: pd.DataFrame) -> pd.Series[float]:
         return predicted["latency_s" if self._quantile is None else "quantile_s"]

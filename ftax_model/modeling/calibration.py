@@ -41,22 +41,16 @@ def calibrate(known: Sequence[PlatformFit], rows: pd.DataFrame) -> PlatformFit:
         raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
     most = max(fit.n_models for fit in known)
     tried = [_fitted(fit, rows) for fit in known if fit.n_models >= BREADTH * most]
-    miss, factors, fit, spread = min(tried, key=lambda one: one[0])
-    origin = {"known_as": str(fit.platform), **dataclasses.asdict(factors), "median_miss": miss}
-    return dataclasses.replace(scaled(fit, factors, rows=rows, wider=spread), origin=origin)
-
-
-def scaled(fit: PlatformFit, factors: Factors, *, rows: pd.DataFrame, wider: float = 1.0) -> PlatformFit:
-    """A platform whose times are those of another one times factors, its log errors ``wider`` times as large."""
-    errors = {kind: wider * values for kind, values in fit.errors.by_kind.items()}
+    miss, factors, fit, wider = min(tried, key=lambda one: one[0])
     return dataclasses.replace(
         fit,
         platform=platform_of(rows),
         law=_scaled_law(fit.law, factors),
         model=fit.model.scaled(factors) if fit.model else None,
-        errors=Errors(errors),
+        errors=Errors({kind: wider * values for kind, values in fit.errors.by_kind.items()}),
         n_rows=len(rows),
         n_models=int(rows["model"].nunique()) if "model" in rows else 0,
+        origin={"known_as": str(fit.platform), **dataclasses.asdict(factors), "median_miss": miss},
     )
 
 
@@ -66,12 +60,9 @@ def _fitted(fit: PlatformFit, rows: pd.DataFrame) -> tuple[float, Factors, Platf
     factors = nearest_factors(times, rows["latency_s"].to_numpy(float))
     predicted = three_times(times) @ np.array(dataclasses.astuple(factors))
     missed = np.abs(np.log(rows["latency_s"].to_numpy(float) / predicted))
-    scale = np.ones(len(rows))
-    if fit.model is not None and fit.difficulty is not None:
-        scale = np.exp(fit.difficulty.predict(fit.model.situation(rows)))
     own = float(np.median(np.abs(fit.errors.by_kind[EVERY])))
     left = max(len(rows) - len(dataclasses.fields(Factors)), 1)
-    spread = float(np.median(missed / scale)) / own * math.sqrt(len(rows) / left)
+    spread = float(np.median(missed / fit.expected_miss(rows))) / own * math.sqrt(len(rows) / left)
     return float(np.median(missed)), factors, fit, max(spread, 1.0)
 
 

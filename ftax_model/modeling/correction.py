@@ -62,10 +62,10 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.trees = trees
         self.seed = seed
 
-    def fit(self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
         """Fit to ``y``, measured latencies in seconds; X holds the columns of operators, features and ``batch_size``.
 
-        ``groups`` changes nothing. Raises `InputError` as `OperatorModel` does.
+        Raises `InputError` as `OperatorModel` does.
         """
         measured = checked_latencies(y)
         self.structure_ = OperatorModel(overlap=self.overlap).fit(X, measured)

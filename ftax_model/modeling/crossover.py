@@ -17,13 +17,13 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_is_fitted
 
 from ftax_model.errors import InputError
 from ftax_model.modeling.intervals import Errors
 from ftax_model.modeling.law import Array
 from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.rows import PLATFORM, folds
 from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
 
@@ -120,7 +120,7 @@ def compare(left_out: pd.DataFrame, *, jobs: int = 1) -> pd.DataFrame:
     ``left_out`` holds several repeats, of which the median counts, of each cell with ``latency_s``, ``predicted_s`` and
     the parts of the prediction. ``measured`` is log2 of the crossover, of the bound where it is ``censored``.
     """
-    keys = ["curve", *_PLATFORM]
+    keys = ["curve", *PLATFORM]
     middle = ["latency_s", "predicted_s", *_PARTS, *(name for name in ("by law",) if name in left_out)]
     medians = left_out.groupby([*keys, "batch_size"])[middle].median()
     wanted = [*keys, "batch_size", "model", "architecture", *_LOGARITHMS[1:-1], *features.SHAPES]
@@ -131,7 +131,6 @@ def compare(left_out: pd.DataFrame, *, jobs: int = 1) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-_PLATFORM = ("framework", "device", "dtype", "threads")
 _PARTS = ("host_part_s", "device_part_s", "constant_part_s")
 _FEW = 50  # sweeps that are sooner fitted than shared out
 
@@ -143,13 +142,12 @@ def _compared(part: pd.DataFrame) -> dict[str, Any]:
     seen = fit_curve(sizes, part["latency_s"].to_numpy(float))
     bound = {"below": sizes.min(), "above": sizes.max()}.get(seen.censored, seen.crossover_batch_size)
     first = part.iloc[0]
-    own = {name: first[name] for name in ("curve", "model", "architecture", *_PLATFORM)}
+    own = {name: first[name] for name in ("curve", "model", "architecture", *PLATFORM)}
     law = {"law": _held(fit_curve(sizes, part["by law"]).crossover_batch_size, sizes)} if "by law" in part else {}
     return {
         **own,
         **sweep_columns(part, estimate),
         **law,
-        "smallest": float(sizes.min()),
         "measured": math.log2(bound),
         "censored": seen.censored,
     }
@@ -187,7 +185,7 @@ class Crossovers:
         if len(sweeps) == 0 or (sweeps["censored"] == "").sum() < _ENOUGH:
             return None
         inside = (sweeps["censored"] == "").to_numpy()
-        missed = -miss(cross_predict(sweeps, by="architecture"), sweeps)
+        missed = -miss(cross_predict(sweeps, by="architecture")[0], sweeps)
         regressor = CrossoverRegressor().fit(sweeps, sweeps["measured"], sweeps["censored"])
         return cls(regressor, Errors.of(missed[inside], [""] * int(inside.sum())))
 
@@ -201,18 +199,22 @@ class Crossovers:
         return cls(CrossoverRegressor.from_dict(record["regressor"]), Errors.from_dict(record["errors"]))
 
 
-def cross_predict(sweeps: pd.DataFrame, *, by: str, inside: bool = False) -> Array:
-    """Log2 of the crossover of each sweep, from a regressor that saw none of its ``by``; shape (n_sweeps,)."""
+def cross_predict(sweeps: pd.DataFrame, *, by: str) -> tuple[Array, Array]:
+    """Log2 of the crossover of each sweep, from a regressor that saw none of its ``by``, and the same given that it
+    lies inside its batch sizes; shape (n_sweeps,) each.
+    """
     groups = sweeps[by] if sweeps[by].nunique() > 1 else sweeps["curve"]
     found = sweeps["read_off"].to_numpy(float).copy()
+    inside = found.copy()
     if groups.nunique() < 2:
-        return found
-    for train, test in GroupKFold(min(_FOLDS, groups.nunique())).split(found, groups=groups):
+        return found, inside
+    for train, test in folds(groups, most=_FOLDS):
         seen = sweeps.iloc[train]
         if (seen["censored"] == "").sum() >= _ENOUGH:
             fitted = CrossoverRegressor().fit(seen, seen["measured"], seen["censored"])
-            found[test] = fitted.predict(sweeps.iloc[test], inside=inside)
-    return found
+            found[test] = fitted.predict(sweeps.iloc[test])
+            inside[test] = fitted.predict(sweeps.iloc[test], inside=True)
+    return found, inside
 
 
 _ENOUGH = 30

@@ -24,23 +24,23 @@ from ftax_model.modeling.correction import CorrectedModel
 from ftax_model.modeling.crossover import compare, cross_predict, miss
 from ftax_model.modeling.intervals import Errors, kinds
 from ftax_model.modeling.platform import (
-    BLOCK,
     COLUMNS,
     FAMILY,
-    PLATFORM,
     choose,
     design,
+    enough_families,
     find_siblings,
     fit_platform,
-    folds,
     law,
     learn_difficulty,
     leave_out,
     platform_of,
+    regimes,
+    turns,
 )
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.regime import fit_curve
-from ftax_model.modeling.rows import with_operators
+from ftax_model.modeling.rows import MANY, PLATFORM, with_operators
 
 CELL = ("curve", "batch_size", *PLATFORM)
 """Columns that rows share when fresh processes measured the same thing."""
@@ -118,7 +118,7 @@ def evaluate(
     if not parts:
         raise DataError("holding out needs two of model", f"{rows['model'].nunique()}", "measure another model")
     parts.sort(key=len, reverse=True)
-    found: list[list[pd.DataFrame]] = Parallel(n_jobs=jobs if len(rows) > _MANY else 1)(
+    found: list[list[pd.DataFrame]] = Parallel(n_jobs=jobs if len(rows) > MANY else 1)(
         delayed(_evaluate_platform)(part, find_siblings(parts, part), splits, confidence) for part in parts
     )
     return pd.concat([one for own in found for one in own], ignore_index=True)
@@ -134,7 +134,7 @@ def _evaluate_platform(
 ) -> list[pd.DataFrame]:
     recipe, by_model = choose(rows, siblings=siblings)
     found = {"model": by_model}
-    if "family" in rows and rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
+    if enough_families(rows):
         found["family"] = leave_out(rows, recipe, by=FAMILY, most=len(rows))
     missed = pd.concat(found.values(), keys=found.keys(), names=["split", None])
     scale = np.ones(len(missed))
@@ -170,9 +170,8 @@ def _with_intervals(missed: pd.DataFrame, scale: NDArray[np.float64], confidence
 
 def _with_references(left_out: pd.DataFrame, rows: pd.DataFrame, split: str) -> pd.DataFrame:
     by = {"model": "model", "family": FAMILY}[split]
-    always = rows["family"] == BLOCK if by == FAMILY else None
     columns: dict[str, Any] = {name: np.full(len(rows), math.nan) for name in REFERENCES}
-    for train, test in folds(rows[by], always=always, most=len(rows) if by == FAMILY else 10):
+    for train, test in turns(rows, by=by, most=len(rows) if by == FAMILY else 10):
         for name, predicted in _references(rows.iloc[train], rows.iloc[test]).items():
             columns[name][test] = predicted
     return left_out.assign(split=split).join(pd.DataFrame(columns, index=rows.index))
@@ -194,7 +193,7 @@ def _largest_left_out(rows: pd.DataFrame, confidence: float) -> list[pd.DataFram
     seen, unseen = rows[~large].reset_index(drop=True), rows[large].reset_index(drop=True)
     fit, _ = fit_platform(seen)
     estimate = fit.estimate(unseen)
-    low, high = (fit.quantile(unseen, estimate, level) for level in ((1 - confidence) / 2, (1 + confidence) / 2))
+    low, high = fit.quantiles(unseen, estimate, [(1 - confidence) / 2, (1 + confidence) / 2])
     predicted = estimate["latency_s"]
     own = unseen.assign(
         split="size",
@@ -255,8 +254,8 @@ def crossovers(left_out: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
         sweeps = compare(rows, jobs=jobs)
         if len(sweeps):
             by = "model" if split == "model" else "architecture"
-            own = {"predicted": cross_predict(sweeps, by=by), "inside": cross_predict(sweeps, by=by, inside=True)}
-            found.append(sweeps.assign(split=split, **own))
+            predicted, inside = cross_predict(sweeps, by=by)
+            found.append(sweeps.assign(split=split, predicted=predicted, inside=inside))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
@@ -339,9 +338,6 @@ def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: 
     return {"platform": str(platform_of(rows)), "rows": count, **{str(name): float(v) for name, v in means.items()}}
 
 
-_MANY = 1000  # rows from which processes of their own are worth it
-
-
 def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
     """One row for each measured sweep of batch sizes: its latency, regime and crossover.
 
@@ -359,18 +355,11 @@ def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
         first = part.iloc[0]
         crossover = _crossover(part)
         own = {"batch_size": int(first["batch_size"]), "latency_s": first["latency_s"]}
-        own["regime"] = _regime(first, crossover["crossover_batch_size"])
+        own["regime"] = str(first["regime"])
+        if not math.isnan(crossover["crossover_batch_size"]):
+            own["regime"] = str(regimes(part[:1], part["batch_size"][:1], crossover["crossover_batch_size"])[0])
         found.append({**dict(zip(["curve", *PLATFORM], key, strict=True)), **own, **crossover})
     return pd.DataFrame(found)
-
-
-def _regime(first: pd.Series[Any], crossover: float) -> str:
-    """The regime of a sweep's first row: flat or growing by the sweep itself, the rest by the law."""
-    if math.isnan(crossover):
-        return str(first["regime"])
-    if first["batch_size"] < crossover:
-        return "framework-bound" if first["host_s"] >= first["constant_s"] else "memory-bound"
-    return "compute-bound" if first["regime"] == "framework-bound" else str(first["regime"])
 
 
 def _crossover(part: pd.DataFrame) -> dict[str, Any]:

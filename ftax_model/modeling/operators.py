@@ -165,7 +165,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(X[list(names)].to_numpy(float) * self.costs_[list(names)].to_numpy())
 
     def _operator(self, operator: Operator, itemsize: int) -> tuple[str, str, str, float, float]:
-        group, own = features.linear(operator, itemsize=itemsize)
+        group, own, _ = features.linear(operator, itemsize=itemsize)
         seconds = {name: value * float(self.costs_[name]) for name, value in own.items()}
         host_s = seconds.pop(f"{group}.ops")
         return operator.layer, operator.kind, group, host_s, sum(seconds.values())

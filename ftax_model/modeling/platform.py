@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
@@ -20,6 +19,7 @@ from ftax_model.modeling.crossover import compare
 from ftax_model.modeling.intervals import Errors, kinds
 from ftax_model.modeling.law import Array, latency
 from ftax_model.modeling.regime import RegimeModel
+from ftax_model.modeling.rows import folds
 from ftax_model.modeling.transfer import Transfer
 from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
@@ -32,7 +32,6 @@ LAW: Mapping[str, Any] = {
 }
 """Which features of the trace stand for which term of the law."""
 
-PLATFORM = tuple(field.name for field in dataclasses.fields(Platform))
 COLUMNS = tuple(dict.fromkeys(name for names in LAW.values() for name in names))
 
 FAR = 4.0
@@ -134,12 +133,17 @@ class PlatformFit:
             found.loc[known] = parts(self.model, rows[known]).astype(found.dtypes.to_dict())
         return found.assign(notes=self.notes(rows))
 
-    def quantile(self, rows: pd.DataFrame, estimate: pd.DataFrame, level: float) -> Array:
-        """Log ratios to the estimates of rows below which a share ``level`` of measurements lies."""
-        found = self.errors.quantile(level, kinds(estimate["regime"], estimate["notes"] != ""))
+    def quantiles(self, rows: pd.DataFrame, estimate: pd.DataFrame, levels: Sequence[float]) -> list[Array]:
+        """For each level the log ratios to the estimates of rows below which such a share of measurements lies."""
+        kind, expected = kinds(estimate["regime"], estimate["notes"] != ""), self.expected_miss(rows)
+        return [self.errors.quantile(level, kind) * expected for level in levels]
+
+    def expected_miss(self, rows: pd.DataFrame) -> Array:
+        """The absolute log ratio that is expected of each row, shape (n_rows,); 1 where that was not learnt."""
+        found = np.ones(len(rows))
         known = self.has_operators(rows)
         if self.model is not None and self.difficulty is not None and known.any():
-            found[known] *= np.exp(self.difficulty.predict(self.model.situation(rows[known])))
+            found[known] = np.exp(self.difficulty.predict(self.model.situation(rows[known])))
         return found
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
@@ -221,7 +225,7 @@ def fit_platform(
     sweeps, difficulty, scale = pd.DataFrame(), None, np.ones(len(missed))
     if model is not None:
         sweeps = compare(missed)
-        if rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3:
+        if enough_families(rows):
             missed = pd.concat([missed, leave_out(rows, recipe, by=FAMILY)])
         difficulty, scale = learn_difficulty(model, missed)
     fit = PlatformFit(
@@ -251,7 +255,7 @@ def choose(
     for recipe in recipes:
         missed = leave_out(rows, recipe, by="model")
         error = float(missed["ratio"].abs().median())
-        if error < (CLEARLY * least if least < math.inf else math.inf):
+        if error < CLEARLY * least:
             best, least, found = recipe, error, missed
     return best, found
 
@@ -297,9 +301,19 @@ def leave_out(rows: pd.DataFrame, recipe: Recipe, *, by: str, most: int = 10) ->
     Returns the rows with ``predicted_s``, ``regime`` as predicted, ``outside`` (of what the fit had seen), ``ratio``,
     log of measured over predicted, and ``host_part_s``, ``device_part_s`` and ``constant_part_s`` of the prediction.
     """
-    turns = folds(rows[by], always=rows["family"] == BLOCK if by == FAMILY else None, most=most)
-    found = [_predict_left_out(rows.iloc[train], rows.iloc[test], recipe, by) for train, test in turns]
+    pairs = turns(rows, by=by, most=most)
+    found = [_predict_left_out(rows.iloc[train], rows.iloc[test], recipe, by) for train, test in pairs]
     return pd.concat(found).sort_index()
+
+
+def turns(rows: pd.DataFrame, *, by: str, most: int = 10) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Positions to learn from and to predict, where ``by`` is left out; single layers are no family of their own."""
+    return folds(rows[by], always=rows["family"] == BLOCK if by == FAMILY else None, most=most)
+
+
+def enough_families(rows: pd.DataFrame) -> bool:
+    """Whether there are so many families, beside single layers, that leaving one out says something."""
+    return "family" in rows and bool(rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3)
 
 
 def _predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, recipe: Recipe, by: str) -> pd.DataFrame:
@@ -318,23 +332,6 @@ def _predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, recipe: Recipe, 
         device_part_s=found["device_s"],
         constant_part_s=found["constant_s"],
     )
-
-
-def folds(
-    groups: pd.Series[Any], *, always: pd.Series[bool] | None = None, most: int = 10
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Positions to learn from and to predict: every group left out once, in ``most`` turns; one group alone by rows.
-
-    Rows that are ``always`` seen are never predicted.
-    """
-    own = groups.to_numpy() if groups.nunique() > 1 else np.arange(len(groups))
-    kept = np.zeros(len(own), dtype=bool) if always is None else always.to_numpy()
-    if len(set(own[~kept])) < 2:
-        kept = np.zeros(len(own), dtype=bool)
-    left, right = np.flatnonzero(kept), np.flatnonzero(~kept)
-    splitter = GroupKFold(n_splits=min(most, len(set(own[right]))))
-    for train, test in splitter.split(np.zeros(len(right)), groups=own[right]):
-        yield np.concatenate([left, right[train]]), right[test]
 
 
 def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFrame:
@@ -359,6 +356,13 @@ def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFra
     bound = np.where(2 * found["memory_s"] > found["device_s"], "memory-bound", "compute-bound")
     regime = np.where(found["host_s"] >= found["device_s"], "framework-bound", bound)
     return pd.DataFrame({**found, "regime": regime.astype(object)}, index=rows.index)
+
+
+def regimes(estimate: pd.DataFrame, sizes: pd.Series[Any], crossover: float) -> NDArray[Any]:
+    """The regime of each row of one curve: flat below its crossover, where host or weights make the floor."""
+    flat = np.where(estimate["host_s"] >= estimate["constant_s"], "framework-bound", "memory-bound")
+    grows = np.where(estimate["regime"] == "framework-bound", "compute-bound", estimate["regime"])
+    return np.where(sizes < crossover, flat, grows)
 
 
 def platform_of(rows: pd.DataFrame) -> Platform:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
@@ -23,15 +22,15 @@ from ftax_model.modeling.calibration import calibrate
 from ftax_model.modeling.crossover import FEWEST_SIZES, Crossovers, sweep_columns
 from ftax_model.modeling.platform import (
     COLUMNS,
-    PLATFORM,
     PlatformFit,
     design,
     find_siblings,
     fit_platform,
     platform_of,
+    regimes,
 )
 from ftax_model.modeling.regime import fit_curve
-from ftax_model.modeling.rows import row, with_operators
+from ftax_model.modeling.rows import MANY, PLATFORM, row, with_operators
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, trace_sweep
 from ftax_model.workload import Workload
@@ -80,7 +79,7 @@ class LatencyPredictor:
         if self.operators:
             rows = with_operators(rows, jobs=self.jobs)
         parts = [part for _, part in rows.groupby(list(PLATFORM))]
-        jobs = self.jobs if self.operators and len(rows) > _MANY else 1
+        jobs = self.jobs if self.operators and len(rows) > MANY else 1
         found = Parallel(n_jobs=jobs)(
             delayed(fit_platform)(part, operators=self.operators, siblings=find_siblings(parts, part)) for part in parts
         )
@@ -166,21 +165,22 @@ class LatencyPredictor:
         parts = []
         for _, part in table.groupby(list(PLATFORM), sort=False):
             (fit,) = self.select(**dataclasses.asdict(platform_of(part)))
-            predicted = self._predict_platform(fit, part, crossovers=crossovers)
-            if quantile is not None:
-                factor = np.exp(fit.quantile(part, predicted, quantile))
-                predicted = predicted.assign(quantile_s=predicted["latency_s"] * factor)
-            parts.append(predicted)
+            parts.append(self._predict_platform(fit, part, quantile=quantile, crossovers=crossovers))
         found = pd.concat(parts).loc[table.index]
         _refuse(found, strict=strict)
         return found
 
-    def _predict_platform(self, fit: PlatformFit, table: pd.DataFrame, *, crossovers: bool) -> pd.DataFrame:
+    def _predict_platform(
+        self, fit: PlatformFit, table: pd.DataFrame, *, quantile: float | None, crossovers: bool
+    ) -> pd.DataFrame:
         found = fit.estimate(table)
-        levels = (1 - self.confidence) / 2, (1 + self.confidence) / 2
-        ends = [np.exp(fit.quantile(table, found, level)) for level in levels]
+        levels = (1 - self.confidence) / 2, (1 + self.confidence) / 2, 0.5 if quantile is None else quantile
+        ratios = fit.quantiles(table, found, levels)
+        low_s, high_s, quantile_s = (found["latency_s"] * np.exp(ratio) for ratio in ratios)
         found = found.assign(
-            low_s=found["latency_s"] * np.minimum(ends[0], 1.0), high_s=found["latency_s"] * np.maximum(ends[1], 1.0)
+            low_s=np.minimum(low_s, found["latency_s"]),
+            high_s=np.maximum(high_s, found["latency_s"]),
+            quantile_s=quantile_s,
         )
         found = found.join(_law_crossovers(fit, table)).assign(regime_probability=math.nan)
         if crossovers and fit.model is not None and "curve" in table:
@@ -189,23 +189,23 @@ class LatencyPredictor:
                     self._read_off(found, part)
         crossover = found["crossover_batch_size"].to_numpy(float)
         censored = np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], "")
-        return found.assign(censored=censored)[list(PREDICTED)]
+        return found.assign(censored=censored)[[*PREDICTED, *(["quantile_s"] if quantile is not None else [])]]
 
     def _read_off(self, found: pd.DataFrame, rows: pd.DataFrame) -> None:
         """Put the crossover of one predicted curve, and the regimes that follow from it, into its rows."""
         own, sizes = found.loc[rows.index], rows["batch_size"].astype(float)
-        sweep = sweep_columns(rows, own)
         if self.crossovers_ is None:
             curve = fit_curve(sizes.to_numpy(float), own["latency_s"].to_numpy(float))
             crossover, ends = curve.crossover_batch_size, (curve.crossover_low, curve.crossover_high)
         else:
-            middle = float(self.crossovers_.regressor.predict(pd.DataFrame([sweep]))[0])
+            sweep = pd.DataFrame([sweep_columns(rows, own)])
+            middle = float(self.crossovers_.regressor.predict(sweep)[0])
             low, high = self.crossovers_.errors.interval(self.confidence, [""])
             crossover, ends = 2**middle, (2 ** (middle + float(low[0])), 2 ** (middle + float(high[0])))
             above = self.crossovers_.errors.above(np.log2(sizes.to_numpy(float)) - middle)
             found.loc[rows.index, "regime_probability"] = np.where(sizes < crossover, above, 1 - above)
         found.loc[rows.index, _CROSSOVER] = [crossover, *ends]
-        found.loc[rows.index, "regime"] = _regimes(own, sizes, crossover)
+        found.loc[rows.index, "regime"] = regimes(own, sizes, crossover)
 
     def select(
         self,
@@ -290,7 +290,6 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 _FOLDER = "ftax_model.predictors"
-_MANY = 1000  # rows from which processes of their own are worth it
 
 Asked = tuple[str, list[int], str, Callable[[list[int]], dict[int, Trace]]]
 """The label of a curve, the batch sizes asked for, the dtype, and what traces it."""
@@ -335,10 +334,3 @@ _CROSSOVER = ["crossover_batch_size", "crossover_low", "crossover_high"]
 def _law_crossovers(fit: PlatformFit, table: pd.DataFrame) -> pd.DataFrame:
     values = fit.law.crossover_batch_size(design(table), return_interval=True)
     return pd.DataFrame(dict(zip(_CROSSOVER, values, strict=True)), index=table.index)
-
-
-def _regimes(estimate: pd.DataFrame, sizes: pd.Series[float], crossover: float) -> NDArray[Any]:
-    """The regime of each row of one curve: flat below its crossover, where host or weights make the floor."""
-    flat = np.where(estimate["host_s"] >= estimate["constant_s"], "framework-bound", "memory-bound")
-    grows = np.where(estimate["regime"] == "framework-bound", "compute-bound", estimate["regime"])
-    return np.where(sizes < crossover, flat, grows)

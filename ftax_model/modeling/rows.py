@@ -1,21 +1,32 @@
-"""Rows of a dataset with the columns that the estimators look at; those of operators come from tracing again."""
+"""Rows of a dataset: the columns that estimators look at, those of operators from tracing again, and folds of rows."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
 
 from ftax_model import architectures
+from ftax_model.measurement import Platform
 from ftax_model.operators import Trace
 from ftax_model.tracing import features, trace_sweep
 from ftax_model.workload import DTYPES, Workload
 
 WORKLOAD = ("architecture", "hyperparameters", "batch_size", "input_size", "dtype", "lengths")
 """Columns of a dataset's frame that say what was computed."""
+
+PLATFORM = tuple(field.name for field in dataclasses.fields(Platform))
+"""Columns that say with what it was computed."""
+
+MANY = 1000
+"""Rows from which processes of their own are worth it."""
 
 
 def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
@@ -47,6 +58,23 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
 def row(trace: Trace, *, dtype: str) -> dict[str, float]:
     """Features and columns of operators of one call."""
     return {**trace.features(), **features.columns(trace, itemsize=DTYPES[dtype])}
+
+
+def folds(
+    groups: pd.Series[Any], *, always: pd.Series[bool] | None = None, most: int = 10
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Positions to learn from and to predict: every group left out once, in ``most`` turns; one group alone by rows.
+
+    Rows that are ``always`` seen are never predicted.
+    """
+    own = groups.to_numpy() if groups.nunique() > 1 else np.arange(len(groups))
+    kept = np.zeros(len(own), dtype=bool) if always is None else always.to_numpy()
+    if len(set(own[~kept])) < 2:
+        kept = np.zeros(len(own), dtype=bool)
+    left, right = np.flatnonzero(kept), np.flatnonzero(~kept)
+    splitter = GroupKFold(n_splits=min(most, len(set(own[right]))))
+    for train, test in splitter.split(np.zeros(len(right)), groups=own[right]):
+        yield np.concatenate([left, right[train]]), right[test]
 
 
 _FEW = 60  # sweeps that are sooner traced than shared out

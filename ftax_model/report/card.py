@@ -14,9 +14,9 @@ from scipy.stats import spearmanr
 from ftax_model import dataset
 from ftax_model.measurement import Measurement
 from ftax_model.modeling import evaluation
-from ftax_model.modeling.platform import PLATFORM
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.rows import PLATFORM
 
 SETUP = ("framework", "dtype", "threads")
 """What of a platform varies within the dataset of one device."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ftax_model.operators import Operator, Trace
 
@@ -147,14 +147,7 @@ def amounts(operator: Operator, *, itemsize: int = 4) -> tuple[dict[str, float],
     ``itemsize`` is the bytes of an element. Bytes are those of the trace, where it counts them.
     """
     own = group(operator)
-    describe = {
-        **dict.fromkeys(("linear", "matmul"), _describe_product),
-        **dict.fromkeys((name for name in QUANTITIES if name.endswith("convolution")), _describe_convolution),
-        **dict.fromkeys(("batch-normalisation", "layer-normalisation", "softmax"), _describe_rows),
-        "attention": _describe_attention,
-        "recurrent": _describe_recurrent,
-    }.get(own, _describe_plain)
-    quantities, extents = describe(operator, itemsize)
+    quantities, extents = _DESCRIBE.get(own, _describe_plain)(operator, itemsize)
     known = {
         "macs": float(operator.macs),
         "bytes": float(operator.activation_bytes),
@@ -165,13 +158,14 @@ def amounts(operator: Operator, *, itemsize: int = 4) -> tuple[dict[str, float],
     return {name: {**known, **quantities}[name] for name in QUANTITIES[own]}, {**shared, **extents}
 
 
-def linear(operator: Operator, *, itemsize: int = 4) -> tuple[str, dict[str, float]]:
-    """The group of an operator, and what it adds to those of `HOST` and `DEVICE` that sum over operators."""
+def linear(operator: Operator, *, itemsize: int = 4) -> tuple[str, dict[str, float], dict[str, float]]:
+    """The group of an operator, what it adds to those of `HOST` and `DEVICE` that sum over operators, and `EXTENTS`."""
     own = group(operator)
-    found = {f"{own}.ops": 1.0}
-    found |= {f"{own}.{name}": value for name, value in amounts(operator, itemsize=itemsize)[0].items()}
+    quantities, extents = amounts(operator, itemsize=itemsize)
+    found = {f"{own}.ops": 1.0, **{f"{own}.{name}": value for name, value in quantities.items()}}
     traffic = operator.activation_bytes + operator.weight_bytes
-    return own, found | {f"traffic.{size}": float(max(0, traffic - limit)) for size, limit in SIZES.items()}
+    found |= {f"traffic.{size}": float(max(0, traffic - limit)) for size, limit in SIZES.items()}
+    return own, found, extents
 
 
 def columns(trace: Trace, *, itemsize: int = 4) -> dict[str, float]:
@@ -184,12 +178,11 @@ def columns(trace: Trace, *, itemsize: int = 4) -> dict[str, float]:
     weighed: defaultdict[str, float] = defaultdict(float)
     for operator, count in Counter(map(_Signature, trace.operators)).items():
         one = operator.of
-        own, sums = linear(one, itemsize=itemsize)
+        own, sums, extents = linear(one, itemsize=itemsize)
         for name, value in sums.items():
             found[name] += count * value
         if own in _SHAPED:
             weight = float(count * (one.macs or one.activation_bytes))
-            extents = amounts(one, itemsize=itemsize)[1]
             weighed[own] += weight
             for extent in EXTENTS:
                 found[f"{own}.{extent}~"] += weight * math.log2(1 + extents.get(extent, 0.0))
@@ -284,3 +277,12 @@ def _describe_rows(operator: Operator, itemsize: int) -> Described:
 
 def _up(extent: float, tile: int) -> float:
     return math.ceil(extent / tile) * tile
+
+
+_DESCRIBE: Mapping[str, Callable[[Operator, int], Described]] = {
+    **dict.fromkeys(("linear", "matmul"), _describe_product),
+    **dict.fromkeys((name for name in QUANTITIES if name.endswith("convolution")), _describe_convolution),
+    **dict.fromkeys(("batch-normalisation", "layer-normalisation", "softmax"), _describe_rows),
+    "attention": _describe_attention,
+    "recurrent": _describe_recurrent,
+}
