@@ -59,11 +59,36 @@ def names() -> list[str]:
     return plugins.names("ftax_model.devices", suffix=".toml")
 
 
+def rates(device: str, dtype: str, threads: int) -> tuple[str, float, float | None] | None:
+    """What the device file for a device says of it, by the name that measurements carry, that of the file or its path.
+
+    Its kind, peak multiply-accumulates per second in ``dtype`` of so many threads (of the whole of a GPU), and peak
+    bytes per second, ``None`` where unknown. ``None`` where no file says the first two.
+
+    >>> rates("amd-epyc-turin-2core", "float32", 2)
+    ('cpu', 320000000000.0, None)
+    """
+    own = device.endswith(".toml")
+    words = device.replace("-", " ")
+    for name in [device] if own else names():
+        table = specification(name)
+        if own or re.match(rf"{name}\b", device) or re.search(table["match"], words, re.IGNORECASE):
+            peak = table["peak_macs"].get(dtype)
+            units = threads if table["kind"] == "cpu" else 1
+            return (table["kind"], float(peak) * units, table.get("bandwidth")) if peak else None
+    return None
+
+
 def specification(name: str) -> dict[str, Any]:
-    """The table in ``devices/<name>.toml``; raises `InputError` for a name that is not there."""
-    file = plugins.path("ftax_model.devices", name, suffix=".toml")
+    """The table in ``devices/<name>.toml``, or in a file of one's own, ``path/to/<name>.toml``.
+
+    Raises `InputError` for a name that is not there, `DataError` for a file that cannot be read.
+    """
+    file = Path(name) if name.endswith(".toml") else plugins.path("ftax_model.devices", name, suffix=".toml")
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError("a device file can be read", f"{file}: {error.strerror}", "check the path") from error
     except tomllib.TOMLDecodeError as error:
         raise DataError("a device file is TOML", f"{file.name}: {error}", "mend the file") from error
 

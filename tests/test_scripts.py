@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
+import json
+import math
 import os
 import re
 import shutil
@@ -10,10 +13,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
+import pandas as pd
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from ftax_model.errors import DataError
+from ftax_model.modeling.crossover import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted(file for file in (ROOT / "scripts").iterdir() if file.suffix == "")
@@ -388,3 +397,72 @@ def test_search_finds_a_model_that_keeps_its_budget() -> None:
     run = subprocess.run([sys.executable, script, *asked], capture_output=True, text=True, check=True)
     assert re.search(r"best: [\d,]+ parameters", run.stdout)
     assert float(re.search(r"quantile ([\d.]+) ms", run.stdout)[1]) <= 20  # type: ignore[index]
+
+
+@pytest.fixture(scope="module")
+def compare_crossovers() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("compare_crossovers", ROOT / "scripts" / "compare_crossovers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def left_out_sweeps(count: int = 72) -> pd.DataFrame:
+    """Made-up sweeps of four families, up to batch 64: read off without bias, in closed form an octave too low."""
+    draw = np.random.default_rng(0)
+    read = draw.uniform(-1, 5, count)
+    seen = read + draw.normal(0, 0.1, count)
+    own = {"architecture": [f"family {number % 4}" for number in range(count)], "read_off": read}
+    own |= {"measured": np.maximum(seen, 0), "closed_form": read - 1, "censored": np.where(seen < 0, "below", "")}
+    return pd.DataFrame(draw.uniform(1, 2, (count, len(COLUMNS))), columns=list(COLUMNS)).assign(**own)
+
+
+def test_crossover_regressors_are_judged_alike_on_families_never_seen(
+    compare_crossovers: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare_crossovers, "left_out", lambda name, jobs: left_out_sweeps())
+    assert compare_crossovers.main(["made-up", "--jobs", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dataset"], told["sweeps"], told["families"]) == ("made-up", 72, 4)
+    found = {(row["regressor"], row["fitted on"]): row for row in told["regressors"]}
+    names = [*compare_crossovers.REGRESSORS, "CrossoverRegressor"]
+    assert {*found} == {(name, on) for name in names for on in ("crossover inside", "all")} | {
+        (name, "-") for name in compare_crossovers.READ
+    }
+    assert found["read off the predicted curve", "-"]["median"] < 0.1
+    assert found["closed form", "-"]["bias"] == pytest.approx(-1, abs=0.05)
+    assert found["closed form", "-"]["right"] == 1
+    for name in compare_crossovers.REGRESSORS:
+        assert found[name, "crossover inside"]["right"] <= found[name, "all"]["right"]
+        assert found[name, "all"]["median"] <= found[name, "all"]["p90"] < 3
+    monkeypatch.setattr(compare_crossovers, "REGRESSORS", {"ridge": compare_crossovers.REGRESSORS["ridge"]})
+    assert compare_crossovers.main(["made-up", "--jobs", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"72 sweeps of 4 families, {told['inside']} with")
+    assert sum(line.startswith("ridge") for line in lines) == 2
+
+
+def test_figures_of_crossovers_by_hand(compare_crossovers: ModuleType) -> None:
+    sweeps = pd.DataFrame({"measured": [1.0, 2.0, 0.0, 6.0], "censored": ["", "", "below", "above"]})
+    found = compare_crossovers.figures(np.array([1.5, 1.0, -0.1, 5.0]), sweeps)
+    assert found == pytest.approx({"median": 0.75, "p90": 0.95, "bias": -0.25, "right": 0.5})
+    assert math.isnan(compare_crossovers.figures(np.array([1.0, 2.0]), sweeps[:2])["right"])
+
+
+def test_crossover_regressors_need_sweeps_and_families(
+    compare_crossovers: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare_crossovers.main(["nowhere"]) == 2
+    assert compare_crossovers.main(["nowhere", "--jobs", "0"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "nowhere" in first
+    assert "--jobs" in second
+    one = left_out_sweeps().assign(architecture="one")
+    for few in (left_out_sweeps(12), pd.DataFrame(), one):
+        with pytest.raises(DataError, match="30 sweeps of other families"):
+            compare_crossovers.compare(few, jobs=1)
+    with pytest.raises(DataError, match="cannot trace"):
+        compare_crossovers.compare(left_out_sweeps().assign(macs=math.nan), jobs=1)

@@ -33,6 +33,12 @@ BEYOND = 0.25
 FEWEST_SIZES = 4
 """Batch sizes from which a sweep tells its crossover."""
 
+ENOUGH = 30
+"""Sweeps whose crossover lies inside from which others are learnt."""
+
+FOLDS = 15
+"""Turns, at most, in which families or models are left out."""
+
 _LOGARITHMS = ("latency_s", "n_ops", "macs", "activation_bytes", "weight_bytes", "largest")
 COLUMNS = ("read_off", "closed_form", *_LOGARITHMS, *features.SHAPES)
 """Columns of a sweep: log2 of its crossover as read off and in closed form; seconds, features and extents of its first
@@ -69,18 +75,16 @@ class CrossoverRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if not inside.any():
             cure = "measure larger and smaller batch sizes"
             raise InputError("crossovers are learnt from some that were seen", f"{len(marks)} censored ones", cure)
-        rows = _design(X)
+        rows = design(X)
         self.inside_ = Trees.fit(rows[inside], target[inside], count=self.trees, seed=self.seed)
-        guessed = self.inside_.predict(rows)
-        target = np.where(marks == "below", np.minimum(guessed, target - BEYOND), target)
-        target = np.where(marks == "above", np.maximum(guessed, target + BEYOND), target)
+        target = placed(self.inside_.predict(rows), target, marks)
         self.every_ = Trees.fit(rows, target, count=self.trees, seed=self.seed)
         return self
 
     def predict(self, X: pd.DataFrame, *, inside: bool = False) -> Array:
         """Log2 of the crossover batch size, shape (n_rows,); with ``inside``, given that it is no censored one."""
         check_is_fitted(self, "every_")
-        return (self.inside_ if inside else self.every_).predict(_design(X))
+        return (self.inside_ if inside else self.every_).predict(design(X))
 
     def to_dict(self) -> dict[str, Any]:
         """The fitted model as plain JSON values."""
@@ -94,6 +98,22 @@ class CrossoverRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model.inside_ = Trees.from_dict(record["inside"], features=len(COLUMNS))
         model.every_ = Trees.from_dict(record["every"], features=len(COLUMNS))
         return model
+
+
+def placed(guessed: Array, target: Array, censored: NDArray[np.str_]) -> Array:
+    """The target, each censored value moved to where it is guessed, if that is beyond its bound, else just beyond it.
+
+    All of shape (n_rows,); ``target`` and ``censored`` as `CrossoverRegressor.fit` takes them.
+    """
+    target = np.where(censored == "below", np.minimum(guessed, target - BEYOND), target)
+    return np.where(censored == "above", np.maximum(guessed, target + BEYOND), target)
+
+
+def design(X: pd.DataFrame) -> Array:
+    """What a regressor sees of sweeps (`COLUMNS`): seconds and sizes by their log2; shape (n_rows, n_columns)."""
+    logarithms = np.log2(np.maximum(X[list(_LOGARITHMS)].to_numpy(float), 1e-9))
+    rest = X[["read_off", "closed_form", *features.SHAPES]].to_numpy(float)
+    return np.column_stack([rest, logarithms])
 
 
 def sweep_columns(rows: pd.DataFrame, estimate: pd.DataFrame) -> dict[str, float]:
@@ -166,12 +186,6 @@ def _held(crossover: float, sizes: NDArray[np.float64]) -> float:
     return math.log2(min(max(crossover, sizes.min() / 2), 2 * sizes.max()))
 
 
-def _design(X: pd.DataFrame) -> Array:
-    logarithms = np.log2(np.maximum(X[list(_LOGARITHMS)].to_numpy(float), 1e-9))
-    rest = X[["read_off", "closed_form", *features.SHAPES]].to_numpy(float)
-    return np.column_stack([rest, logarithms])
-
-
 @dataclass(frozen=True)
 class Crossovers:
     """A fitted regressor, and the errors (log2 of measured over predicted) on families that it had not seen."""
@@ -182,7 +196,7 @@ class Crossovers:
     @classmethod
     def learn(cls, sweeps: pd.DataFrame) -> Crossovers | None:
         """From sweeps that were left out (`compare`); ``None`` where fewer than 30 have their crossover inside."""
-        if len(sweeps) == 0 or (sweeps["censored"] == "").sum() < _ENOUGH:
+        if len(sweeps) == 0 or (sweeps["censored"] == "").sum() < ENOUGH:
             return None
         inside = (sweeps["censored"] == "").to_numpy()
         missed = -miss(cross_predict(sweeps, by="architecture")[0], sweeps)
@@ -208,14 +222,10 @@ def cross_predict(sweeps: pd.DataFrame, *, by: str) -> tuple[Array, Array]:
     inside = found.copy()
     if groups.nunique() < 2:
         return found, inside
-    for train, test in folds(groups, most=_FOLDS):
+    for train, test in folds(groups, most=FOLDS):
         seen = sweeps.iloc[train]
-        if (seen["censored"] == "").sum() >= _ENOUGH:
+        if (seen["censored"] == "").sum() >= ENOUGH:
             fitted = CrossoverRegressor().fit(seen, seen["measured"], seen["censored"])
             found[test] = fitted.predict(sweeps.iloc[test])
             inside[test] = fitted.predict(sweeps.iloc[test], inside=True)
     return found, inside
-
-
-_ENOUGH = 30
-_FOLDS = 15

@@ -6,6 +6,7 @@ that a predictor would give: from the errors on everything else that was left ou
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from scipy.stats import spearmanr
 from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
 from ftax_model.modeling.baselines import BASELINES
+from ftax_model.modeling.calibration import assume
 from ftax_model.modeling.correction import CorrectedModel
 from ftax_model.modeling.crossover import compare, cross_predict, miss
 from ftax_model.modeling.intervals import Errors, kinds
@@ -95,8 +97,7 @@ def report(
     calibration = pd.DataFrame()
     if rows.groupby(list(PLATFORM)).ngroups > 1:
         predictor = LatencyPredictor(confidence=confidence, jobs=jobs).fit(rows)
-        if any(fit.model is not None for fit in predictor.fits_):
-            calibration = calibration_errors(predictor, rows, jobs=jobs)
+        calibration = calibration_errors(predictor, rows, jobs=jobs)
     return Report(left_out, crossovers(left_out[left_out["split"] != "size"], jobs=jobs), calibration)
 
 
@@ -201,7 +202,7 @@ def _largest_left_out(rows: pd.DataFrame, confidence: float) -> list[pd.DataFram
         low_s=predicted * np.exp(low),
         high_s=predicted * np.exp(high),
         regime=estimate["regime"],
-        outside=estimate["notes"] != "",
+        outside=estimate["outside"],
         error=predicted / unseen["latency_s"] - 1,
     )
     return [own.assign(**_references(seen, unseen))]
@@ -291,15 +292,16 @@ def calibration_errors(
     predictor: LatencyPredictor,
     table: pd.DataFrame,
     *,
-    counts: Iterable[int] = (3, 5, 10, 20, 50),
+    counts: Iterable[int] = (0, 3, 5, 10, 20, 50),
     draws: int = 5,
     seed: int = 0,
     jobs: int = -1,
 ) -> pd.DataFrame:
     """How good a predictor is on a platform it never saw, after ``counts`` rows were measured there.
 
-    Each platform of the table in turn is new; the others are known. Rows are drawn at random ``draws`` times. One row
-    for each platform and count: ``n`` rows predicted in each draw, and means over draws of ``mape``, ``median``,
+    Each platform of the table in turn is new; the others are known. Rows are drawn at random ``draws`` times; none are
+    for a count of 0, where specifications must do (and a framework that is not known cannot be predicted). One row for
+    each platform and count: ``n`` rows predicted in each draw, and means over draws of ``mape``, ``median``,
     ``covered`` and ``width`` (half the interval over the prediction, median), and ``by law``, the median error of the
     law fitted to the same rows. Platforms with fewer rows than twice the largest count are left out.
     """
@@ -310,10 +312,13 @@ def calibration_errors(
             known = LatencyPredictor(confidence=predictor.confidence, operators=predictor.operators, jobs=1)
             known.crossovers_ = predictor.crossovers_
             known.fits_ = [fit for fit in predictor.fits_ if fit.platform != platform_of(part)]
-            if any(fit.model is not None for fit in known.fits_):
+            if known.fits_:
                 tasks.append((known, part.reset_index(drop=True)))
     found = Parallel(n_jobs=jobs)(
-        delayed(_calibrated)(known, part, count, draws, seed) for known, part in tasks for count in counts
+        delayed(_calibrated)(known, part, count, draws if count else 1, seed)
+        for known, part in tasks
+        for count in counts
+        if count or assume(known.fits_, **dataclasses.asdict(platform_of(part)))
     )
     return pd.DataFrame(found)
 
@@ -324,18 +329,22 @@ def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: 
         chosen = np.zeros(len(rows), dtype=bool)
         chosen[np.random.default_rng([seed, draw]).permutation(len(rows))[:count]] = True
         seen, rest = rows[chosen], rows[~chosen]
-        predicted = known.calibrate(seen).predict_frame(rest, crossovers=False)
-        plain = law().fit(design(seen), seen["latency_s"]).predict(design(rest))
+        predicted = (known.calibrate(seen) if count else known).predict_frame(rest, crossovers=False)
         figures.append(
             {
                 **errors(predicted["latency_s"], rest["latency_s"]),
                 "covered": float(rest["latency_s"].between(predicted["low_s"], predicted["high_s"]).mean()),
                 "width": float(((predicted["high_s"] - predicted["low_s"]) / (2 * predicted["latency_s"])).median()),
-                "by law": errors(plain, rest["latency_s"])["median"],
+                "by law": _by_law(seen, rest) if count else math.nan,
             }
         )
     means = pd.DataFrame(figures)[["n", "mape", "median", "covered", "width", "by law"]].mean()
     return {"platform": str(platform_of(rows)), "rows": count, **{str(name): float(v) for name, v in means.items()}}
+
+
+def _by_law(seen: pd.DataFrame, rest: pd.DataFrame) -> float:
+    predicted = law().fit(design(seen), seen["latency_s"]).predict(design(rest))
+    return errors(predicted, rest["latency_s"])["median"]
 
 
 def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:

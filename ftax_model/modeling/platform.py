@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,9 @@ class PlatformFit:
     predicts as well. ``errors`` are those of models left out of the fit in turn, families too, in units of what
     ``difficulty`` expects of a row (of 1 without it). ``domain`` holds the smallest and largest value of each feature
     measured; ``largest_batch`` the largest batch measured. ``origin`` says of a calibrated platform which one it was
-    taken over from (``known_as``), by what factors, and the median miss of the rows measured.
+    taken over from (``known_as``), by what factors, and the median miss of the rows measured. ``assumed_spread`` is 0
+    where anything was measured; of a platform that was not, the standard deviation of the log of what all its
+    predictions may be off by, together.
     """
 
     platform: Platform
@@ -106,6 +109,7 @@ class PlatformFit:
     n_rows: int
     n_models: int
     origin: Mapping[str, Any] | None = None
+    assumed_spread: float = 0.0
 
     def constants(self) -> dict[str, Any]:
         """What an operator, a MAC and a byte cost on this platform, each with its standard error (``_se``).
@@ -123,7 +127,7 @@ class PlatformFit:
         return {"platform": str(self.platform), **own, "n_rows": self.n_rows, "n_models": self.n_models}
 
     def estimate(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """For each row the seconds and the regime of `parts`, and ``notes``.
+        """For each row the seconds and the regime of `parts`, ``outside`` (of what was measured), and ``notes``.
 
         Rows that lack the columns of operators get the law's answer.
         """
@@ -131,12 +135,21 @@ class PlatformFit:
         known = self.has_operators(rows)
         if self.model is not None and known.any():
             found.loc[known] = parts(self.model, rows[known]).astype(found.dtypes.to_dict())
-        return found.assign(notes=self.notes(rows))
+        notes = np.array(self.notes(rows), dtype=object)
+        outside = notes != ""
+        if self.assumed_spread:
+            said = f"of a platform never measured (by specifications, from {dict(self.origin or {})['assumed_as']})"
+            notes = np.where(outside, notes + " and " + said, said)
+        return found.assign(outside=outside, notes=notes)
 
     def quantiles(self, rows: pd.DataFrame, estimate: pd.DataFrame, levels: Sequence[float]) -> list[Array]:
         """For each level the log ratios to the estimates of rows below which such a share of measurements lies."""
-        kind, expected = kinds(estimate["regime"], estimate["notes"] != ""), self.expected_miss(rows)
-        return [self.errors.quantile(level, kind) * expected for level in levels]
+        kind, expected = kinds(estimate["regime"], estimate["outside"]), self.expected_miss(rows)
+        found = []
+        for level in levels:
+            own, common = self.errors.quantile(level, kind) * expected, NormalDist().inv_cdf(level)
+            found.append(np.copysign(np.hypot(own, common * self.assumed_spread), level - 0.5) if common else own)
+        return found
 
     def expected_miss(self, rows: pd.DataFrame) -> Array:
         """The absolute log ratio that is expected of each row, shape (n_rows,); 1 where that was not learnt."""
@@ -180,6 +193,7 @@ class PlatformFit:
             "n_rows": self.n_rows,
             "n_models": self.n_models,
             "origin": dict(self.origin) if self.origin else None,
+            "assumed_spread": self.assumed_spread,
         }
 
     @classmethod
@@ -267,9 +281,10 @@ def find_siblings(parts_: Sequence[pd.DataFrame], rows: pd.DataFrame) -> pd.Data
     return best if rows["model"].nunique() < BREADTH * best["model"].nunique() else None
 
 
-def nearest_factors(times: pd.DataFrame, latency_s: Array) -> Factors:
-    """The factors that bring the times of a known platform (`parts`) nearest to measured latencies."""
-    found = Transfer(prior=np.ones(3), strength=STRENGTH).fit(three_times(times), latency_s)
+def nearest_factors(times: pd.DataFrame, latency_s: Array, *, prior: Factors | None = None) -> Factors:
+    """The factors, held back toward ``prior``, that bring times of a known platform nearest to measured latencies."""
+    held = np.array(dataclasses.astuple(prior or Factors()))
+    found = Transfer(prior=held, strength=STRENGTH).fit(three_times(times), latency_s)
     return Factors(*(float(value) for value in found.coef_))
 
 

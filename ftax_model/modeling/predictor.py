@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from joblib import Parallel, delayed
 
 from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.calibration import calibrate
+from ftax_model.modeling.calibration import assume, calibrate
 from ftax_model.modeling.crossover import FEWEST_SIZES, Crossovers, sweep_columns
 from ftax_model.modeling.platform import (
     COLUMNS,
@@ -32,11 +33,11 @@ from ftax_model.modeling.platform import (
 from ftax_model.modeling.regime import fit_curve
 from ftax_model.modeling.rows import MANY, PLATFORM, row, with_operators
 from ftax_model.operators import Trace
-from ftax_model.tracing import ModuleSweep, trace_sweep
+from ftax_model.tracing import ModuleSweep, features, trace_sweep
 from ftax_model.workload import Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
-SCHEMA = 2
+SCHEMA = 3
 
 SWEEP = (1, 2, 4, 8, 16, 32, 64)
 """Batch sizes at which a curve is predicted, beside those asked for, so that its crossover can be read off."""
@@ -90,16 +91,14 @@ class LatencyPredictor:
     def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
         """A predictor of the platforms in a dataset's frame, from what this one knows and a few rows measured there.
 
-        Each platform takes over a known one of its framework, dtype and threads on another device, or where there is
-        none the nearest of all, with factors of its own for the time on the host, computing and moving memory. Raises
-        `DataError` where no row was measured or nothing is known that could be taken over.
+        Each platform takes over a known one, most alike or else nearest, with factors of its own for the time on the
+        host, computing and moving memory (see `ftax_model.modeling.calibration.calibrate`). Raises `DataError` where no
+        row was measured or nothing is known that could be taken over.
         """
         rows = with_operators(dataset.good(table), jobs=self.jobs)
         found = []
         for _, part in rows.groupby(list(PLATFORM)):
-            platform = platform_of(part)
-            alike = {"framework": platform.framework, "dtype": platform.dtype, "threads": platform.threads}
-            found.append(calibrate(_matching(self.fits_, alike) or self.fits_, part))
+            found.append(calibrate(self.fits_, part))
         calibrated = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
         calibrated.fits_, calibrated.crossovers_ = found, self.crossovers_
         return calibrated
@@ -126,7 +125,11 @@ class LatencyPredictor:
         Columns: ``curve`` (the workload's label), ``batch_size``, the platform, and those of `predict_frame`. Without
         ``crossovers`` the other batch sizes of a curve are not looked at, which takes a third of the time.
 
-        Raises `InputError` for a platform not in the data and, where ``strict``, for a workload far outside it.
+        A platform that was never measured is made of the most alike known one by the specifications of both devices
+        (``device`` is then the name of a device file, or a path to one), with intervals to match and a note.
+
+        Raises `InputError` for a platform of which neither measurements nor specifications are known and, where
+        ``strict``, for a platform never measured and a workload far outside what was.
         """
         asked = _asked(workloads, inputs, list(batch_sizes) if batch_sizes is not None else None)
         tables = []
@@ -160,7 +163,7 @@ class LatencyPredictor:
         (rows of one ``curve``) and ``crossovers`` is true, else off the law. With ``quantile`` also ``quantile_s``,
         which such a share of latencies stays below.
 
-        Raises `InputError` for a platform that was not in the data and, where ``strict``, for a row far outside it.
+        Raises `InputError` as `predict` does.
         """
         parts = []
         for _, part in table.groupby(list(PLATFORM), sort=False):
@@ -215,16 +218,24 @@ class LatencyPredictor:
         threads: int | None = None,
         dtype: str | None = None,
     ) -> list[PlatformFit]:
-        """The fits of all platforms that match; raises `InputError` where none does."""
+        """The fits of all platforms that match, or where none does those that specifications make of known ones.
+
+        Such a one is made for the framework asked for, or for each that is known (see
+        `ftax_model.modeling.calibration.assume`). Raises `InputError` where none can be made.
+        """
         if not self.fits_:
             raise DataError("a predictor is fitted before it predicts", "one that is not", "call fit, or load a file")
         asked = {"framework": framework, "device": device, "threads": threads, "dtype": dtype}
         asked = {name: value for name, value in asked.items() if value is not None}
         found = _matching(self.fits_, asked)
         if not found:
+            names = [framework] if framework else sorted({fit.platform.framework for fit in self.fits_})
+            made = [assume(self.fits_, framework=n, device=device, dtype=dtype, threads=threads) for n in names]
+            found = [fit for fit in made if fit is not None]
+        if not found:
             known = "; ".join(str(fit.platform) for fit in self.fits_)
             got = ", ".join(f"{name} {value}" for name, value in asked.items())
-            raise InputError(f"this predictor knows {known}", got, "choose one of those, or measure that platform")
+            raise InputError(f"this predictor knows {known}", got, "choose one of those, or measure it: ftax calibrate")
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -233,6 +244,7 @@ class LatencyPredictor:
         record = {
             "format": FORMAT,
             "schema": SCHEMA,
+            "columns": _FINGERPRINT,
             "confidence": self.confidence,
             "fits": [fit.to_dict() for fit in self.fits_],
             "crossovers": self.crossovers_.to_dict() if self.crossovers_ else None,
@@ -267,6 +279,8 @@ class LatencyPredictor:
             raise DataError(law, f"{path}: another JSON file", cure)
         if record.get("schema") != SCHEMA:
             raise DataError(f"this version reads schema {SCHEMA}", f"{path}: schema {record.get('schema')!r}", cure)
+        if record.get("columns") != _FINGERPRINT:
+            raise DataError("operators are counted as when it was fitted", f"{path}: columns of another version", cure)
         try:
             predictor = cls(confidence=record["confidence"])
             predictor.fits_ = [PlatformFit.from_dict(item) for item in record["fits"]]
@@ -290,6 +304,7 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 _FOLDER = "ftax_model.predictors"
+_FINGERPRINT = zlib.crc32(" ".join(features.COLUMNS).encode())
 
 Asked = tuple[str, list[int], str, Callable[[list[int]], dict[int, Trace]]]
 """The label of a curve, the batch sizes asked for, the dtype, and what traces it."""

@@ -25,6 +25,7 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
     "matmul": (*_PRODUCT, "matrices"),
     "pointwise-convolution": _CONVOLUTION,
     "dense-convolution": _CONVOLUTION,
+    "plain-convolution": _CONVOLUTION,
     "grouped-convolution": _CONVOLUTION,
     "depthwise-convolution": _CONVOLUTION,
     "attention": ("macs", "bytes", "score_bytes", "matrices"),
@@ -47,8 +48,8 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
 
 ``bytes`` are those read and written; a product of m x k by k x n has a left, a right and an output matrix; a
 convolution gathers patches of its input where its kernel is wider than a pixel, for each of its ``images`` (inputs
-times groups); ``padded_macs`` count what vector units compute where an extent does not fill them; a recurrent network
-reads (streams) its weights at every step.
+times groups), and is plain where torch does not call oneDNN for it (`_plain`); ``padded_macs`` count what vector units
+compute where an extent does not fill them; a recurrent network reads (streams) its weights at every step.
 """
 
 SIZES: Mapping[str, int] = {"128K": 1 << 17, "1M": 1 << 20, "32M": 1 << 25}
@@ -123,6 +124,7 @@ _KINDS: Mapping[str, set[str]] = {
 """Kinds of operators (without the underscore of those in place) that are told by their names."""
 
 _GROUP_OF = {kind: group for group, kinds in _KINDS.items() for kind in kinds}
+_MANY_IMAGES, _SMALL_IMAGE = 16, 20480  # inputs, and elements of one, from which torch calls oneDNN
 _TILES = (4, 16)  # rows and columns of a product, and channels of a convolution, that vector units take at once
 
 
@@ -232,7 +234,18 @@ def _convolution(operator: Operator) -> str:
     attributes, weight = operator.attributes, operator.inputs[1]
     if attributes.get("groups", 1) > 1:
         return "depthwise-convolution" if weight[1] == 1 else "grouped-convolution"
+    if _plain(operator):
+        return "plain-convolution"
     return "pointwise-convolution" if math.prod(attributes["kernel"]) == 1 else "dense-convolution"
+
+
+def _plain(operator: Operator) -> bool:
+    """Whether torch on one thread takes its own kernel and not oneDNN's, by its rule (``ConvParams::use_mkldnn``)."""
+    attributes, shape = operator.attributes, operator.inputs[0]
+    kernel, steps = attributes["kernel"], (*attributes.get("stride", (1,)), *attributes.get("dilation", (1,)))
+    if math.prod(kernel) == 1 and max(steps) == 1 and shape[0] < _MANY_IMAGES:
+        return True
+    return shape[0] == 1 and math.prod(shape) <= _SMALL_IMAGE and not (len(kernel) > 1 and min(kernel) > 3)
 
 
 def _describe_convolution(operator: Operator, itemsize: int) -> Described:

@@ -208,3 +208,62 @@ def test_what_is_held_out_of_a_platform_is_held_out_of_its_sibling_too(table):
     held = ("model", {table["model"].iloc[0]})
     clean, without = Recipe(1.0, 0, table).fit(few, without=held), Recipe(1.0, 0, spoilt).fit(few, without=held)
     assert without.predict(few) == pytest.approx(clean.predict(few))
+
+
+BIG = Workload("mlp", {"num_layers": 4, "hidden_size": 160}, input_size=32, batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def turin(table):
+    return LatencyPredictor(jobs=1).fit(table.assign(device="amd-epyc-turin-2core"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "compute"),
+    [
+        ({"device": "amd-epyc-milan"}, 160 / 65.6),
+        ({"device": "amd-epyc-milan-64core", "threads": 4}, 160 / (4 * 65.6)),
+        ({"threads": 2}, 0.5),
+    ],
+)
+def test_a_platform_never_measured_is_made_of_specifications(turin, asked, compute):
+    known, made = turin.predict(BIG).iloc[0], turin.predict(BIG, **asked).iloc[0]
+    assert "never measured (by specifications, from eager on amd-epyc-turin-2core" in made["notes"]
+    (fit,) = turin.select(**asked)
+    times = [one.estimate(with_operators(measured([BIG.curve]), jobs=1)).iloc[-1] for one in (turin.fits_[0], fit)]
+    computing = [one["device_s"] - one["memory_s"] for one in times]
+    assert computing[1] / computing[0] == pytest.approx(compute)
+    assert times[1]["host_s"] == times[0]["host_s"]
+    assert np.log(made["high_s"] / made["low_s"]) > np.log(known["high_s"] / known["low_s"]) + 1
+    with pytest.raises(InputError, match="never measured"):
+        turin.predict(BIG, **asked, strict=True)
+
+
+def test_a_device_file_of_ones_own(turin, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "kind = 'cpu'\nmatch = 'mine'\nsource = 'a guess'\npeak_macs = {float32 = 80e9}\n", encoding="utf-8"
+    )
+    (fit,) = turin.select(device=str(file), threads=1)
+    assert fit.origin["compute"] == 2
+
+
+@pytest.mark.parametrize("asked", [{"device": "nvidia-h200"}, {"device": "unheard-of"}, {"framework": "other"}])
+def test_specifications_of_another_kind_or_none_are_no_help(turin, asked):
+    with pytest.raises(InputError, match=r"this predictor knows eager on amd-epyc-turin-2core.*measure it"):
+        turin.predict(BIG, **asked)
+
+
+def test_calibration_begins_at_the_specifications(turin):
+    new = measured(MODELS, factors=(1.0, 160 / 65.6, 1.0), noise=0, seed=1).assign(device="amd-epyc-milan-2core")
+    (fit,) = turin.calibrate(new.iloc[:1]).fits_
+    assert fit.origin["compute"] == pytest.approx(160 / 65.6, rel=0.1)
+
+
+def test_errors_of_specifications_are_evaluated(turin, table):
+    two = pd.concat([table.assign(device="amd-epyc-turin-2core", threads=t) for t in (1, 2)], ignore_index=True)
+    both = LatencyPredictor(jobs=1).fit(two)
+    found = evaluation.calibration_errors(both, two, counts=(0, 10), draws=1, jobs=1)
+    assert sorted(found["rows"]) == [0, 0, 10, 10]
+    assert found.loc[found["rows"] == 0, "by law"].isna().all()
+    assert (found.groupby("rows")["mape"].mean().diff().dropna() < 0).all()
