@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.measurement import CLOCKS, WIDE_SPREAD, Cell, Measurement, Profile, Record
-from ftax_model.operators import FEATURES, SIGNATURE, TIMES, OperatorTiming
+from ftax_model.operators import FEATURES, SIGNATURE, TIMES, Operator, OperatorTiming
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +100,14 @@ def load_operators(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
             raise DataError("operator profiles lie beside their dataset", f"no file {operators_file(path)}", cure)
         path = found[0]
     return operator_frame(read(path, Profile))
+
+
+def load_profiles(names: Iterable[str]) -> pd.DataFrame | None:
+    """The operator profiles beside several datasets, in one frame; ``None`` where none of them has any."""
+    import pandas as pd
+
+    found = [load_operators(name) for name in names if any(file.exists() for file in operators_files(find(name)))]
+    return pd.concat(found, ignore_index=True) if found else None
 
 
 def operators_file(path: str | os.PathLike[str]) -> Path:
@@ -277,6 +285,28 @@ def operator_frame(profiles: Iterable[Profile]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(TIMES, float))
 
 
+def operators(table: pd.DataFrame) -> list[Operator]:
+    """The operators that the rows of an `operator_frame` are of, without their place in the model."""
+    plain = [name for name in SIGNATURE if name != "attributes"]
+    named = [name for name in table.columns if name not in {*plain, *_BESIDE_OPERATORS}]
+    return [
+        Operator(
+            **dict(zip(plain, own, strict=True)),
+            attributes={n: v for n, v in zip(named, rest, strict=True) if _given(v)},
+        )
+        for own, rest in zip(_tuples(table[plain]), _tuples(table[named]), strict=True)
+    ]
+
+
+def _tuples(table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    return table.itertuples(index=False, name=None)
+
+
+def _given(value: Any) -> bool:
+    """Whether an operator has an attribute of this value; missing ones of a frame are nan."""
+    return value is not None and value == value
+
+
 def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:
     """The rows that were measured (``status`` ok); raises `DataError` where there is none."""
     rows = table[table["status"] == "ok"].reset_index(drop=True)
@@ -359,6 +389,13 @@ def _operator_rows(profile: Profile, labels: dict[object, str]) -> Iterator[dict
             "unmatched": len(timings) - len(matched),
             **{name: _median(getattr(timing, name) for timing in matched) for name in TIMES},
         }
+
+
+_BESIDE_OPERATORS = {
+    "key", "architecture", "family", "model", "curve", "batch_size", "framework", "device", "dtype", "threads",
+    "latency_s", "profiled_s", "events", "count", "unmatched", *TIMES,
+}  # fmt: skip
+"""Columns of an `operator_frame` that are of the call, or what was measured."""
 
 
 def _workload_columns(cell: Cell, labels: dict[object, str]) -> dict[str, object]:

@@ -69,7 +69,8 @@ def left_out(name: str, *, jobs: int) -> pd.DataFrame:
     if not any(enough_families(part) for _, part in table.groupby(list(PLATFORM))):
         law = "families are left out where a platform has four of them, single layers aside"
         raise DataError(law, f"none in {name}", "measure more architectures")
-    return crossover.compare(evaluation.evaluate(table, splits=["family"], jobs=jobs), jobs=jobs)
+    held_out = evaluation.evaluate(table, dataset.load_profiles([name]), splits=["family"], jobs=jobs)
+    return crossover.compare(held_out, jobs=jobs)
 
 
 def compare(sweeps: pd.DataFrame, *, jobs: int) -> pd.DataFrame:
@@ -89,10 +90,8 @@ def compare(sweeps: pd.DataFrame, *, jobs: int) -> pd.DataFrame:
     learnt = Parallel(n_jobs=jobs)(delayed(_predict)(sweeps.iloc[train], sweeps.iloc[test]) for train, test in turns)
     read = pd.DataFrame({(name, "-"): sweeps[column] for name, column in READ.items()})
     found = read.join(pd.concat(learnt))
-    rows = []
-    for name, on in found.columns.tolist():
-        rows.append({"regressor": name, "fitted on": on, **figures(found[name, on].to_numpy(), sweeps)})
-    return pd.DataFrame(rows)
+    judged = found.apply(lambda own: pd.Series(figures(own.to_numpy(), sweeps)))
+    return judged.T.rename_axis(["regressor", "fitted on"]).reset_index()
 
 
 def figures(predicted: Array, sweeps: pd.DataFrame) -> dict[str, float]:

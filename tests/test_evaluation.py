@@ -59,6 +59,22 @@ def test_floor_by_framework() -> None:
     assert found.to_dict() == pytest.approx({"a": 0.1, "b": 0.2})
 
 
+@pytest.mark.parametrize(("shared", "expected"), [(True, 1.0), (False, 0.0)])
+def test_repeats_tell_errors_of_the_model_from_noise(shared: bool, expected: float) -> None:
+    draw = np.random.default_rng(0)
+    first = draw.normal(0, 0.1, 2000)
+    second = first if shared else draw.normal(0, 0.1, 2000)
+    times = {
+        (batch, repeat): math.exp(own[batch]) for repeat, own in enumerate((first, second)) for batch in range(2000)
+    }
+    left_out = cells(times)
+    said = 1 + left_out["batch_size"] / 1e6
+    left_out = left_out.assign(predicted_s=said, low_s=said / 2, high_s=2 * said)
+    left_out = left_out.assign(error=left_out["predicted_s"] / left_out["latency_s"] - 1)
+    found = evaluation.summary(left_out, by=[])
+    assert found["repeats"].iloc[0] == pytest.approx(expected, abs=0.1)
+
+
 def test_one_model_cannot_be_held_out() -> None:
     with pytest.raises(DataError, match="two of model"):
         evaluation.hold_out(cells({(1, 0): 1.0, (2, 0): 2.0}))

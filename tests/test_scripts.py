@@ -21,8 +21,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ftax_model.cli import main as cli
+from ftax_model.dataset import load_dataset, load_operators
 from ftax_model.errors import DataError
 from ftax_model.modeling.crossover import COLUMNS
+from ftax_model.modeling.rows import of_operators, with_operators
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted(file for file in (ROOT / "scripts").iterdir() if file.suffix == "")
@@ -466,3 +469,36 @@ def test_crossover_regressors_need_sweeps_and_families(
             compare_crossovers.compare(few, jobs=1)
     with pytest.raises(DataError, match="cannot trace"):
         compare_crossovers.compare(left_out_sweeps().assign(macs=math.nan), jobs=1)
+
+
+@pytest.fixture(scope="module")
+def check_operators() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_operators", ROOT / "scripts" / "check_operators.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_shares_of_operators_by_hand(check_operators: ModuleType) -> None:
+    said, seen = [0.1, 0.2, 0.7], [6.0, 3.0, 1.0]
+    found = check_operators._figures(pd.DataFrame({"group": ["a", "a", "b"], "said": said, "seen": seen}))
+    assert found == pytest.approx({"wrong group": 0.6, "wrong operator": 0.6, "same top": 0, "rank": -1})
+
+
+def test_operators_are_checked_against_the_profiler(
+    check_operators: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, out = tmp_path / "plan.yaml", tmp_path / "toy.jsonl"
+    plan.write_text("frameworks: fake\nworkloads: [{architecture: toy, num_layers: [3, 5, 8], batch_size: [1, 9]}]\n")
+    assert cli(["collect", str(plan), "--out", str(out), "--operators", "--json"]) == 0
+    capsys.readouterr()
+    assert check_operators.main([str(out), "--jobs", "1"]) == 2
+    assert "four families" in capsys.readouterr().err
+    rows = with_operators(load_dataset(out), jobs=1)
+    rows = rows.assign(architecture=rows["model"], family="made up")
+    found = check_operators.check(rows, of_operators(load_operators(out)), jobs=1)
+    assert [one["fitted to"] for one in found] == ["whole models", "and profiles"]
+    assert all(one["calls"] == len(rows) for one in found)
+    assert found[0]["wrong group"] == pytest.approx(0)

@@ -251,8 +251,9 @@ def evaluation(report: Report, *, as_json: bool) -> None:
         if lines:
             _print.table(lines, dict.fromkeys(lines[0]), title=f"\n{title}")
     click.echo("\nmedian, mape: absolute relative error. width: half the interval over the prediction. floor: how far")
-    click.echo("two fresh processes differ. by ...: median error of plainer laws. Crossovers: log2 of predicted over")
-    click.echo("measured, absolute.")
+    click.echo("two fresh processes differ; repeats: rank correlation of their errors (near 0: noise). by ...: median")
+    click.echo("error of plainer laws. Crossovers: log2 of predicted over measured, absolute. A new platform after")
+    click.echo("0 rows: by specifications alone.")
 
 
 def calibrated(adapted: LatencyPredictor, *, as_json: bool) -> None:
@@ -270,6 +271,6 @@ def _figure(name: str, value: Any, *, logarithmic: bool) -> str:
         return str(value)
     if name in ("n", "rows"):
         return f"{value:.0f}"
-    if name == "spearman":
+    if name in ("spearman", "repeats"):
         return signed(value)
     return number(value) if logarithmic and name not in ("censored", "right") else percent(value)

@@ -11,7 +11,9 @@ from ftax_model.cli import _options
 
 @click.command("evaluate", short_help="Errors of predictions on models, families and sizes never seen.")
 @click.argument("datasets", nargs=-1, required=True)
-@click.option("--split", "splits", multiple=True, help="Only this split: model, family or size; can be repeated.")
+@click.option(
+    "--split", "splits", multiple=True, help="Only this split: model, family, framework or size; can be repeated."
+)
 @click.option("--confidence", type=float, default=0.9, show_default=True, help="Share that intervals are to hold.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a page of plots: FILE.png.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
@@ -26,12 +28,13 @@ def command(
     import pandas as pd
 
     from ftax_model.cli import _show
-    from ftax_model.dataset import load_dataset
+    from ftax_model.dataset import load_dataset, load_profiles
     from ftax_model.modeling import evaluation
     from ftax_model.report import evaluation_page
 
     table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
-    report = evaluation.report(table, splits=splits or tuple(evaluation.SPLITS), confidence=confidence, jobs=jobs)
+    asked = splits or tuple(evaluation.SPLITS)
+    report = evaluation.report(table, load_profiles(datasets), splits=asked, confidence=confidence, jobs=jobs)
     if page:
         evaluation_page.figure(report, page)
     _show.evaluation(report, as_json=as_json)

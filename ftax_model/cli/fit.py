@@ -17,15 +17,16 @@ from ftax_model.cli import _options
 def command(datasets: tuple[str, ...], out: Path, confidence: float, as_json: bool) -> None:
     """Fit the law to DATASETS (names or files) and write the predictor as JSON.
 
-    Prints what was learnt of each platform, with standard errors.
+    Operator profiles that lie beside a dataset are learnt from too. Prints what was learnt of each platform, with
+    standard errors.
     """
     import pandas as pd
 
     from ftax_model.cli import _show
-    from ftax_model.dataset import load_dataset
+    from ftax_model.dataset import load_dataset, load_profiles
     from ftax_model.modeling.predictor import LatencyPredictor
 
     predictor = LatencyPredictor(confidence=confidence)
-    predictor.fit(pd.concat([load_dataset(name) for name in datasets], ignore_index=True))
+    predictor.fit(pd.concat([load_dataset(name) for name in datasets], ignore_index=True), load_profiles(datasets))
     predictor.save(out)
     _show.fits(predictor, as_json=as_json)

@@ -62,13 +62,14 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.trees = trees
         self.seed = seed
 
-    def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
+    def fit(self, X: pd.DataFrame, y: ArrayLike, profiles: pd.DataFrame | None = None) -> Self:
         """Fit to ``y``, measured latencies in seconds; X holds the columns of operators, features and ``batch_size``.
 
-        Raises `InputError` as `OperatorModel` does.
+        ``profiles`` are operators timed one by one (`ftax_model.modeling.rows.of_operators`). Raises `InputError` as
+        `OperatorModel` does.
         """
         measured = checked_latencies(y)
-        self.structure_ = OperatorModel(overlap=self.overlap).fit(X, measured)
+        self.structure_ = OperatorModel(overlap=self.overlap).fit(X, measured, profiles)
         self.trees_: Trees | None = None
         self.factors_ = Factors()
         if self.trees:

@@ -122,8 +122,7 @@ def sweep_columns(rows: pd.DataFrame, estimate: pd.DataFrame) -> dict[str, float
     first = int(sizes.argmin())
     own, row = estimate.iloc[first], rows.iloc[first]
     grows = float(own["device_s"] - own["constant_s"]) / sizes[first]
-    stays = float(own["host_s"] - own["constant_s"])
-    closed = stays / grows if grows > 0 and stays > 0 else 0.0
+    closed = float(own["host_s"] + own["constant_s"]) / grows if grows > 0 else 0.0
     read = fit_curve(sizes, estimate["latency_s"].to_numpy(float)).crossover_batch_size
     return {
         "read_off": _held(read, sizes),

@@ -36,13 +36,14 @@ from ftax_model.modeling.platform import (
     law,
     learn_difficulty,
     leave_out,
+    of_platform,
     platform_of,
     regimes,
     turns,
 )
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.regime import fit_curve
-from ftax_model.modeling.rows import MANY, PLATFORM, with_operators
+from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, with_operators
 
 CELL = ("curve", "batch_size", *PLATFORM)
 """Columns that rows share when fresh processes measured the same thing."""
@@ -50,9 +51,15 @@ CELL = ("curve", "batch_size", *PLATFORM)
 SPLITS: Mapping[str, str] = {
     "model": "model never seen, family known",
     "family": "family never seen",
+    "framework": "framework never seen for this model, which was measured in others",
     "size": "the largest third of batch and input sizes of each model never seen",
 }
-"""What is held out, by name."""
+"""What is held out, by name.
+
+``framework`` are those rows of ``model`` whose cells were measured in other frameworks too: platforms are fitted apart,
+so what those say of the model is no part of the prediction. (It would be no help: by how much a model is missed in one
+framework says little of another.)
+"""
 
 REFERENCES: Mapping[str, Callable[[], Any]] = {f"by {name}": make for name, make in {**BASELINES, "law": law}.items()}
 """What stands beside the predictor in every table, by the name of its column; each has seen the same rows."""
@@ -86,23 +93,34 @@ class Report:
 
 
 def report(
-    table: pd.DataFrame, *, splits: Iterable[str] = tuple(SPLITS), confidence: float = 0.9, jobs: int = -1
+    table: pd.DataFrame,
+    profiles: pd.DataFrame | None = None,
+    *,
+    splits: Iterable[str] = tuple(SPLITS),
+    confidence: float = 0.9,
+    jobs: int = -1,
 ) -> Report:
     """Hold out all that `SPLITS` names, compare crossovers, and calibrate to each platform as if it were new.
 
-    Raises as `evaluate` does.
+    ``profiles`` are times of single operators (`ftax_model.dataset.load_operators`); those of what is held out are
+    too. Raises as `evaluate` does.
     """
     rows = with_operators(dataset.good(table), jobs=jobs)
-    left_out = evaluate(rows, splits=splits, confidence=confidence, jobs=jobs)
+    left_out = evaluate(rows, profiles, splits=splits, confidence=confidence, jobs=jobs)
     calibration = pd.DataFrame()
     if rows.groupby(list(PLATFORM)).ngroups > 1:
-        predictor = LatencyPredictor(confidence=confidence, jobs=jobs).fit(rows)
+        predictor = LatencyPredictor(confidence=confidence, jobs=jobs).fit(rows, profiles)
         calibration = calibration_errors(predictor, rows, jobs=jobs)
-    return Report(left_out, crossovers(left_out[left_out["split"] != "size"], jobs=jobs), calibration)
+    return Report(left_out, crossovers(left_out[left_out["split"].isin(["model", "family"])], jobs=jobs), calibration)
 
 
 def evaluate(
-    table: pd.DataFrame, *, splits: Iterable[str] = tuple(SPLITS), confidence: float = 0.9, jobs: int = -1
+    table: pd.DataFrame,
+    profiles: pd.DataFrame | None = None,
+    *,
+    splits: Iterable[str] = tuple(SPLITS),
+    confidence: float = 0.9,
+    jobs: int = -1,
 ) -> pd.DataFrame:
     """Every measured row predicted by a fit that saw nothing of what its split holds out; one row each and split.
 
@@ -112,17 +130,28 @@ def evaluate(
     of it. Raises `DataError` where no platform has two models.
     """
     rows = with_operators(dataset.good(table), jobs=jobs)
-    splits = list(splits)
-    for split in splits:
+    profiles = None if profiles is None else of_operators(profiles)
+    asked = set(splits)
+    for split in asked:
         plugins.check(split, SPLITS, what="split")
+    splits = (asked | {"model"}) - {"framework"} if "framework" in asked else asked
     parts = [part.reset_index(drop=True) for _, part in rows.groupby(list(PLATFORM)) if part["model"].nunique() > 1]
     if not parts:
         raise DataError("holding out needs two of model", f"{rows['model'].nunique()}", "measure another model")
     parts.sort(key=len, reverse=True)
     found: list[list[pd.DataFrame]] = Parallel(n_jobs=jobs if len(rows) > MANY else 1)(
-        delayed(_evaluate_platform)(part, find_siblings(parts, part), splits, confidence) for part in parts
+        delayed(_evaluate_platform)(part, find_siblings(parts, part), of_platform(profiles, part), splits, confidence)
+        for part in parts
     )
-    return pd.concat([one for own in found for one in own], ignore_index=True)
+    table = pd.concat([one for own in found for one in own], ignore_index=True)
+    if "framework" in asked:
+        table = pd.concat([table, _measured_elsewhere(table[table["split"] == "model"])], ignore_index=True)
+    return table[table["split"].isin(asked)].reset_index(drop=True)
+
+
+def _measured_elsewhere(rows: pd.DataFrame) -> pd.DataFrame:
+    cell = [name for name in CELL if name != "framework"]
+    return rows[rows.groupby(cell)["framework"].transform("nunique") > 1].assign(split="framework")
 
 
 def hold_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
@@ -131,9 +160,13 @@ def hold_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
 
 
 def _evaluate_platform(
-    rows: pd.DataFrame, siblings: pd.DataFrame | None, splits: list[str], confidence: float
+    rows: pd.DataFrame,
+    siblings: pd.DataFrame | None,
+    profiles: pd.DataFrame | None,
+    splits: set[str],
+    confidence: float,
 ) -> list[pd.DataFrame]:
-    recipe, by_model = choose(rows, siblings=siblings)
+    recipe, by_model = choose(rows, siblings=siblings, profiles=profiles)
     found = {"model": by_model}
     if enough_families(rows):
         found["family"] = leave_out(rows, recipe, by=FAMILY, most=len(rows))
@@ -145,7 +178,7 @@ def _evaluate_platform(
     judged = _with_intervals(missed, scale, confidence)
     result = [_with_references(pd.DataFrame(judged.xs(split)), rows, split) for split in found if split in splits]
     if "size" in splits:
-        result += _largest_left_out(rows, confidence)
+        result += _largest_left_out(rows, profiles, confidence)
     return result
 
 
@@ -185,14 +218,14 @@ def _references(seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, NDArray[n
     return found
 
 
-def _largest_left_out(rows: pd.DataFrame, confidence: float) -> list[pd.DataFrame]:
+def _largest_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, confidence: float) -> list[pd.DataFrame]:
     large = _largest(rows, "curve", "batch_size")
     inputs = rows["model"] + rows["dtype"] + rows["lengths"] if "lengths" in rows else rows["model"]
     large |= _largest(rows.assign(of=inputs), "of", "input_size")
     if not large.any() or rows.loc[~large, "model"].nunique() < 2:
         return []
     seen, unseen = rows[~large].reset_index(drop=True), rows[large].reset_index(drop=True)
-    fit, _ = fit_platform(seen)
+    fit, _ = fit_platform(seen, profiles=profiles)
     estimate = fit.estimate(unseen)
     low, high = fit.quantiles(unseen, estimate, [(1 - confidence) / 2, (1 + confidence) / 2])
     predicted = estimate["latency_s"]
@@ -223,7 +256,8 @@ def summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "regime
     """The error figures of `errors` for each value of the columns ``by``, the repeatability floor beside them.
 
     ``left_out`` is what `evaluate` returned; ``covered`` is the share of rows inside their interval, ``width`` the
-    median of half its length over the prediction; each of `REFERENCES` has its median error.
+    median of half its length over the prediction; each of `REFERENCES` has its median error. ``repeats`` is the rank
+    correlation between the errors of two fresh processes at one cell: near 1 they are the model's, near 0 noise.
     """
     by = list(by)
     found = []
@@ -236,10 +270,20 @@ def summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "regime
                 "covered": float(covered.mean()),
                 "width": float(((part["high_s"] - part["low_s"]) / (2 * part["predicted_s"])).median()),
                 "floor": floor(part),
+                "repeats": _repeats(part),
                 **{name: errors(part[name], part["latency_s"])["median"] for name in REFERENCES if name in part},
             }
         )
     return pd.DataFrame(found)
+
+
+def _repeats(left_out: pd.DataFrame) -> float:
+    cells = left_out.groupby(list(CELL))["error"]
+    pairs = pd.DataFrame({"first": cells.first(), "last": cells.last()})[cells.size() > 1]
+    return float(pairs["first"].corr(pairs["last"], method="spearman")) if len(pairs) > _FEWEST_PAIRS else math.nan
+
+
+_FEWEST_PAIRS = 20
 
 
 def crossovers(left_out: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:

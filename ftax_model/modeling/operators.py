@@ -7,11 +7,13 @@
     latency  = (T_host^p + T_device^p)^(1/p)
 
 The columns are those of `ftax_model.tracing.features`. Costs are never negative, and a cost that few rows speak of is
-held back: every column begins with rows' worth of evidence that it is zero.
+held back: every column begins with rows' worth of evidence that it is zero, or where operators were timed one by one
+(`profiled_costs`), that it is what they took. A profiler disturbs what it sees, so whole models have the last word.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -55,6 +57,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     overlap : the exponent p, from 1 to ``inf``; of a platform, so `RegimeModel` fits it better, from fewer columns.
     strength : rows of evidence for a cost of zero that every column begins with.
+    trust : rows of evidence that a cost begins with that was seen on operators timed one by one.
     loss_scale : relative error up to which a row is no outlier.
 
     Attributes
@@ -64,25 +67,33 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     seen_ : Series of the same index, rows of the fit in which a column is above zero.
     """
 
-    def __init__(self, *, overlap: float = 1.0, strength: float = 2.0, loss_scale: float = 0.1) -> None:
+    def __init__(
+        self, *, overlap: float = 1.0, strength: float = 2.0, trust: float = 40.0, loss_scale: float = 0.1
+    ) -> None:
         self.overlap = overlap
         self.strength = strength
+        self.trust = trust
         self.loss_scale = loss_scale
 
-    def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
+    def fit(self, X: pd.DataFrame, y: ArrayLike, profiles: pd.DataFrame | None = None) -> Self:
         """Fit to ``y``, measured latencies in seconds, one a row of X; X holds the columns of operators.
 
-        Raises `InputError` where columns are missing or latencies are not positive, finite seconds.
+        ``profiles`` are operators timed one by one (`ftax_model.modeling.rows.of_operators`). Raises `InputError` where
+        columns are missing or latencies are not positive, finite seconds.
         """
-        if not (self.overlap >= 1 and self.strength > 0 and self.loss_scale > 0):
-            got = f"overlap {self.overlap!r}, strength {self.strength!r}, loss_scale {self.loss_scale!r}"
-            raise InputError("overlap is from 1 to inf, strength and loss_scale above 0", got, "change it")
+        if not (self.overlap >= 1 and min(self.strength, self.trust, self.loss_scale) > 0):
+            asked = {name: getattr(self, name) for name in ("overlap", "strength", "trust", "loss_scale")}
+            got = ", ".join(f"{name} {value!r}" for name, value in asked.items())
+            raise InputError("overlap is from 1 to inf; strength, trust and loss_scale are above 0", got, "change it")
         measured = checked_latencies(y)
         check_consistent_length(X, measured)
         design = _design(X)
-        costs = fit_costs(
-            design, measured, overlap=self.overlap, strength=self.strength, loss=Loss("soft_l1", self.loss_scale)
-        )
+        loss, held = Loss("soft_l1", self.loss_scale), np.full(design.columns.shape[1], self.strength)
+        expected = np.zeros_like(held)
+        if profiles is not None and len(profiles):
+            seen = profiled_costs(profiles, loss=loss).to_numpy()
+            expected[1:], held[1:] = np.nan_to_num(seen), np.where(np.isnan(seen), self.strength, self.trust)
+        costs = fit_costs(design, measured, overlap=self.overlap, strength=held, loss=loss, expected=expected)
         self.intercept_ = float(costs[0])
         self.costs_ = pd.Series(costs[1:], index=[*features.HOST, *features.DEVICE])
         self.seen_ = pd.Series((design.columns[:, 1:] > 0).sum(axis=0), index=self.costs_.index)
@@ -171,19 +182,49 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return operator.layer, operator.kind, group, host_s, sum(seconds.values())
 
 
-def fit_costs(design: Design, latency_s: Array, *, overlap: float, strength: float, loss: Loss) -> Array:
+def profiled_costs(profiles: pd.DataFrame, *, loss: Loss, strength: float = 2.0) -> pd.Series[float]:
+    """Seconds per unit of each column, as operators timed one by one took them; nan where none was seen.
+
+    Where the device has a clock of its own, ``host_s`` pays for dispatches and ``device_s`` for the rest, else
+    ``host_s`` for both. Operators of equal columns count once, by their median.
+    """
+    kinds = profiles.groupby("kind").median(numeric_only=True)
+    clocks = {"host_s": [*features.HOST, *features.DEVICE]}
+    if kinds["device_s"].notna().any():
+        clocks = {"host_s": [*features.HOST], "device_s": [*features.DEVICE]}
+    found = pd.Series(math.nan, index=[*features.HOST, *features.DEVICE])
+    for clock, names in clocks.items():
+        timed = kinds[kinds[clock] > 0]
+        columns = timed[names].to_numpy(float)
+        costs = fit_costs(
+            Design(columns, columns.shape[1]), timed[clock].to_numpy(float), overlap=1.0, strength=strength, loss=loss
+        )
+        found[names] = np.where((columns > 0).any(axis=0), costs, math.nan)
+    return found
+
+
+def fit_costs(
+    design: Design,
+    latency_s: Array,
+    *,
+    overlap: float,
+    strength: float | Array,
+    loss: Loss,
+    expected: Array | None = None,
+) -> Array:
     """Non-negative coefficients of the law at a given p, with the least robust loss of log residuals.
 
     Gauss-Newton steps as in `ftax_model.modeling.law.fit_law`, each a non-negative least squares problem, reweighted
-    for outliers. Held back toward zero: each column counts as if ``strength`` more rows of its usual share had none.
+    for outliers. Held back toward what is ``expected``, zero without: each column counts as if ``strength`` more rows
+    of its usual share cost that.
     """
     shares = design.columns / latency_s[:, None]
     usual = np.sqrt((shares**2).sum(axis=0) / np.maximum((shares > 0).sum(axis=0), 1))
     scale = np.where(usual > 0, usual, 1.0)
     scaled, target = Design(design.columns / scale, design.hosts), np.log(latency_s)
-    ridge = np.sqrt(strength) * np.eye(len(scale))
-    nothing = np.zeros(len(scale))
-    coef = _nnls(np.vstack([shares / scale, ridge]), np.append(np.ones(len(target)), nothing))
+    held = np.sqrt(np.broadcast_to(strength, scale.shape))
+    ridge, kept = np.diag(held), held * scale * (0.0 if expected is None else expected)
+    coef = _nnls(np.vstack([shares / scale, ridge]), np.append(np.ones(len(target)), kept))
     best, least = coef, np.inf
     for _ in range(_ROUNDS):
         logs, jacobian = scaled.log_latency(np.maximum(coef, _TINY), 1 / overlap)
@@ -193,7 +234,7 @@ def fit_costs(design: Design, latency_s: Array, *, overlap: float, strength: flo
             best, least = coef, total
         weight = np.sqrt(loss.derivatives(residuals)[1])
         rows = jacobian[:, :-1] * weight[:, None]
-        coef = _nnls(np.vstack([rows, ridge]), np.append((1 - residuals) * weight, nothing))
+        coef = _nnls(np.vstack([rows, ridge]), np.append((1 - residuals) * weight, kept))
     return best / scale
 
 

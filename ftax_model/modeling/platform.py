@@ -20,7 +20,7 @@ from ftax_model.modeling.crossover import compare
 from ftax_model.modeling.intervals import Errors, kinds
 from ftax_model.modeling.law import Array, latency
 from ftax_model.modeling.regime import RegimeModel
-from ftax_model.modeling.rows import folds
+from ftax_model.modeling.rows import PLATFORM, folds
 from ftax_model.modeling.transfer import Transfer
 from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
@@ -66,12 +66,15 @@ class Recipe:
     """What a model of one platform is made of.
 
     The law alone; or operators with so many ``trees``; or those of ``siblings``, measured rows of a platform that is
-    known better, with factors of this one's own for the time on the host, computing and moving memory.
+    known better, with factors of this one's own for the time on the host, computing and moving memory. ``profiles`` are
+    the platform's operators timed one by one (`ftax_model.modeling.rows.of_operators`), of which only those of calls
+    that are seen are looked at.
     """
 
     overlap: float
     trees: int | None = None
     siblings: pd.DataFrame | None = None
+    profiles: pd.DataFrame | None = None
 
     def fit(self, seen: pd.DataFrame, *, without: tuple[str, set[Any]] | None = None) -> RegimeModel | CorrectedModel:
         """Learn from the rows ``seen``; of siblings, rows that hold one of those values in that column stay out."""
@@ -80,7 +83,8 @@ class Recipe:
             return law().fit(design(seen), y)
         model = CorrectedModel(overlap=self.overlap, trees=self.trees)
         if self.siblings is None:
-            return model.fit(seen, y)
+            timed = None if self.profiles is None else self.profiles[self.profiles["key"].isin(seen["key"])]
+            return model.fit(seen, y, timed)
         rows = self.siblings if without is None else self.siblings[~self.siblings[without[0]].isin(without[1])]
         known = model.fit(rows, rows["latency_s"].to_numpy(float))
         return known.scaled(nearest_factors(parts(known, seen), y))
@@ -218,14 +222,18 @@ class PlatformFit:
 
 
 def fit_platform(
-    rows: pd.DataFrame, *, operators: bool = True, siblings: pd.DataFrame | None = None
+    rows: pd.DataFrame,
+    *,
+    operators: bool = True,
+    siblings: pd.DataFrame | None = None,
+    profiles: pd.DataFrame | None = None,
 ) -> tuple[PlatformFit, pd.DataFrame]:
     """Learn from the measured rows of one platform; raises `DataError` where there are fewer than two.
 
     ``operators`` says whether more than the law may be learnt; ``siblings`` are rows of a platform that is known better
-    and may be taken over (see `Recipe`). What predicts is chosen by the error on models left out. With it come the
-    sweeps of models left out, measured and predicted (`ftax_model.modeling.crossover.compare`); none where the law
-    predicts.
+    and may be taken over, ``profiles`` operators timed one by one (see `Recipe`). What predicts is chosen by the error
+    on models left out. With it come the sweeps of models left out, measured and predicted
+    (`ftax_model.modeling.crossover.compare`); none where the law predicts.
     """
     platform = platform_of(rows)
     if len(rows) < 2:
@@ -233,7 +241,7 @@ def fit_platform(
             "a platform needs at least two measured rows", f"1 row of {platform}", "measure more: ftax collect"
         )
     fitted = law().fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows["model"])
-    recipe, missed = choose(rows, operators=operators, siblings=siblings)
+    recipe, missed = choose(rows, operators=operators, siblings=siblings, profiles=profiles)
     learnt = recipe.fit(rows)
     model = learnt if isinstance(learnt, CorrectedModel) else None
     sweeps, difficulty, scale = pd.DataFrame(), None, np.ones(len(missed))
@@ -257,13 +265,17 @@ def fit_platform(
 
 
 def choose(
-    rows: pd.DataFrame, *, operators: bool = True, siblings: pd.DataFrame | None = None
+    rows: pd.DataFrame,
+    *,
+    operators: bool = True,
+    siblings: pd.DataFrame | None = None,
+    profiles: pd.DataFrame | None = None,
 ) -> tuple[Recipe, pd.DataFrame]:
     """The recipe that predicts models never seen best, and what it said of them (`leave_out`)."""
     overlap = law().fit(design(rows), rows["latency_s"].to_numpy(float)).overlap_
     recipes = [Recipe(overlap)]
     if operators and features.HOST[0] in rows and rows[features.HOST[0]].notna().all() and rows["model"].nunique() > 2:
-        recipes += [Recipe(overlap, trees) for trees in TREES]
+        recipes += [Recipe(overlap, trees, profiles=profiles) for trees in TREES]
         recipes += [] if siblings is None else [Recipe(overlap, TREES[-1], siblings)]
     best, least, found = recipes[0], math.inf, pd.DataFrame()
     for recipe in recipes:
@@ -279,6 +291,14 @@ def find_siblings(parts_: Sequence[pd.DataFrame], rows: pd.DataFrame) -> pd.Data
     same = [part for part in parts_ if part["framework"].iloc[0] == rows["framework"].iloc[0]]
     best = max(same, key=lambda part: part["model"].nunique())
     return best if rows["model"].nunique() < BREADTH * best["model"].nunique() else None
+
+
+def of_platform(profiles: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame | None:
+    """The operators timed one by one on the platform of these rows; ``None`` where there are none."""
+    if profiles is None:
+        return None
+    own = profiles[(profiles[list(PLATFORM)] == rows[list(PLATFORM)].iloc[0]).all(axis=1)]
+    return own if len(own) else None
 
 
 def nearest_factors(times: pd.DataFrame, latency_s: Array, *, prior: Factors | None = None) -> Factors:

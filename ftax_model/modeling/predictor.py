@@ -27,11 +27,12 @@ from ftax_model.modeling.platform import (
     design,
     find_siblings,
     fit_platform,
+    of_platform,
     platform_of,
     regimes,
 )
 from ftax_model.modeling.regime import fit_curve
-from ftax_model.modeling.rows import MANY, PLATFORM, row, with_operators
+from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, row, with_operators
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, features, trace_sweep
 from ftax_model.workload import Workload
@@ -67,8 +68,10 @@ class LatencyPredictor:
         self.fits_: list[PlatformFit] = []
         self.crossovers_: Crossovers | None = None
 
-    def fit(self, table: pd.DataFrame) -> LatencyPredictor:
+    def fit(self, table: pd.DataFrame, profiles: pd.DataFrame | None = None) -> LatencyPredictor:
         """Learn from a dataset's frame (`ftax_model.load_dataset`); rows that were not measured are left out.
+
+        ``profiles`` are times of single operators of the same calls (`ftax_model.dataset.load_operators`).
 
         Raises `DataError` where no row was measured, rows lack a feature, or a platform has fewer than two.
         """
@@ -79,10 +82,17 @@ class LatencyPredictor:
             raise DataError(law, f"rows without {', '.join(lacking)}", "measure with ftax collect, which traces them")
         if self.operators:
             rows = with_operators(rows, jobs=self.jobs)
+            profiles = None if profiles is None else of_operators(profiles)
         parts = [part for _, part in rows.groupby(list(PLATFORM))]
         jobs = self.jobs if self.operators and len(rows) > MANY else 1
         found = Parallel(n_jobs=jobs)(
-            delayed(fit_platform)(part, operators=self.operators, siblings=find_siblings(parts, part)) for part in parts
+            delayed(fit_platform)(
+                part,
+                operators=self.operators,
+                siblings=find_siblings(parts, part),
+                profiles=of_platform(profiles, part),
+            )
+            for part in parts
         )
         self.fits_ = [fit for fit, _ in found]
         self.crossovers_ = Crossovers.learn(pd.concat([sweeps for _, sweeps in found], ignore_index=True))

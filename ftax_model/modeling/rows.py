@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from ftax_model import architectures
+from ftax_model import architectures, dataset
 from ftax_model.measurement import Platform
 from ftax_model.operators import Trace
 from ftax_model.tracing import features, trace_sweep
@@ -53,6 +53,25 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     nothing = dict.fromkeys(features.COLUMNS, float("nan"))
     rows = [columns.get(key, nothing) for key in keys.itertuples(index=False, name=None)]
     return table.join(pd.DataFrame(rows, index=table.index, columns=list(features.COLUMNS)))
+
+
+def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Operators that were timed one by one (`ftax_model.dataset.operator_frame`), with the columns that sum over them.
+
+    Beside those of `ftax_model.tracing.features.HOST` and ``DEVICE``: ``key`` of the call, the platform, ``count``,
+    ``host_s`` and ``device_s``, and ``kind``, a number that operators of equal columns on one platform share. A table
+    that has the columns comes back as it is.
+    """
+    names = [*features.HOST, *features.DEVICE]
+    if set(names) <= set(profiles.columns):
+        return profiles
+    sums = [
+        features.linear(operator, itemsize=DTYPES[dtype])[1]
+        for operator, dtype in zip(dataset.operators(profiles), profiles["dtype"], strict=True)
+    ]
+    columns = pd.DataFrame(sums, columns=names, index=profiles.index).fillna(0.0)
+    kept = profiles[["key", *PLATFORM, "count", "host_s", "device_s"]].join(columns)
+    return kept.assign(kind=kept.groupby([*PLATFORM, *names]).ngroup())
 
 
 def row(trace: Trace, *, dtype: str) -> dict[str, float]:

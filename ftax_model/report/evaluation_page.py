@@ -97,10 +97,11 @@ def _calibration(axes: Axes, report: Report) -> None:
     if not len(report.calibration):
         axes.text(0.5, 0.5, "one platform alone", ha="center")
         return
-    for (name, part), colour in zip(report.calibration.groupby("platform"), COLOURS * 9, strict=False):
-        axes.plot(np.log2(part["rows"]), 100 * part["median"], "o-", color=colour, label=name)
-        axes.plot(np.log2(part["rows"]), 100 * part["by law"], ":", color=colour)
     counts = sorted(report.calibration["rows"].unique())
-    axes.set_xticks(np.log2(counts), [str(count) for count in counts])
+    for (name, part), colour in zip(report.calibration.groupby("platform"), COLOURS * 9, strict=False):
+        places = [counts.index(count) for count in part["rows"]]
+        axes.plot(places, 100 * part["median"], "o-", color=colour, label=name)
+        axes.plot(places, 100 * part["by law"], ":", color=colour)
+    axes.set_xticks(range(len(counts)), [str(count) if count else "specified" for count in counts])
     axes.set_ylim(0, 100)
     axes.legend(fontsize=6, title="dotted: law fitted to the same rows", title_fontsize=7)

@@ -12,6 +12,8 @@ import pytest
 import ftax_model
 from ftax_model.cli import main
 from ftax_model.dataset import load_dataset, load_operators
+from ftax_model.modeling.rows import of_operators, with_operators
+from ftax_model.tracing.features import DEVICE, HOST
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +108,21 @@ def test_doctor_says_what_it_saw(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_collect_profiles_operators_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan, out = tmp_path / "plan.yaml", tmp_path / "toy.jsonl"
-    plan.write_text("frameworks: fake\nworkloads: [{architecture: toy, num_layers: 5, batch_size: [1, 2]}]\n")
-    for done_before in (0, 2):
+    plan.write_text("frameworks: fake\nworkloads: [{architecture: toy, num_layers: [3, 5, 8], batch_size: [1, 9]}]\n")
+    for done_before in (0, 6):
         summary = printed(capsys, "collect", plan, "--out", out, "--operators", "--json")
         assert isinstance(summary, dict)
         assert summary["operators"]["done_before"] == done_before
         assert summary["operators"]["remaining"] == 0
     frame = load_operators(out)
-    assert list(frame["count"]) == [5, 5]
-    assert len(load_dataset(out)) == 2
+    assert sorted(frame["count"]) == [3, 3, 5, 5, 8, 8]
+    table = load_dataset(out)
+    assert len(table) == 6
+    single, whole = of_operators(frame).set_index("key"), with_operators(table, jobs=1).set_index("key")
+    names = [name for name in (*HOST, *DEVICE) if not name.startswith("weights.")]
+    sums = single[names].mul(single["count"], axis=0).groupby("key").sum()
+    assert sums.loc[whole.index].to_numpy() == pytest.approx(whole[names].to_numpy())
+    assert main(["fit", str(out), "--out", str(tmp_path / "fitted.json")]) == 0
 
 
 def test_evaluate_prints_a_table_for_each_split_and_draws_a_page(

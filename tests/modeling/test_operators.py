@@ -8,12 +8,15 @@ from sklearn.ensemble import GradientBoostingRegressor
 from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.correction import CorrectedModel
 from ftax_model.modeling.intervals import EVERY, FEWEST, OUTSIDE, WIDER, Errors
-from ftax_model.modeling.operators import OperatorModel, walk
+from ftax_model.modeling.law import Loss
+from ftax_model.modeling.operators import OperatorModel, profiled_costs, walk
+from ftax_model.modeling.platform import Recipe
 from ftax_model.modeling.trees import Trees
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 
 DISPATCH, MAC, BYTE = 5e-6, 2e-11, 1e-10
+DEAR = 15 * MAC  # a byte that costs three times what its five MACs do
 
 
 def rows(count=300, *, seed=0, noise=0.0):
@@ -130,3 +133,48 @@ def test_each_kind_has_its_own_errors_once_there_are_enough():
 def test_errors_of_nothing_are_refused():
     with pytest.raises(DataError, match="intervals follow from errors"):
         Errors.of([], [])
+
+
+def alike(count=200):
+    """Networks in which every MAC comes with a byte, so that whole networks cannot tell what either costs."""
+    X, _ = rows(count)
+    X["copy.bytes"] = X["linear.macs"] / 5
+    return X, (
+        1e-5 + DISPATCH * X["linear.ops"] + 2e-6 * X["copy.ops"] + MAC * X["linear.macs"] + DEAR * X["copy.bytes"]
+    ).to_numpy()
+
+
+def timed(device=False):
+    """Single products and copies, their kinds and times; on a device with a clock of its own where that is asked."""
+    X = pd.DataFrame(0.0, index=range(40), columns=[*features.HOST, *features.DEVICE])
+    products = np.arange(40) < 20
+    X.loc[products, "linear.ops"], X.loc[~products, "copy.ops"] = 1.0, 1.0
+    X.loc[products, "linear.macs"], X.loc[~products, "copy.bytes"] = np.logspace(5, 9, 20), np.logspace(4, 8, 20)
+    host = DISPATCH * X["linear.ops"] + 2e-6 * X["copy.ops"]
+    work = MAC * X["linear.macs"] + DEAR * X["copy.bytes"]
+    own = {"host_s": host, "device_s": work} if device else {"host_s": host + work, "device_s": np.nan}
+    return X.assign(kind=np.arange(40), key="some", **own)
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_operators_timed_one_by_one_tell_apart_what_whole_models_do_not(device):
+    costs = profiled_costs(timed(device), loss=Loss("soft_l1", 0.1), strength=1e-6)
+    truth = {"linear.ops": DISPATCH, "copy.ops": 2e-6, "linear.macs": MAC, "copy.bytes": DEAR}
+    assert costs[list(truth)].to_dict() == pytest.approx(truth, rel=0.01)
+    assert costs.drop(list(truth)).isna().all()
+    X, y = alike()
+    missed = []
+    for profiles in (None, timed(device)):
+        model = OperatorModel(overlap=1).fit(X, y, profiles)
+        assert model.predict(X) == pytest.approx(y, rel=0.1)
+        missed.append(abs(np.log((model.costs_["copy.bytes"] + 1e-15) / DEAR)))
+    assert missed[1] < 0.1 < missed[0]
+
+
+def test_profiles_of_calls_that_are_held_out_are_not_looked_at():
+    X, y = alike()
+    seen = X.assign(latency_s=y, key="another")
+    recipe = Recipe(1.0, 0, profiles=timed())
+    plain = Recipe(1.0, 0).fit(seen)
+    assert recipe.fit(seen).structure_.costs_.equals(plain.structure_.costs_)
+    assert not recipe.fit(seen.assign(key="some")).structure_.costs_.equals(plain.structure_.costs_)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ftax_model import LatencyPredictor, Workload, architectures
-from ftax_model.errors import InputError
+from ftax_model.errors import DataError, InputError
 from ftax_model.modeling import evaluation
 from ftax_model.modeling.platform import Recipe, find_siblings
 from ftax_model.modeling.rows import with_operators
@@ -267,3 +267,21 @@ def test_errors_of_specifications_are_evaluated(turin, table):
     assert sorted(found["rows"]) == [0, 0, 10, 10]
     assert found.loc[found["rows"] == 0, "by law"].isna().all()
     assert (found.groupby("rows")["mape"].mean().diff().dropna() < 0).all()
+
+
+def test_a_framework_never_seen_for_a_model_that_others_measured(table):
+    two = pd.concat([table, table[table["batch_size"] < 8].assign(framework="other")], ignore_index=True)
+    found = evaluation.evaluate(two, splits=["framework"], jobs=1)
+    assert set(found["split"]) == {"framework"}
+    assert set(found["framework"]) == {"eager", "other"}
+    assert found["batch_size"].max() == 4
+    assert "model" in set(
+        evaluation.evaluate(two.reset_index(drop=True), splits=["model", "framework"], jobs=1)["split"]
+    )
+
+
+def test_a_predictor_of_other_columns_is_refused(predictor, tmp_path, monkeypatch):
+    predictor.save(tmp_path / "old.json")
+    monkeypatch.setattr("ftax_model.modeling.predictor._FINGERPRINT", 1)
+    with pytest.raises(DataError, match="columns of another version; fit one"):
+        LatencyPredictor.load(tmp_path / "old.json")
