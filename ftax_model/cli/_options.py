@@ -32,7 +32,9 @@ def workload_options(function: F) -> F:
         click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
         click.option("--lengths", default="fixed", show_default=True, help="fixed or penn-treebank."),
         click.option("--framework", default=None, help="Only this framework."),
-        click.option("--device", default=None, help="Only this device."),
+        click.option(
+            "--device", default=None, help="Only this device; one never measured by its device file, name or path."
+        ),
         click.option("--threads", type=int, default=None, help="Only this thread count."),
         click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [--HYPERPARAMETER VALUE]..."),
     ]

@@ -49,7 +49,7 @@ def calibrate(known: Sequence[PlatformFit], rows: pd.DataFrame) -> PlatformFit:
     if not known:
         raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
     platform = platform_of(rows)
-    tried = [_fitted(fit, rows) for fit in _alike(_well(known), platform)]
+    tried = [_fitted(fit, rows) for fit in _alike(well_known(known), platform)]
     miss, factors, fit, wider = min(tried, key=lambda one: one[0])
     return dataclasses.replace(
         _scaled(fit, factors),
@@ -71,9 +71,8 @@ def assume(
     """
     asked: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads}
     asked = {name: value for name, value in asked.items() if value is not None}
-    own = [fit for fit in known if fit.platform.framework == framework]
     found = []
-    for fit in _well(known, own) or own:
+    for fit in (one for one in well_known(known) if one.platform.framework == framework):
         platform = dataclasses.replace(fit.platform, **asked)
         factors = _specified(fit.platform, platform)
         if factors is not None:
@@ -90,10 +89,10 @@ def assume(
     )
 
 
-def _well(known: Sequence[PlatformFit], of: Sequence[PlatformFit] | None = None) -> list[PlatformFit]:
-    """Those that are known well, of all or of some."""
-    most = max(fit.n_models for fit in known)
-    return [fit for fit in (known if of is None else of) if fit.n_models >= BREADTH * most]
+def well_known(known: Sequence[PlatformFit]) -> list[PlatformFit]:
+    """Those that were measured with many models, `BREADTH` of the most."""
+    most = max((fit.n_models for fit in known), default=0)
+    return [fit for fit in known if fit.n_models >= BREADTH * most]
 
 
 def _alike(fits: Sequence[PlatformFit], platform: Platform) -> Sequence[PlatformFit]:

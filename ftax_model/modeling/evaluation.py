@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
 from ftax_model.modeling.baselines import BASELINES
-from ftax_model.modeling.calibration import assume
+from ftax_model.modeling.calibration import assume, well_known
 from ftax_model.modeling.correction import CorrectedModel
 from ftax_model.modeling.crossover import compare, cross_predict, miss
 from ftax_model.modeling.intervals import Errors, kinds
@@ -89,6 +89,8 @@ class Report:
             found["crossover batch size by framework"] = crossover_summary(self.crossovers)
         if len(self.calibration):
             found["new platform, calibrated on so many rows"] = self.calibration
+            figures = self.calibration.drop(columns=["platform", "n"])
+            found["new platform, mean over platforms"] = figures.groupby(["known", "rows"], as_index=False).mean()
         return found
 
 
@@ -347,12 +349,13 @@ def calibration_errors(
     for a count of 0, where specifications must do (and a framework that is not known cannot be predicted). One row for
     each platform and count: ``n`` rows predicted in each draw, and means over draws of ``mape``, ``median``,
     ``covered`` and ``width`` (half the interval over the prediction, median), and ``by law``, the median error of the
-    law fitted to the same rows. Platforms with fewer rows than twice the largest count are left out.
+    law fitted to the same rows; ``known`` is ``framework`` where another platform of it is known well, else
+    ``nothing``. A count is left out where it is more than half of the platform's rows.
     """
     rows = with_operators(dataset.good(table), jobs=jobs)
     counts, tasks = sorted(counts), []
     for _, part in rows.groupby(list(PLATFORM)):
-        if len(part) >= 2 * counts[-1]:
+        if len(part) >= 2 * counts[0]:
             known = LatencyPredictor(confidence=predictor.confidence, operators=predictor.operators, jobs=1)
             known.crossovers_ = predictor.crossovers_
             known.fits_ = [fit for fit in predictor.fits_ if fit.platform != platform_of(part)]
@@ -362,6 +365,7 @@ def calibration_errors(
         delayed(_calibrated)(known, part, count, draws if count else 1, seed)
         for known, part in tasks
         for count in counts
+        if 2 * count <= len(part)
         if count or assume(known.fits_, **dataclasses.asdict(platform_of(part)))
     )
     return pd.DataFrame(found)
@@ -383,7 +387,16 @@ def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: 
             }
         )
     means = pd.DataFrame(figures)[["n", "mape", "median", "covered", "width", "by law"]].mean()
-    return {"platform": str(platform_of(rows)), "rows": count, **{str(name): float(v) for name, v in means.items()}}
+    platform = platform_of(rows)
+    own = {"platform": str(platform), "known": _KNOWN[platform.framework in _frameworks(known)], "rows": count}
+    return {**own, **{str(name): float(value) for name, value in means.items()}}
+
+
+_KNOWN = {True: "framework", False: "nothing"}
+
+
+def _frameworks(known: LatencyPredictor) -> set[str]:
+    return {fit.platform.framework for fit in well_known(known.fits_)}
 
 
 def _by_law(seen: pd.DataFrame, rest: pd.DataFrame) -> float:

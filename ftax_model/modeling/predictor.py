@@ -344,7 +344,7 @@ def _refuse(found: pd.DataFrame, *, strict: bool) -> None:
     noted = found["notes"] != ""
     if strict and noted.any():
         law = "strict predictions stay near what was measured of the platform"
-        raise InputError(law, str(found.loc[noted, "notes"].iloc[0]), "measure nearer, or leave strict out")
+        raise InputError(law, f"one {found.loc[noted, 'notes'].iloc[0]}", "measure nearer, or leave strict out")
 
 
 PREDICTED = (

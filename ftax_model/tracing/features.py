@@ -232,10 +232,10 @@ def _describe_product(operator: Operator, itemsize: int) -> Described:
 
 def _convolution(operator: Operator) -> str:
     attributes, weight = operator.attributes, operator.inputs[1]
-    if attributes.get("groups", 1) > 1:
-        return "depthwise-convolution" if weight[1] == 1 else "grouped-convolution"
     if _plain(operator):
         return "plain-convolution"
+    if attributes.get("groups", 1) > 1:
+        return "depthwise-convolution" if weight[1] == 1 else "grouped-convolution"
     return "pointwise-convolution" if math.prod(attributes["kernel"]) == 1 else "dense-convolution"
 
 
@@ -245,7 +245,12 @@ def _plain(operator: Operator) -> bool:
     kernel, steps = attributes["kernel"], (*attributes.get("stride", (1,)), *attributes.get("dilation", (1,)))
     if math.prod(kernel) == 1 and max(steps) == 1 and shape[0] < _MANY_IMAGES:
         return True
-    return shape[0] == 1 and math.prod(shape) <= _SMALL_IMAGE and not (len(kernel) > 1 and min(kernel) > 3)
+    return (
+        attributes.get("groups", 1) == 1
+        and shape[0] == 1
+        and math.prod(shape) <= _SMALL_IMAGE
+        and not (len(kernel) > 1 and min(kernel) > 3)
+    )
 
 
 def _describe_convolution(operator: Operator, itemsize: int) -> Described:

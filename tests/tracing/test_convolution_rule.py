@@ -19,13 +19,12 @@ def one_thread():
 
 def test_plain_is_what_torch_does_not_hand_to_onednn(one_thread):
     found = set()
-    for images, channels, size, kernel, stride in itertools.product(
-        (1, 2, 15, 16), (8, 32), (7, 56), (1, 3, 5), (1, 2)
-    ):
-        x, weight = torch.empty(images, channels, size, size), torch.empty(16, channels, kernel, kernel)
+    cases = itertools.product((1, 2, 15, 16), (8, 32), (7, 56), (1, 3, 5), (1, 2), (1, 4))
+    for images, channels, size, kernel, stride, groups in cases:
+        x, weight = torch.empty(images, channels, size, size), torch.empty(16, channels // groups, kernel, kernel)
         shape, padding = (stride, stride), (kernel // 2, kernel // 2)
-        backend = torch._C._select_conv_backend(x, weight, None, shape, padding, (1, 1), False, (0, 0), 1)
-        attributes = {"kernel": (kernel, kernel), "stride": shape, "dilation": (1, 1), "groups": 1}
+        backend = torch._C._select_conv_backend(x, weight, None, shape, padding, (1, 1), False, (0, 0), groups)
+        attributes = {"kernel": (kernel, kernel), "stride": shape, "dilation": (1, 1), "groups": groups}
         operator = Operator(
             "convolution", (tuple(x.shape), tuple(weight.shape)), ((images, 16, size, size),), attributes=attributes
         )
