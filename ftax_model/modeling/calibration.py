@@ -138,9 +138,10 @@ def _fitted(fit: PlatformFit, rows: pd.DataFrame) -> tuple[float, Factors, Platf
     factors = nearest_factors(times, rows["latency_s"].to_numpy(float), prior=prior)
     predicted = three_times(times) @ np.array(dataclasses.astuple(factors))
     missed = np.abs(np.log(rows["latency_s"].to_numpy(float) / predicted))
-    own = float(np.median(np.abs(fit.errors.by_kind[EVERY])))
+    relative, own = missed / fit.expected_miss(rows), np.abs(fit.errors.by_kind[EVERY])
     left = max(len(rows) - len(dataclasses.fields(Factors)), 1)
-    spread = float(np.median(missed / fit.expected_miss(rows))) / own * math.sqrt(len(rows) / left)
+    larger = max(float(np.median(relative) / np.median(own)), float(relative.mean() / own.mean()))
+    spread = larger * math.sqrt(len(rows) / left)
     return float(np.median(missed)), factors, fit, max(spread, 1.0)
 
 

@@ -22,20 +22,16 @@ from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
 from ftax_model.modeling.baselines import BASELINES
 from ftax_model.modeling.calibration import assume, well_known
-from ftax_model.modeling.correction import CorrectedModel
 from ftax_model.modeling.crossover import compare, cross_predict, miss
 from ftax_model.modeling.intervals import Errors, kinds
 from ftax_model.modeling.platform import (
     COLUMNS,
     FAMILY,
-    choose,
+    Learnt,
     design,
-    enough_families,
     find_siblings,
     fit_platform,
     law,
-    learn_difficulty,
-    leave_out,
     of_platform,
     platform_of,
     regimes,
@@ -107,13 +103,12 @@ def report(
     ``profiles`` are times of single operators (`ftax_model.dataset.load_operators`); those of what is held out are
     too. Raises as `evaluate` does.
     """
-    rows = with_operators(dataset.good(table), jobs=jobs)
-    left_out = evaluate(rows, profiles, splits=splits, confidence=confidence, jobs=jobs)
-    calibration = pd.DataFrame()
-    if rows.groupby(list(PLATFORM)).ngroups > 1:
-        predictor = LatencyPredictor(confidence=confidence, jobs=jobs).fit(rows, profiles)
-        calibration = calibration_errors(predictor, rows, jobs=jobs)
-    return Report(left_out, crossovers(left_out[left_out["split"].isin(["model", "family"])], jobs=jobs), calibration)
+    left_out, learnt = _evaluate(table, profiles, set(splits), confidence, jobs)
+    predictor = LatencyPredictor(confidence=confidence, jobs=jobs).of_learnt(learnt)
+    rows = left_out[left_out["split"] == "model"]
+    calibration = calibration_errors(predictor, rows, jobs=jobs) if len(learnt) > 1 else pd.DataFrame()
+    asked = left_out[left_out["split"].isin(set(splits))].reset_index(drop=True)
+    return Report(asked, crossovers(asked[asked["split"].isin(["model", "family"])], jobs=jobs), calibration)
 
 
 def evaluate(
@@ -131,24 +126,31 @@ def evaluate(
     column for each of `REFERENCES`, its prediction in seconds. Platforms where a split holds nothing out are left out
     of it. Raises `DataError` where no platform has two models.
     """
+    left_out, _ = _evaluate(table, profiles, set(splits), confidence, jobs)
+    return left_out[left_out["split"].isin(set(splits))].reset_index(drop=True)
+
+
+def _evaluate(
+    table: pd.DataFrame, profiles: pd.DataFrame | None, splits: set[str], confidence: float, jobs: int
+) -> tuple[pd.DataFrame, list[Learnt]]:
+    """Rows held out by ``splits``, and by model in any case; and what was learnt of each platform with them."""
+    for split in splits:
+        plugins.check(split, SPLITS, what="split")
     rows = with_operators(dataset.good(table), jobs=jobs)
     profiles = None if profiles is None else of_operators(profiles)
-    asked = set(splits)
-    for split in asked:
-        plugins.check(split, SPLITS, what="split")
-    splits = (asked | {"model"}) - {"framework"} if "framework" in asked else asked
     parts = [part.reset_index(drop=True) for _, part in rows.groupby(list(PLATFORM)) if part["model"].nunique() > 1]
     if not parts:
         raise DataError("holding out needs two of model", f"{rows['model'].nunique()}", "measure another model")
     parts.sort(key=len, reverse=True)
-    found: list[list[pd.DataFrame]] = Parallel(n_jobs=jobs if len(rows) > MANY else 1)(
+    found: list[tuple[Learnt, list[pd.DataFrame]]] = Parallel(n_jobs=jobs if len(rows) > MANY else 1)(
         delayed(_evaluate_platform)(part, find_siblings(parts, part), of_platform(profiles, part), splits, confidence)
         for part in parts
     )
-    table = pd.concat([one for own in found for one in own], ignore_index=True)
-    if "framework" in asked:
-        table = pd.concat([table, _measured_elsewhere(table[table["split"] == "model"])], ignore_index=True)
-    return table[table["split"].isin(asked)].reset_index(drop=True)
+    left_out = pd.concat([one for _, own in found for one in own], ignore_index=True)
+    if "framework" in splits:
+        elsewhere = _measured_elsewhere(left_out[left_out["split"] == "model"])
+        left_out = pd.concat([left_out, elsewhere], ignore_index=True)
+    return left_out, [learnt for learnt, _ in found]
 
 
 def _measured_elsewhere(rows: pd.DataFrame) -> pd.DataFrame:
@@ -167,26 +169,18 @@ def _evaluate_platform(
     profiles: pd.DataFrame | None,
     splits: set[str],
     confidence: float,
-) -> list[pd.DataFrame]:
-    recipe, by_model = choose(rows, siblings=siblings, profiles=profiles)
-    found = {"model": by_model}
-    if enough_families(rows):
-        found["family"] = leave_out(rows, recipe, by=FAMILY, most=len(rows))
-    missed = pd.concat(found.values(), keys=found.keys(), names=["split", None])
-    scale = np.ones(len(missed))
-    model = recipe.fit(rows)
-    if isinstance(model, CorrectedModel):
-        scale = learn_difficulty(model, missed)[1]
-    judged = _with_intervals(missed, scale, confidence)
-    result = [_with_references(pd.DataFrame(judged.xs(split)), rows, split) for split in found if split in splits]
+) -> tuple[Learnt, list[pd.DataFrame]]:
+    learnt = fit_platform(rows, siblings=siblings, profiles=profiles, most=len(rows))
+    judged = _with_intervals(learnt.left_out, confidence)
+    found = [_with_references(part, rows, str(split)) for split, part in judged.groupby("split")]
     if "size" in splits:
-        result += _largest_left_out(rows, profiles, confidence)
-    return result
+        found += _largest_left_out(rows, profiles, confidence)
+    return learnt, found
 
 
-def _with_intervals(missed: pd.DataFrame, scale: NDArray[np.float64], confidence: float) -> pd.DataFrame:
+def _with_intervals(missed: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Each row with the interval that the errors of all but its own model and, if that was left out, family give."""
-    splits = missed.index.get_level_values("split")
+    splits, scale = missed["split"].to_numpy(), missed["expected"].to_numpy()
     own = np.where(splits == "family", missed.get(FAMILY, ""), missed["model"])
     kind = kinds(missed["regime"], missed["outside"])
     ratio = missed["ratio"].to_numpy() / scale
@@ -210,7 +204,7 @@ def _with_references(left_out: pd.DataFrame, rows: pd.DataFrame, split: str) -> 
     for train, test in turns(rows, by=by, most=len(rows) if by == FAMILY else 10):
         for name, predicted in _references(rows.iloc[train], rows.iloc[test]).items():
             columns[name][test] = predicted
-    return left_out.assign(split=split).join(pd.DataFrame(columns, index=rows.index))
+    return left_out.join(pd.DataFrame(columns, index=rows.index))
 
 
 def _references(seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
@@ -227,7 +221,7 @@ def _largest_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, confide
     if not large.any() or rows.loc[~large, "model"].nunique() < 2:
         return []
     seen, unseen = rows[~large].reset_index(drop=True), rows[large].reset_index(drop=True)
-    fit, _ = fit_platform(seen, profiles=profiles)
+    fit = fit_platform(seen, profiles=profiles).fit
     estimate = fit.estimate(unseen)
     low, high = fit.quantiles(unseen, estimate, [(1 - confidence) / 2, (1 + confidence) / 2])
     predicted = estimate["latency_s"]

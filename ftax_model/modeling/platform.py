@@ -221,19 +221,34 @@ class PlatformFit:
         return rows[features.HOST[0]].notna().to_numpy()
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What was learnt of one platform, and what it was judged by.
+
+    ``left_out`` are its rows, each predicted by a fit that saw nothing of its model, then by one that saw nothing of
+    its family where there are enough of them (`leave_out`), with the index of the rows; ``split`` says which,
+    ``expected`` by how much a row was expected to be missed. ``sweeps`` are those of models left out, measured and
+    predicted (`ftax_model.modeling.crossover.compare`); none where the law predicts.
+    """
+
+    fit: PlatformFit
+    left_out: pd.DataFrame
+    sweeps: pd.DataFrame
+
+
 def fit_platform(
     rows: pd.DataFrame,
     *,
     operators: bool = True,
     siblings: pd.DataFrame | None = None,
     profiles: pd.DataFrame | None = None,
-) -> tuple[PlatformFit, pd.DataFrame]:
+    most: int = 10,
+) -> Learnt:
     """Learn from the measured rows of one platform; raises `DataError` where there are fewer than two.
 
     ``operators`` says whether more than the law may be learnt; ``siblings`` are rows of a platform that is known better
     and may be taken over, ``profiles`` operators timed one by one (see `Recipe`). What predicts is chosen by the error
-    on models left out. With it come the sweeps of models left out, measured and predicted
-    (`ftax_model.modeling.crossover.compare`); none where the law predicts.
+    on models left out; families are left out in ``most`` turns.
     """
     platform = platform_of(rows)
     if len(rows) < 2:
@@ -241,27 +256,26 @@ def fit_platform(
             "a platform needs at least two measured rows", f"1 row of {platform}", "measure more: ftax collect"
         )
     fitted = law().fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows["model"])
-    recipe, missed = choose(rows, operators=operators, siblings=siblings, profiles=profiles)
+    recipe, by_model = choose(rows, operators=operators, siblings=siblings, profiles=profiles)
     learnt = recipe.fit(rows)
     model = learnt if isinstance(learnt, CorrectedModel) else None
-    sweeps, difficulty, scale = pd.DataFrame(), None, np.ones(len(missed))
-    if model is not None:
-        sweeps = compare(missed)
-        if enough_families(rows):
-            missed = pd.concat([missed, leave_out(rows, recipe, by=FAMILY)])
-        difficulty, scale = learn_difficulty(model, missed)
+    parts_ = [by_model.assign(split="model")]
+    if enough_families(rows):
+        parts_.append(leave_out(rows, recipe, by=FAMILY, most=most).assign(split="family"))
+    left_out = pd.concat(parts_)
+    difficulty, expected = (None, np.ones(len(left_out))) if model is None else learn_difficulty(model, left_out)
     fit = PlatformFit(
         platform=platform,
         law=fitted,
         model=model,
         difficulty=difficulty,
-        errors=Errors.of(missed["ratio"] / scale, kinds(missed["regime"], missed["outside"])),
+        errors=Errors.of(left_out["ratio"] / expected, kinds(left_out["regime"], left_out["outside"])),
         domain=_domain(rows),
         largest_batch=int(rows["batch_size"].max()),
         n_rows=len(rows),
         n_models=int(rows["model"].nunique()),
     )
-    return fit, sweeps
+    return Learnt(fit, left_out.assign(expected=expected), pd.DataFrame() if model is None else compare(by_model))
 
 
 def choose(

@@ -23,6 +23,7 @@ from ftax_model.modeling.calibration import assume, calibrate
 from ftax_model.modeling.crossover import FEWEST_SIZES, Crossovers, sweep_columns
 from ftax_model.modeling.platform import (
     COLUMNS,
+    Learnt,
     PlatformFit,
     design,
     find_siblings,
@@ -85,17 +86,21 @@ class LatencyPredictor:
             profiles = None if profiles is None else of_operators(profiles)
         parts = [part for _, part in rows.groupby(list(PLATFORM))]
         jobs = self.jobs if self.operators and len(rows) > MANY else 1
-        found = Parallel(n_jobs=jobs)(
-            delayed(fit_platform)(
-                part,
-                operators=self.operators,
-                siblings=find_siblings(parts, part),
-                profiles=of_platform(profiles, part),
+        own = {"operators": self.operators}
+        return self.of_learnt(
+            Parallel(n_jobs=jobs)(
+                delayed(fit_platform)(
+                    part, siblings=find_siblings(parts, part), profiles=of_platform(profiles, part), **own
+                )
+                for part in parts
             )
-            for part in parts
         )
-        self.fits_ = [fit for fit, _ in found]
-        self.crossovers_ = Crossovers.learn(pd.concat([sweeps for _, sweeps in found], ignore_index=True))
+
+    def of_learnt(self, learnt: Iterable[Learnt]) -> LatencyPredictor:
+        """Take what was learnt of each platform (`ftax_model.modeling.platform.fit_platform`); returns itself."""
+        found = list(learnt)
+        self.fits_ = [one.fit for one in found]
+        self.crossovers_ = Crossovers.learn(pd.concat([one.sweeps for one in found], ignore_index=True))
         return self
 
     def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
