@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ftax_model.errors import DataError
 from ftax_model.modeling.law import Array, checked_latencies, latency
-from ftax_model.modeling.operators import SHARES, OperatorModel
+from ftax_model.modeling.operators import SHARES, OperatorModel, Terms
 from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
 
@@ -86,14 +86,14 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Seconds of each row: ``host_s``; ``device_s``, ``memory_s``, what of it is traffic, and ``constant_s``, what
         of it does not grow with the batch.
         """
-        structure, factor = self.structure_, self.factor(X)
-        memory_s, device_s = structure.memory_s(X), structure.device_s(X)
-        by = self.factors_
+        check_is_fitted(self, "trees_")
+        terms, by = self.structure_.terms(X), self.factors_
+        factor = 1.0 if self.trees_ is None else np.exp(self.trees_.predict(_situation(X, terms)))
         found = {
-            "host_s": by.host * structure.host_s(X),
-            "device_s": by.compute * (device_s - memory_s) + by.memory * memory_s,
-            "memory_s": by.memory * memory_s,
-            "constant_s": by.memory * structure.constant_s(X),
+            "host_s": by.host * terms.host_s,
+            "device_s": by.compute * (terms.device_s - terms.memory_s) + by.memory * terms.memory_s,
+            "memory_s": by.memory * terms.memory_s,
+            "constant_s": by.memory * terms.constant_s,
         }
         return pd.DataFrame({name: factor * values for name, values in found.items()}, index=X.index)
 
@@ -103,24 +103,12 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         found.factors_ = factors
         return found
 
-    def factor(self, X: pd.DataFrame) -> Array:
-        """By what the sum of operators is multiplied, shape (n_rows,)."""
-        check_is_fitted(self, "trees_")
-        if self.trees_ is None:
-            return np.ones(len(X))
-        return np.asarray(np.exp(self.trees_.predict(self.situation(X))))
-
     def situation(self, X: pd.DataFrame) -> Array:
         """Where rows stand, shape (n_rows, n_columns).
 
         Shares of groups of operators and of the host, logarithms of seconds and sizes, mean extents.
         """
-        host, device = self.structure_.host_s(X), self.structure_.device_s(X)
-        total = np.maximum(host + device, np.finfo(float).tiny)
-        sizes = np.log2(1 + X[list(_LOGARITHMS)].to_numpy(float))
-        per_op = np.log2(total / np.maximum(X["n_ops"].to_numpy(float), 1))
-        own = (self.structure_.shares(X), host / total, np.log2(total), per_op)
-        return np.column_stack([*own, sizes, X[list(features.SHAPES)].to_numpy(float)])
+        return _situation(X, self.structure_.terms(X))
 
     def to_dict(self) -> dict[str, Any]:
         """The fitted model as plain JSON values."""
@@ -144,3 +132,11 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model.structure_, model.factors_ = structure, factors
         model.trees_ = Trees.from_dict(trees, features=SITUATION) if trees else None
         return model
+
+
+def _situation(X: pd.DataFrame, terms: Terms) -> Array:
+    total = np.maximum(terms.host_s + terms.device_s, np.finfo(float).tiny)
+    sizes = np.log2(1 + X[list(_LOGARITHMS)].to_numpy(float))
+    per_op = np.log2(total / np.maximum(X["n_ops"].to_numpy(float), 1))
+    own = (terms.shares, terms.host_s / total, np.log2(total), per_op)
+    return np.column_stack([*own, sizes, X[list(features.SHAPES)].to_numpy(float)])

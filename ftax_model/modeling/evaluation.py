@@ -72,6 +72,10 @@ class Report:
     crossovers: pd.DataFrame
     calibration: pd.DataFrame
 
+    def calibration_means(self) -> pd.DataFrame:
+        """Means over platforms of what calibration gave, by what was ``known`` beforehand and ``rows`` measured."""
+        return self.calibration.drop(columns=["platform", "n"]).groupby(["known", "rows"], as_index=False).mean()
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """The error tables by title."""
         titles = {"split": "split", "framework": "framework", "regime": "regime", FAMILY: "family"}
@@ -85,8 +89,7 @@ class Report:
             found["crossover batch size by framework"] = crossover_summary(self.crossovers)
         if len(self.calibration):
             found["new platform, calibrated on so many rows"] = self.calibration
-            figures = self.calibration.drop(columns=["platform", "n"])
-            found["new platform, mean over platforms"] = figures.groupby(["known", "rows"], as_index=False).mean()
+            found["new platform, mean over platforms"] = self.calibration_means()
         return found
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -29,25 +30,41 @@ from ftax_model.modeling.law import Array, Design, Loss, checked_latencies, late
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 
-TRAFFIC = tuple(name for name in features.DEVICE if not name.endswith("macs"))
-"""Columns that make a workload memory-bound where they make most of its device time."""
+_NAMES = (*features.HOST, *features.DEVICE)
+_IS_DEVICE = np.array([name in features.DEVICE for name in _NAMES])
+_IS_TRAFFIC = _IS_DEVICE & [not name.endswith("macs") for name in _NAMES]
+"""Which columns make a workload memory-bound where they make most of its device time."""
 
-CONSTANT = tuple(
-    name for name in features.DEVICE if name.endswith("weight_bytes") or name.startswith(("weights.", "linear.right"))
-)
-"""Columns that do not grow with the batch."""
+_IS_CONSTANT = _IS_DEVICE & [
+    name.endswith("weight_bytes") or name.startswith(("weights.", "linear.right")) for name in _NAMES
+]
+"""Which columns do not grow with the batch."""
 
-SHARES = (*dict.fromkeys(name.split(".")[0] for name in (*features.HOST, *features.DEVICE)), "intercept")
+SHARES = (*dict.fromkeys(name.split(".")[0] for name in _NAMES), "intercept")
 """What latency is shared among: groups of operators, traffic beyond caches, weights beyond caches, the intercept."""
 
-_MEMBERS = np.array(
-    [[name.split(".")[0] == share for share in SHARES[:-1]] for name in (*features.HOST, *features.DEVICE)], dtype=float
-)
+_MEMBERS = np.array([[name.split(".")[0] == share for share in SHARES[:-1]] for name in _NAMES], dtype=float)
 """Which column goes to which share."""
 
 _ROUNDS = 12  # of reweighted least squares
 _MOST_ITERATIONS = 3000  # of one non-negative least squares problem
 _TINY = 1e-12  # seconds that stand for none
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Seconds of each row, shape (n_rows,) each.
+
+    ``host_s`` and ``device_s``, the terms of the law; ``memory_s``, what of the latter is traffic, and ``constant_s``,
+    what does not grow with the batch (weights). ``shares``, shape (n_rows, len(SHARES)), are those of `SHARES` in the
+    sum of host and device time.
+    """
+
+    host_s: Array
+    device_s: Array
+    memory_s: Array
+    constant_s: Array
+    shares: Array
 
 
 class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -95,35 +112,27 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             expected[1:], held[1:] = np.nan_to_num(seen), np.where(np.isnan(seen), self.strength, self.trust)
         costs = fit_costs(design, measured, overlap=self.overlap, strength=held, loss=loss, expected=expected)
         self.intercept_ = float(costs[0])
-        self.costs_ = pd.Series(costs[1:], index=[*features.HOST, *features.DEVICE])
+        self.costs_ = pd.Series(costs[1:], index=list(_NAMES))
         self.seen_ = pd.Series((design.columns[:, 1:] > 0).sum(axis=0), index=self.costs_.index)
         return self
 
     def predict(self, X: pd.DataFrame) -> Array:
         """Latency in seconds, shape (n_rows,)."""
-        return latency(self.host_s(X), self.device_s(X), self.overlap)
+        terms = self.terms(X)
+        return latency(terms.host_s, terms.device_s, self.overlap)
 
-    def host_s(self, X: pd.DataFrame) -> Array:
-        """T_host in seconds, shape (n_rows,)."""
-        return np.asarray(self.intercept_ + self._parts(X, features.HOST).sum(axis=1))
-
-    def device_s(self, X: pd.DataFrame) -> Array:
-        """T_device in seconds, shape (n_rows,)."""
-        return np.asarray(self._parts(X, features.DEVICE).sum(axis=1))
-
-    def memory_s(self, X: pd.DataFrame) -> Array:
-        """The part of T_device that is memory traffic, seconds, shape (n_rows,)."""
-        return np.asarray(self._parts(X, TRAFFIC).sum(axis=1))
-
-    def constant_s(self, X: pd.DataFrame) -> Array:
-        """The part of T_device that does not grow with the batch (weights), seconds, shape (n_rows,)."""
-        return np.asarray(self._parts(X, CONSTANT).sum(axis=1))
-
-    def shares(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Share of each group of operators, and of the intercept, in the sum of host and device time; rows sum to 1."""
-        parts = self._parts(X, self.costs_.index) @ _MEMBERS
-        parts = np.column_stack([parts, np.full(len(X), self.intercept_)])
-        return pd.DataFrame(parts / (parts.sum(axis=1, keepdims=True) + _TINY), columns=list(SHARES), index=X.index)
+    def terms(self, X: pd.DataFrame) -> Terms:
+        """What latency is made of, for each row of X."""
+        check_is_fitted(self)
+        seconds = X[list(_NAMES)].to_numpy(float) * self.costs_.to_numpy()
+        groups = np.column_stack([seconds @ _MEMBERS, np.full(len(X), self.intercept_)])
+        return Terms(
+            host_s=self.intercept_ + seconds[:, : len(features.HOST)].sum(axis=1),
+            device_s=seconds[:, len(features.HOST) :].sum(axis=1),
+            memory_s=seconds[:, _IS_TRAFFIC].sum(axis=1),
+            constant_s=seconds[:, _IS_CONSTANT].sum(axis=1),
+            shares=groups / (groups.sum(axis=1, keepdims=True) + _TINY),
+        )
 
     def attribute(self, trace: Trace, *, itemsize: int = 4) -> pd.DataFrame:
         """What each operator of a trace costs, in order: ``layer``, ``kind``, ``group``, ``host_s``, ``device_s``.
@@ -157,7 +166,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The model that `to_dict` wrote; raises `DataError` where it is something else."""
-        names = [*features.HOST, *features.DEVICE]
+        names = list(_NAMES)
         try:
             model = cls(overlap=float(record["overlap"]))
             model.intercept_ = float(record["intercept"])
@@ -170,10 +179,6 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             law = "a record of an OperatorModel is what to_dict wrote"
             raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
         return model
-
-    def _parts(self, X: pd.DataFrame, names: Any) -> Array:
-        check_is_fitted(self)
-        return np.asarray(X[list(names)].to_numpy(float) * self.costs_[list(names)].to_numpy())
 
     def _operator(self, operator: Operator, itemsize: int) -> tuple[str, str, str, float, float]:
         group, own, _ = features.linear(operator, itemsize=itemsize)
@@ -189,10 +194,10 @@ def profiled_costs(profiles: pd.DataFrame, *, loss: Loss, strength: float = 2.0)
     ``host_s`` for both. Operators of equal columns count once, by their median.
     """
     kinds = profiles.groupby("kind").median(numeric_only=True)
-    clocks = {"host_s": [*features.HOST, *features.DEVICE]}
+    clocks = {"host_s": list(_NAMES)}
     if kinds["device_s"].notna().any():
         clocks = {"host_s": [*features.HOST], "device_s": [*features.DEVICE]}
-    found = pd.Series(math.nan, index=[*features.HOST, *features.DEVICE])
+    found = pd.Series(math.nan, index=list(_NAMES))
     for clock, names in clocks.items():
         timed = kinds[kinds[clock] > 0]
         columns = timed[names].to_numpy(float)
@@ -255,7 +260,7 @@ def walk(host_s: Array, device_s: Array, *, overlap: float = np.inf) -> Array:
 
 
 def _design(X: pd.DataFrame) -> Design:
-    names = [*features.HOST, *features.DEVICE]
+    names = list(_NAMES)
     missing = [name for name in names if name not in X.columns]
     if missing:
         cure = "make them: ftax_model.tracing.features.columns"

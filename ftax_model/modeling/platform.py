@@ -135,10 +135,10 @@ class PlatformFit:
 
         Rows that lack the columns of operators get the law's answer.
         """
-        found = parts(self.law, rows)
-        known = self.has_operators(rows)
-        if self.model is not None and known.any():
-            found.loc[known] = parts(self.model, rows[known]).astype(found.dtypes.to_dict())
+        known = self.has_operators(rows) if self.model is not None else np.zeros(len(rows), dtype=bool)
+        pairs = [(self.law, np.flatnonzero(~known)), (self.model, np.flatnonzero(known))]
+        answers = [parts(model, rows.iloc[own]) for model, own in pairs if model is not None and len(own)]
+        found = pd.concat(answers).iloc[np.argsort(np.concatenate([own for _, own in pairs]))]
         notes = np.array(self.notes(rows), dtype=object)
         outside = notes != ""
         if self.assumed_spread:

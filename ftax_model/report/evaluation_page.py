@@ -93,15 +93,15 @@ def _crossovers(axes: Axes, report: Report, split: str) -> None:
 
 
 def _calibration(axes: Axes, report: Report) -> None:
-    axes.set(title="new platform, calibrated", xlabel="rows measured there", ylabel="median error, %")
+    axes.set(title="new platform: specified, then calibrated", xlabel="rows measured there", ylabel="median error, %")
     if not len(report.calibration):
         axes.text(0.5, 0.5, "one platform alone", ha="center")
         return
     counts = sorted(report.calibration["rows"].unique())
-    for (name, part), colour in zip(report.calibration.groupby("platform"), COLOURS * 9, strict=False):
-        places = [counts.index(count) for count in part["rows"]]
-        axes.plot(places, 100 * part["median"], "o-", color=colour, label=name)
+    for (known, part), colour in zip(report.calibration_means().groupby("known"), COLOURS, strict=False):
+        places, label = [counts.index(count) for count in part["rows"]], f"known beforehand: {known}"
+        axes.plot(places, 100 * part["median"], "o-", color=colour, label=label)
         axes.plot(places, 100 * part["by law"], ":", color=colour)
     axes.set_xticks(range(len(counts)), [str(count) if count else "specified" for count in counts])
     axes.set_ylim(0, 100)
-    axes.legend(fontsize=6, title="dotted: law fitted to the same rows", title_fontsize=7)
+    axes.legend(fontsize=8, title="mean over platforms; dotted: law fitted to the same rows", title_fontsize=8)

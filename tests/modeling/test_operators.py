@@ -39,8 +39,11 @@ def test_costs_that_went_in_come_out():
     assert model.predict(X) == pytest.approx(y, rel=1e-3)
     assert model.costs_["linear.ops"] == pytest.approx(DISPATCH, rel=0.01)
     assert model.costs_["linear.macs"] == pytest.approx(MAC, rel=0.01)
-    assert model.host_s(X) + model.device_s(X) == pytest.approx(model.predict(X))
-    assert model.shares(X).sum(axis=1).to_numpy() == pytest.approx(np.ones(len(X)))
+    terms = model.terms(X)
+    assert terms.host_s + terms.device_s == pytest.approx(model.predict(X))
+    assert terms.memory_s == pytest.approx(BYTE * X["copy.bytes"], rel=0.01)
+    assert terms.constant_s == pytest.approx(0)
+    assert terms.shares.sum(axis=1) == pytest.approx(np.ones(len(X)))
 
 
 def test_outliers_pull_little():
@@ -72,8 +75,8 @@ def test_attribution_sums_to_the_prediction():
     found = model.attribute(trace)
     one = pd.DataFrame([features.columns(trace)])
     assert list(found["group"]) == ["linear", "copy"]
-    assert found["host_s"].sum() + model.intercept_ == pytest.approx(model.host_s(one)[0])
-    assert found["device_s"].sum() == pytest.approx(model.device_s(one)[0])
+    assert found["host_s"].sum() + model.intercept_ == pytest.approx(model.terms(one).host_s[0])
+    assert found["device_s"].sum() == pytest.approx(model.terms(one).device_s[0])
 
 
 def test_the_walk_waits_for_the_later_of_the_two():
