@@ -73,8 +73,11 @@ class Report:
     calibration: pd.DataFrame
 
     def calibration_means(self) -> pd.DataFrame:
-        """Means over platforms of what calibration gave, by what was ``known`` beforehand and ``rows`` measured."""
-        return self.calibration.drop(columns=["platform", "n"]).groupby(["known", "rows"], as_index=False).mean()
+        """Means over ``platforms`` of what calibration gave, by what was ``known`` beforehand and ``rows`` measured."""
+        groups = self.calibration.drop(columns=["platform", "n"]).groupby(["known", "rows"])
+        means = groups.mean()
+        means.insert(0, "platforms", groups.size())
+        return means.reset_index()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The error tables by title."""
