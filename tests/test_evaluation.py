@@ -44,6 +44,10 @@ def test_errors_by_hand() -> None:
     assert found["n"] == 4
 
 
+def test_what_is_all_the_same_has_no_rank() -> None:
+    assert math.isnan(evaluation.errors([2.0, 2.0, 2.0], [1.0, 2.0, 3.0])["spearman"])
+
+
 def test_floor_is_the_difference_between_repeats() -> None:
     table = cells({(1, 0): 1.0, (1, 1): math.exp(0.1), (2, 0): 5.0, (4, 0): 1.0, (4, 1): 1.0, (4, 2): math.exp(0.3)})
     assert evaluation.floor(table) == pytest.approx((0.1 + 0.2) / 2)

@@ -440,17 +440,18 @@ def errors(predicted: Iterable[float], measured: Iterable[float]) -> dict[str, f
     """Error figures of predictions against measurements, both in seconds.
 
     ``n``, ``median`` and ``mape`` (of the absolute relative error), ``within_10`` (share within 10 %), ``bias`` (mean
-    signed relative error), ``spearman`` (nan below three rows).
+    signed relative error), ``spearman`` (nan below three rows, or where all are the same).
     """
     got, truth = np.asarray(list(predicted), float), np.asarray(list(measured), float)
     relative = got / truth - 1
+    ranked = len(truth) > 2 and np.ptp(got) > 0 and np.ptp(truth) > 0
     return {
         "n": float(len(truth)),
         "median": float(np.median(np.abs(relative))),
         "mape": float(np.mean(np.abs(relative))),
         "within_10": float(np.mean(np.abs(relative) <= 0.1)),
         "bias": float(np.mean(relative)),
-        "spearman": float(spearmanr(got, truth).statistic) if len(truth) > 2 else float("nan"),
+        "spearman": float(spearmanr(got, truth).statistic) if ranked else float("nan"),
     }
 
 
