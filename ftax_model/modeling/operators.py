@@ -36,7 +36,7 @@ _IS_TRAFFIC = _IS_DEVICE & [not name.endswith("macs") for name in _NAMES]
 """Which columns make a workload memory-bound where they make most of its device time."""
 
 _IS_CONSTANT = _IS_DEVICE & [
-    name.endswith("weight_bytes") or name.startswith(("weights.", "linear.right")) for name in _NAMES
+    name.endswith("weight_bytes") or name.startswith(("weights.", "linear.right", "linear.packed")) for name in _NAMES
 ]
 """Which columns do not grow with the batch."""
 

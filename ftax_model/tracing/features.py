@@ -17,7 +17,7 @@ from ftax_model.operators import Operator, Trace
 Amounts = Mapping[str, float]
 
 _CONVOLUTION = ("macs", "padded_macs", "input_bytes", "output_bytes", "weight_bytes", "patch_bytes", "images")
-_PRODUCT = ("macs", "padded_macs", "left_bytes", "right_bytes", "output_bytes")
+_PRODUCT = ("macs", "padded_macs", "left_bytes", "right_bytes", "output_bytes", "vector_macs", "packed_bytes")
 _ROWS = ("bytes", "rows")
 
 QUANTITIES: Mapping[str, tuple[str, ...]] = {
@@ -46,7 +46,8 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
 }
 """Groups of operators, and the quantities that each asks for beside its dispatch (``ops``).
 
-``bytes`` are those read and written; a product of m x k by k x n has a left, a right and an output matrix; a
+``bytes`` are those read and written; a product of m x k by k x n has a left, a right and an output matrix, and is that
+of a vector where m is 1 (``vector_macs``), else libraries pack its right matrix first (``packed_bytes``); a
 convolution gathers patches of its input where its kernel is wider than a pixel, for each of its ``images`` (inputs
 times groups), and is plain where torch does not call oneDNN for it (`_plain`); ``padded_macs`` count what vector units
 compute where an extent does not fill them; a recurrent network reads (streams) its weights at every step.
@@ -220,11 +221,14 @@ def _describe_plain(operator: Operator, itemsize: int) -> Described:
 
 def _describe_product(operator: Operator, itemsize: int) -> Described:
     batch, m, k, n = (float(operator.attributes.get(name, 1)) for name in ("batch", "m", "k", "n"))
+    right_bytes = batch * k * n * itemsize
     quantities = {
         "padded_macs": batch * _up(m, _TILES[0]) * k * _up(n, _TILES[1]),
         "left_bytes": batch * m * k * itemsize,
-        "right_bytes": batch * k * n * itemsize,
+        "right_bytes": right_bytes,
         "output_bytes": batch * m * n * itemsize,
+        "vector_macs": batch * k * n if m == 1 else 0.0,
+        "packed_bytes": right_bytes if m > 1 else 0.0,
         "matrices": batch,
     }
     return quantities, {"m": m, "k": k, "n": n, "matrices": batch}
