@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -100,7 +100,7 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def scaled(self, factors: Factors) -> Self:
         """The same model of a platform whose times are multiplied by factors."""
         found = copy.copy(self)
-        found.factors_ = factors
+        found.factors_ = Factors(*(a * b for a, b in zip(astuple(self.factors_), astuple(factors), strict=True)))
         return found
 
     def situation(self, X: pd.DataFrame) -> Array:

@@ -6,7 +6,7 @@ import pytest
 from sklearn.ensemble import GradientBoostingRegressor
 
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.correction import CorrectedModel
+from ftax_model.modeling.correction import CorrectedModel, Factors
 from ftax_model.modeling.intervals import EVERY, FEWEST, OUTSIDE, WIDER, Errors
 from ftax_model.modeling.law import Loss
 from ftax_model.modeling.operators import OperatorModel, profiled_costs, walk
@@ -181,3 +181,11 @@ def test_profiles_of_calls_that_are_held_out_are_not_looked_at():
     plain = Recipe(1.0, 0).fit(seen)
     assert recipe.fit(seen).structure_.costs_.equals(plain.structure_.costs_)
     assert not recipe.fit(seen.assign(key="some")).structure_.costs_.equals(plain.structure_.costs_)
+
+
+def test_factors_upon_factors_multiply():
+    X, y = rows(60)
+    model = CorrectedModel(trees=0).fit(X, y)
+    before, after = model.times(X), model.scaled(Factors(2, 1, 3)).scaled(Factors(5, 1, 1)).times(X)
+    assert after["host_s"].to_numpy() == pytest.approx(10 * before["host_s"])
+    assert after["memory_s"].to_numpy() == pytest.approx(3 * before["memory_s"])

@@ -78,6 +78,18 @@ def test_a_calibrated_predictor_knows_the_new_platform_from_a_few_rows(table, pr
     assert fit.origin["host"] == pytest.approx(factors[0], rel=0.2)
 
 
+def test_calibrating_again_begins_where_the_last_one_ended(predictor):
+    twice = measured(MODELS, framework="other", factors=(2.0, 2.0, 2.0), noise=0)
+    four = measured(MODELS, framework="third", factors=(4.0, 4.0, 4.0), noise=0)
+    found = predictor.calibrate(twice).calibrate(four)
+    rows = with_operators(four, jobs=1)
+    assert found.predict_frame(rows, crossovers=False)["latency_s"].to_numpy() == pytest.approx(
+        rows["latency_s"], rel=0.2
+    )
+    (fit,) = found.fits_
+    assert fit.origin["host"] == pytest.approx(2, rel=0.1)
+
+
 def test_a_calibrated_predictor_survives_its_file(predictor, tmp_path):
     new = measured(MODELS[:2], framework="other", factors=(2.0, 2.0, 2.0))
     found = predictor.calibrate(new)
