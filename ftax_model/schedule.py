@@ -145,13 +145,15 @@ class _Oracle:
         return Estimate(cell, latency_s, prepare_s, least_s + more_s, most_s + more_s, note)
 
     def _predict(self, cells: Sequence[Cell]) -> dict[Cell, tuple[float, str]]:
-        """Predicted seconds of one call of each cell of a sweep, with notes; none where the platform is not known."""
+        """Predicted seconds of one call of each cell of a sweep, with notes; none where it was never measured."""
         if self._predictor is None or not cells:
             return {}
         platform = dataclasses.asdict(cells[0].platform)
         try:
-            self._predictor.select(**platform)
+            (fit,) = self._predictor.select(**platform)
         except InputError:
+            return {}
+        if fit.assumed_spread:
             return {}
         traces = trace_sweep(cells[0].workload, [cell.workload.batch_size for cell in cells])
         rows = [{**trace.features(), "batch_size": size, **platform} for size, trace in traces.items()]

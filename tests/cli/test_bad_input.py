@@ -10,6 +10,7 @@ import pytest
 from ftax_model.cli import main
 from ftax_model.dataset import Writer
 from ftax_model.measurement import Measurement
+from ftax_model.modeling.predictor import SCHEMA
 
 PREDICT = ("predict", "MODEL", "--architecture")
 
@@ -33,10 +34,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "corrupt.jsonl").write_text(lines[0] + lines[1][:50] + "\n" + lines[2])
     (path / "mixed.jsonl").write_text(lines[0] + json.dumps({**json.loads(lines[1]), "schema": 2}) + "\n")
     (path / "words.jsonl").write_text("these are\nwords\n")
-    (path / "toy.operators.jsonl").write_text(lines[0])
+    (path / "broken.jsonl").write_text("".join(lines))
+    (path / "broken.operators.jsonl").write_text(lines[0])
     (path / "other.json").write_text('{"format": "something else"}')
     (path / "damaged.json").write_text((path / "MODEL").read_text().replace('"law"', '"lore"'))
-    (path / "schema.json").write_text((path / "MODEL").read_text().replace('"schema":2', '"schema":9'))
+    (path / "schema.json").write_text((path / "MODEL").read_text().replace(f'"schema":{SCHEMA}', '"schema":9'))
     return path
 
 
@@ -86,7 +88,8 @@ CASES = {
     "output in no folder": (("collect", "toy", "--out", "none/x.jsonl"), "No such file"),
     "output a folder": (("collect", "toy", "--out", "."), "directory"),
     "output not a dataset": (("collect", "toy", "--out", "words.jsonl"), "line 1"),
-    "output not operator profiles": (("collect", "toy", "--out", "toy.jsonl", "--operators"), "fields of Profile"),
+    "output not operator profiles": (("collect", "toy", "--out", "broken.jsonl", "--operators"), "fields of Profile"),
+    "operator profiles of a dataset are none": (("fit", "broken.jsonl", "--out", "x.json"), "fields of Profile"),
     "model in no folder": (("fit", "toy.jsonl", "--out", "none/x.json"), "No such file"),
     "confidence of 2": (("fit", "toy.jsonl", "--out", "x.json", "--confidence", "2"), "between 0 and 1"),
     "no dataset file": (("fit", "none.jsonl", "--out", "x.json"), "none.jsonl"),
