@@ -81,17 +81,16 @@ class LatencyPredictor:
         if lacking:
             law = f"the law needs the features {', '.join(COLUMNS)} of every row"
             raise DataError(law, f"rows without {', '.join(lacking)}", "measure with ftax collect, which traces them")
+        timed = None
         if self.operators:
             rows = with_operators(rows, jobs=self.jobs)
-            profiles = None if profiles is None else of_operators(profiles)
+            timed = None if profiles is None else of_operators(profiles)
         parts = [part for _, part in rows.groupby(list(PLATFORM))]
         jobs = self.jobs if self.operators and len(rows) > MANY else 1
-        own = {"operators": self.operators}
+        learn = partial(fit_platform, operators=self.operators)
         return self.of_learnt(
             Parallel(n_jobs=jobs)(
-                delayed(fit_platform)(
-                    part, siblings=find_siblings(parts, part), profiles=of_platform(profiles, part), **own
-                )
+                delayed(learn)(part, siblings=find_siblings(parts, part), profiles=of_platform(timed, part))
                 for part in parts
             )
         )
@@ -111,9 +110,7 @@ class LatencyPredictor:
         row was measured or nothing is known that could be taken over.
         """
         rows = with_operators(dataset.good(table), jobs=self.jobs)
-        found = []
-        for _, part in rows.groupby(list(PLATFORM)):
-            found.append(calibrate(self.fits_, part))
+        found = [calibrate(self.fits_, part) for _, part in rows.groupby(list(PLATFORM))]
         calibrated = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
         calibrated.fits_, calibrated.crossovers_ = found, self.crossovers_
         return calibrated
