@@ -53,7 +53,7 @@ def overview(name: str) -> dict[str, Any]:
     """
     measurements = read(find(name))
     good = [one.cell for one in measurements if one.status == "ok"]
-    beside = [file for file in operators_files(find(name)) if file.exists()]
+    beside = _profiled(find(name))
     return {
         "name": name,
         "measurements": len(good),
@@ -63,7 +63,7 @@ def overview(name: str) -> dict[str, Any]:
         "frameworks": sorted({cell.framework for cell in good}),
         "devices": sorted({cell.device for cell in good}),
         "dtypes": sorted({cell.workload.dtype for cell in good}),
-        "operators": sum(one.status == "ok" for one in read(beside[0], Profile)) if beside else 0,
+        "operators": sum(one.status == "ok" for one in read(beside, Profile)) if beside else 0,
     }
 
 
@@ -94,11 +94,11 @@ def load_operators(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     path = find(name_or_path)
     if not _stem(path).endswith(OPERATORS):
-        found = [file for file in operators_files(path) if file.exists()]
-        if not found:
+        found = _profiled(path)
+        if found is None:
             cure = "measure them: ftax collect --operators"
             raise DataError("operator profiles lie beside their dataset", f"no file {operators_file(path)}", cure)
-        path = found[0]
+        path = found
     return operator_frame(read(path, Profile))
 
 
@@ -106,7 +106,7 @@ def load_profiles(names: Iterable[str]) -> pd.DataFrame | None:
     """The operator profiles beside several datasets, in one frame; ``None`` where none of them has any."""
     import pandas as pd
 
-    found = [load_operators(name) for name in names if any(file.exists() for file in operators_files(find(name)))]
+    found = [load_operators(name) for name in names if _profiled(find(name))]
     return pd.concat(found, ignore_index=True) if found else None
 
 
@@ -123,6 +123,11 @@ def operators_files(path: str | os.PathLike[str]) -> list[Path]:
     """Where the operator profiles of a dataset may lie: as written, and compressed."""
     plain = operators_file(path)
     return [plain.with_name(f"{_stem(plain)}{suffix}") for suffix in SUFFIXES]
+
+
+def _profiled(path: Path) -> Path | None:
+    """The file of operator profiles beside a dataset, ``None`` where there is none."""
+    return next((file for file in operators_files(path) if file.exists()), None)
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
@@ -289,22 +294,11 @@ def operators(table: pd.DataFrame) -> list[Operator]:
     """The operators that the rows of an `operator_frame` are of, without their place in the model."""
     plain = [name for name in SIGNATURE if name != "attributes"]
     named = [name for name in table.columns if name not in {*plain, *_BESIDE_OPERATORS}]
-    return [
-        Operator(
-            **dict(zip(plain, own, strict=True)),
-            attributes={n: v for n, v in zip(named, rest, strict=True) if _given(v)},
-        )
-        for own, rest in zip(_tuples(table[plain]), _tuples(table[named]), strict=True)
-    ]
-
-
-def _tuples(table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    return table.itertuples(index=False, name=None)
-
-
-def _given(value: Any) -> bool:
-    """Whether an operator has an attribute of this value; missing ones of a frame are nan."""
-    return value is not None and value == value
+    found = []
+    for own in table[[*plain, *named]].to_dict("records"):
+        given = {name: own[name] for name in named if own[name] is not None and own[name] == own[name]}  # nan: missing
+        found.append(Operator(**{name: own[name] for name in plain}, attributes=given))
+    return found
 
 
 def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:

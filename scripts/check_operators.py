@@ -25,12 +25,12 @@ from joblib import Parallel, delayed
 from ftax_model import dataset
 from ftax_model.cli import _print
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.modeling.operators import OperatorModel
-from ftax_model.modeling.platform import FAMILY, design, enough_families, law, of_platform, platform_of, turns
+from ftax_model.modeling.correction import CorrectedModel
+from ftax_model.modeling.platform import FAMILY, Recipe, design, enough_families, law, of_platform, platform_of, turns
 from ftax_model.modeling.rows import PLATFORM, of_operators, with_operators
 from ftax_model.tracing import features
 
-COLUMNS = [*features.HOST, *features.DEVICE]
+COLUMNS = list(features.SUMS)
 GROUPS = np.array([name.split(".")[0] for name in features.HOST])
 
 
@@ -40,8 +40,9 @@ def check(rows: pd.DataFrame, profiles: pd.DataFrame, *, jobs: int) -> list[dict
     pairs = list(turns(rows, by=FAMILY, most=len(rows)))
     found = []
     for name, timed in (("whole models", None), ("and profiles", profiles)):
+        recipe = Recipe(overlap, trees=0, profiles=timed)
         parts = Parallel(n_jobs=jobs)(
-            delayed(_held_out)(rows.iloc[train], rows.iloc[test], profiles, timed, overlap) for train, test in pairs
+            delayed(_held_out)(rows.iloc[train], rows.iloc[test], profiles, recipe) for train, test in pairs
         )
         figures = pd.concat(parts)
         means = figures.median(numeric_only=True).to_dict() | {"same top": float(figures["same top"].mean())}
@@ -49,17 +50,16 @@ def check(rows: pd.DataFrame, profiles: pd.DataFrame, *, jobs: int) -> list[dict
     return found
 
 
-def _held_out(
-    seen: pd.DataFrame, unseen: pd.DataFrame, profiles: pd.DataFrame, timed: pd.DataFrame | None, overlap: float
-) -> pd.DataFrame:
-    known = None if timed is None else timed[timed["key"].isin(seen["key"])]
-    model = OperatorModel(overlap=overlap).fit(seen, seen["latency_s"], known)
+def _held_out(seen: pd.DataFrame, unseen: pd.DataFrame, profiles: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    model = recipe.fit(seen)
+    assert isinstance(model, CorrectedModel)
+    costs = model.structure_.costs_[COLUMNS].to_numpy()
     asked = profiles[profiles["key"].isin(unseen["key"])]
     times = pd.DataFrame(
         {
             "key": asked["key"],
             "group": GROUPS[asked[list(features.HOST)].to_numpy().argmax(axis=1)],
-            "said": asked["count"] * (asked[COLUMNS].to_numpy(float) @ model.costs_[COLUMNS].to_numpy()),
+            "said": asked["count"] * (asked[COLUMNS].to_numpy(float) @ costs),
             "seen": asked["count"] * asked[["host_s", "device_s"]].max(axis=1),
         }
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import math
 import os
@@ -11,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -403,14 +402,8 @@ def test_search_finds_a_model_that_keeps_its_budget() -> None:
 
 
 @pytest.fixture(scope="module")
-def compare_crossovers() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_crossovers", ROOT / "scripts" / "compare_crossovers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def compare_crossovers(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("compare_crossovers")
 
 
 def left_out_sweeps(count: int = 72) -> pd.DataFrame:
@@ -472,13 +465,8 @@ def test_crossover_regressors_need_sweeps_and_families(
 
 
 @pytest.fixture(scope="module")
-def check_operators() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_operators", ROOT / "scripts" / "check_operators.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def check_operators(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("check_operators")
 
 
 def test_shares_of_operators_by_hand(check_operators: ModuleType) -> None:

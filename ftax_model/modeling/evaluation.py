@@ -355,12 +355,11 @@ def calibration_errors(
     rows = with_operators(dataset.good(table), jobs=jobs)
     counts, tasks = sorted(counts), []
     for _, part in rows.groupby(list(PLATFORM)):
-        if len(part) >= 2 * counts[0]:
-            known = LatencyPredictor(confidence=predictor.confidence, operators=predictor.operators, jobs=1)
-            known.crossovers_ = predictor.crossovers_
-            known.fits_ = [fit for fit in predictor.fits_ if fit.platform != platform_of(part)]
-            if known.fits_:
-                tasks.append((known, part.reset_index(drop=True)))
+        known = LatencyPredictor(confidence=predictor.confidence, operators=predictor.operators, jobs=1)
+        known.crossovers_ = predictor.crossovers_
+        known.fits_ = [fit for fit in predictor.fits_ if fit.platform != platform_of(part)]
+        if known.fits_:
+            tasks.append((known, part.reset_index(drop=True)))
     found = Parallel(n_jobs=jobs)(
         delayed(_calibrated)(known, part, count, draws if count else 1, seed)
         for known, part in tasks
@@ -388,15 +387,9 @@ def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: 
         )
     means = pd.DataFrame(figures)[["n", "mape", "median", "covered", "width", "by law"]].mean()
     platform = platform_of(rows)
-    own = {"platform": str(platform), "known": _KNOWN[platform.framework in _frameworks(known)], "rows": count}
+    kin = any(fit.platform.framework == platform.framework for fit in well_known(known.fits_))
+    own = {"platform": str(platform), "known": "framework" if kin else "nothing", "rows": count}
     return {**own, **{str(name): float(value) for name, value in means.items()}}
-
-
-_KNOWN = {True: "framework", False: "nothing"}
-
-
-def _frameworks(known: LatencyPredictor) -> set[str]:
-    return {fit.platform.framework for fit in well_known(known.fits_)}
 
 
 def _by_law(seen: pd.DataFrame, rest: pd.DataFrame) -> float:

@@ -30,20 +30,20 @@ from ftax_model.modeling.law import Array, Design, Loss, checked_latencies, late
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 
-_NAMES = (*features.HOST, *features.DEVICE)
-_IS_DEVICE = np.array([name in features.DEVICE for name in _NAMES])
-_IS_TRAFFIC = _IS_DEVICE & [not name.endswith("macs") for name in _NAMES]
+_IS_DEVICE = np.array([name in features.DEVICE for name in features.SUMS])
+_IS_TRAFFIC = _IS_DEVICE & [not name.endswith("macs") for name in features.SUMS]
 """Which columns make a workload memory-bound where they make most of its device time."""
 
 _IS_CONSTANT = _IS_DEVICE & [
-    name.endswith("weight_bytes") or name.startswith(("weights.", "linear.right", "linear.packed")) for name in _NAMES
+    name.endswith("weight_bytes") or name.startswith(("weights.", "linear.right", "linear.packed"))
+    for name in features.SUMS
 ]
 """Which columns do not grow with the batch."""
 
-SHARES = (*dict.fromkeys(name.split(".")[0] for name in _NAMES), "intercept")
+SHARES = (*dict.fromkeys(name.split(".")[0] for name in features.SUMS), "intercept")
 """What latency is shared among: groups of operators, traffic beyond caches, weights beyond caches, the intercept."""
 
-_MEMBERS = np.array([[name.split(".")[0] == share for share in SHARES[:-1]] for name in _NAMES], dtype=float)
+_MEMBERS = np.array([[name.split(".")[0] == share for share in SHARES[:-1]] for name in features.SUMS], dtype=float)
 """Which column goes to which share."""
 
 _ROUNDS = 12  # of reweighted least squares
@@ -112,7 +112,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             expected[1:], held[1:] = np.nan_to_num(seen), np.where(np.isnan(seen), self.strength, self.trust)
         costs = fit_costs(design, measured, overlap=self.overlap, strength=held, loss=loss, expected=expected)
         self.intercept_ = float(costs[0])
-        self.costs_ = pd.Series(costs[1:], index=list(_NAMES))
+        self.costs_ = pd.Series(costs[1:], index=list(features.SUMS))
         self.seen_ = pd.Series((design.columns[:, 1:] > 0).sum(axis=0), index=self.costs_.index)
         return self
 
@@ -124,7 +124,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def terms(self, X: pd.DataFrame) -> Terms:
         """What latency is made of, for each row of X."""
         check_is_fitted(self)
-        seconds = X[list(_NAMES)].to_numpy(float) * self.costs_.to_numpy()
+        seconds = X[list(features.SUMS)].to_numpy(float) * self.costs_.to_numpy()
         groups = np.column_stack([seconds @ _MEMBERS, np.full(len(X), self.intercept_)])
         return Terms(
             host_s=self.intercept_ + seconds[:, : len(features.HOST)].sum(axis=1),
@@ -166,7 +166,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The model that `to_dict` wrote; raises `DataError` where it is something else."""
-        names = list(_NAMES)
+        names = list(features.SUMS)
         try:
             model = cls(overlap=float(record["overlap"]))
             model.intercept_ = float(record["intercept"])
@@ -194,10 +194,10 @@ def profiled_costs(profiles: pd.DataFrame, *, loss: Loss, strength: float = 2.0)
     ``host_s`` for both. Operators of equal columns count once, by their median.
     """
     kinds = profiles.groupby("kind").median(numeric_only=True)
-    clocks = {"host_s": list(_NAMES)}
+    clocks = {"host_s": list(features.SUMS)}
     if kinds["device_s"].notna().any():
         clocks = {"host_s": [*features.HOST], "device_s": [*features.DEVICE]}
-    found = pd.Series(math.nan, index=list(_NAMES))
+    found = pd.Series(math.nan, index=list(features.SUMS))
     for clock, names in clocks.items():
         timed = kinds[kinds[clock] > 0]
         columns = timed[names].to_numpy(float)
@@ -260,12 +260,11 @@ def walk(host_s: Array, device_s: Array, *, overlap: float = np.inf) -> Array:
 
 
 def _design(X: pd.DataFrame) -> Design:
-    names = list(_NAMES)
-    missing = [name for name in names if name not in X.columns]
+    missing = [name for name in features.SUMS if name not in X.columns]
     if missing:
         cure = "make them: ftax_model.tracing.features.columns"
         raise InputError("X holds the columns of operators", f"none called {missing[0]}", cure)
-    return Design(np.column_stack([np.ones(len(X)), X[names].to_numpy(float)]), 1 + len(features.HOST))
+    return Design(np.column_stack([np.ones(len(X)), X[list(features.SUMS)].to_numpy(float)]), 1 + len(features.HOST))
 
 
 def _nnls(rows: Array, target: Array) -> Array:

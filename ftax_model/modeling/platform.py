@@ -165,10 +165,7 @@ class PlatformFit:
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
         """Why to trust a prediction of each row less; empty where there is no reason."""
-        far = {
-            name: ~rows[name].astype(float).between(low / FAR, high * FAR).to_numpy()
-            for name, (low, high) in self.domain.items()
-        }
+        far = _far(rows, self.domain)
         unknown: list[list[str]] = [[] for _ in range(len(rows))]
         known = self.has_operators(rows)
         if self.model is not None and known.any():
@@ -368,8 +365,7 @@ def enough_families(rows: pd.DataFrame) -> bool:
 def _predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, recipe: Recipe, by: str) -> pd.DataFrame:
     model = recipe.fit(seen, without=(by, set(unseen[by])))
     found = parts(model, unseen)
-    domain = _domain(seen)
-    outside = ~np.all([unseen[n].between(low / FAR, high * FAR) for n, (low, high) in domain.items()], axis=0)
+    outside = np.any(list(_far(unseen, _domain(seen)).values()), axis=0)
     if isinstance(model, CorrectedModel):
         outside |= np.array([bool(groups) for groups in model.structure_.unknown(unseen)], dtype=bool)
     return unseen.assign(
@@ -432,6 +428,14 @@ def design(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _domain(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
     return {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS}
+
+
+def _far(rows: pd.DataFrame, domain: Mapping[str, tuple[float, float]]) -> dict[str, NDArray[np.bool_]]:
+    """For each feature of the domain, which rows lie far outside in it."""
+    return {
+        name: ~rows[name].astype(float).between(low / FAR, high * FAR).to_numpy()
+        for name, (low, high) in domain.items()
+    }
 
 
 def _finite(value: float) -> float | None:

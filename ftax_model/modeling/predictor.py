@@ -148,10 +148,12 @@ class LatencyPredictor:
         for curve, sizes, dtype, traced in asked:
             fits = self.select(framework=framework, device=device, threads=threads, dtype=dtype)
             traces = traced(sorted({*SWEEP, *sizes} if crossovers else sizes))
-            rows = [{"curve": curve, "batch_size": size, **row(trace, dtype=dtype)} for size, trace in traces.items()]
-            own = pd.concat([pd.DataFrame(rows).assign(**dataclasses.asdict(fit.platform)) for fit in fits])
-            predicted = self.predict_frame(own.reset_index(drop=True), quantile=quantile, crossovers=crossovers)
-            own = own.reset_index(drop=True)[["curve", "batch_size", *PLATFORM]].join(predicted)
+            rows = pd.DataFrame({"curve": curve, "batch_size": n, **row(one, dtype=dtype)} for n, one in traces.items())
+            parts = []
+            for fit in fits:
+                told = rows[["curve", "batch_size"]].assign(**dataclasses.asdict(fit.platform))
+                parts.append(told.join(self._predict_platform(fit, rows, quantile=quantile, crossovers=crossovers)))
+            own = pd.concat(parts, ignore_index=True)
             order = {size: at for at, size in enumerate(sizes)}
             own = own[own["batch_size"].isin(order)]
             tables.append(own.sort_values("batch_size", key=lambda column: column.map(order), kind="stable"))

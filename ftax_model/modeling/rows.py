@@ -58,11 +58,11 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
 def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
     """Operators that were timed one by one (`ftax_model.dataset.operator_frame`), with the columns that sum over them.
 
-    Beside those of `ftax_model.tracing.features.HOST` and ``DEVICE``: ``key`` of the call, the platform, ``count``,
-    ``host_s`` and ``device_s``, and ``kind``, a number that operators of equal columns on one platform share. A table
-    that has the columns comes back as it is.
+    Beside those of `ftax_model.tracing.features.SUMS`: ``key`` of the call, the platform, ``count``, ``host_s`` and
+    ``device_s``, and ``kind``, a number that operators of equal columns on one platform share. A table that has the
+    columns comes back as it is.
     """
-    names = [*features.HOST, *features.DEVICE]
+    names = list(features.SUMS)
     if set(names) <= set(profiles.columns):
         return profiles
     sums = [

@@ -71,10 +71,13 @@ DEVICE = (
 )
 """Columns that count work and traffic."""
 
+SUMS = (*HOST, *DEVICE)
+"""Columns that sum over operators."""
+
 SHAPES = tuple(f"{group}.{extent}~" for group in _SHAPED for extent in EXTENTS)
 """Columns that hold the mean log2 of an extent over the operators of a group, each counting by its MACs or bytes."""
 
-COLUMNS = (*HOST, *DEVICE, *SHAPES)
+COLUMNS = (*SUMS, *SHAPES)
 """All columns, in order."""
 
 _KINDS: Mapping[str, set[str]] = {
@@ -162,7 +165,7 @@ def amounts(operator: Operator, *, itemsize: int = 4) -> tuple[dict[str, float],
 
 
 def linear(operator: Operator, *, itemsize: int = 4) -> tuple[str, dict[str, float], dict[str, float]]:
-    """The group of an operator, what it adds to those of `HOST` and `DEVICE` that sum over operators, and `EXTENTS`."""
+    """The group of an operator, what it adds to those of `SUMS` that it has a part in, and `EXTENTS`."""
     own = group(operator)
     quantities, extents = amounts(operator, itemsize=itemsize)
     found = {f"{own}.ops": 1.0, **{f"{own}.{name}": value for name, value in quantities.items()}}

@@ -1,25 +1,16 @@
 """The benchmark of adaptive sweeps: it keeps its promise on invented curves, and measures real ones."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from ftax_model.collection.adaptive import PROTOCOL, Adaptive
 from ftax_model.collection.timing import Protocol
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_adaptive.py"
-
 
 @pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_adaptive", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+def bench(script):
+    return script("bench_adaptive")
 
 
 def test_crossover_within_a_tenth_for_two_fifths_of_the_time(bench, capsys):

@@ -1,26 +1,15 @@
 """The comparison with torch's Timer, on two cells."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_clock.py"
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("bench_clock", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.mark.slow
-def test_both_clocks_read_the_same_cell(capsys):
+def test_both_clocks_read_the_same_cell(script, capsys):
     import torch
 
-    bench, threads = load(), torch.get_num_threads()
+    bench, threads = script("bench_clock"), torch.get_num_threads()
     assert len(bench.CELLS) == 20
     try:
         assert bench.main(["--cells", "2", "--turns", "1", "--json"]) == 0
