@@ -97,7 +97,7 @@ def main(words: Sequence[str] | None = None) -> int:
             law_ = "operators are checked where a platform has profiles, and four families, single layers aside"
             raise DataError(law_, f"none in {asked.dataset}", "measure more: ftax collect --operators")
     except FtaxError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 2
     if asked.json:
         _print.as_json(found)

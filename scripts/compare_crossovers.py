@@ -13,7 +13,6 @@ just beyond the bound. Both fits are shown. The whole takes some ten minutes.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -90,22 +89,8 @@ def compare(sweeps: pd.DataFrame, *, jobs: int) -> pd.DataFrame:
     learnt = Parallel(n_jobs=jobs)(delayed(_predict)(sweeps.iloc[train], sweeps.iloc[test]) for train, test in turns)
     read = pd.DataFrame({(name, "-"): sweeps[column] for name, column in READ.items()})
     found = read.join(pd.concat(learnt))
-    judged = found.apply(lambda own: pd.Series(figures(own.to_numpy(), sweeps)))
+    judged = found.apply(lambda own: pd.Series(crossover.figures(own, sweeps)))
     return judged.T.rename_axis(["regressor", "fitted on"]).reset_index()
-
-
-def figures(predicted: Array, sweeps: pd.DataFrame) -> dict[str, float]:
-    """``median`` and ``p90`` of absolute log2 of predicted over measured, and ``bias``, its median, of the sweeps whose
-    crossover was measured inside; ``right``, the share of the others that are predicted beyond their bound.
-    """
-    missed, inside = crossover.miss(predicted, sweeps), (sweeps["censored"] == "").to_numpy()
-    absolute = np.abs(missed[inside])
-    return {
-        "median": float(np.median(absolute)),
-        "p90": float(np.quantile(absolute, 0.9)),
-        "bias": float(np.median(missed[inside])),
-        "right": math.nan if inside.all() else float((missed[~inside] == 0).mean()),
-    }
 
 
 def _predict(seen: pd.DataFrame, unseen: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from ftax_model.cli import main as cli
 from ftax_model.dataset import load_dataset, load_operators
 from ftax_model.errors import DataError
-from ftax_model.modeling.crossover import COLUMNS
+from ftax_model.modeling.crossover import COLUMNS, figures
 from ftax_model.modeling.rows import of_operators, with_operators
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -441,11 +441,11 @@ def test_crossover_regressors_are_judged_alike_on_families_never_seen(
     assert sum(line.startswith("ridge") for line in lines) == 2
 
 
-def test_figures_of_crossovers_by_hand(compare_crossovers: ModuleType) -> None:
+def test_figures_of_crossovers_by_hand() -> None:
     sweeps = pd.DataFrame({"measured": [1.0, 2.0, 0.0, 6.0], "censored": ["", "", "below", "above"]})
-    found = compare_crossovers.figures(np.array([1.5, 1.0, -0.1, 5.0]), sweeps)
+    found = figures(np.array([1.5, 1.0, -0.1, 5.0]), sweeps)
     assert found == pytest.approx({"median": 0.75, "p90": 0.95, "bias": -0.25, "right": 0.5})
-    assert math.isnan(compare_crossovers.figures(np.array([1.0, 2.0]), sweeps[:2])["right"])
+    assert math.isnan(figures(np.array([1.0, 2.0]), sweeps[:2])["right"])
 
 
 def test_crossover_regressors_need_sweeps_and_families(

@@ -180,6 +180,22 @@ def miss(predicted: ArrayLike, sweeps: pd.DataFrame) -> Array:
     return np.asarray(np.select([below, above], ends, difference))
 
 
+def figures(predicted: ArrayLike, sweeps: pd.DataFrame) -> dict[str, float]:
+    """``median`` and ``p90`` of absolute log2 of predicted over measured, and ``bias``, its median, of the sweeps whose
+    crossover was measured inside; ``right``, the share of the others that are predicted beyond their bound. A figure
+    that no sweep speaks of is nan.
+    """
+    missed, inside = miss(predicted, sweeps), (sweeps["censored"] == "").to_numpy()
+    found = dict.fromkeys(("median", "p90", "bias", "right"), math.nan)
+    if inside.any():
+        absolute = np.abs(missed[inside])
+        found |= {"median": float(np.median(absolute)), "p90": float(np.quantile(absolute, 0.9))}
+        found |= {"bias": float(np.median(missed[inside]))}
+    if not inside.all():
+        found |= {"right": float((missed[~inside] == 0).mean())}
+    return found
+
+
 def _held(crossover: float, sizes: NDArray[np.float64]) -> float:
     """Log2, held between half the smallest and twice the largest size."""
     return math.log2(min(max(crossover, sizes.min() / 2), 2 * sizes.max()))

@@ -22,7 +22,7 @@ from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
 from ftax_model.modeling.baselines import BASELINES
 from ftax_model.modeling.calibration import assume, well_known
-from ftax_model.modeling.crossover import compare, cross_predict, miss
+from ftax_model.modeling.crossover import compare, cross_predict, figures
 from ftax_model.modeling.intervals import Errors, kinds
 from ftax_model.modeling.platform import (
     COLUMNS,
@@ -317,21 +317,13 @@ def crossover_summary(sweeps: pd.DataFrame, *, by: Iterable[str] = ("split", "fr
     rows = []
     for key, part in sweeps.groupby(list(by)):
         inside = (part["censored"] == "").to_numpy()
-        missed = miss(part["predicted"], part)
-        own: dict[str, Any] = {"n": int(inside.sum())}
-        if inside.any():
-            own |= {"median": float(np.median(np.abs(missed[inside]))), "p90": _p90(missed[inside])}
-            own |= {"bias": float(np.median(missed[inside]))}
-            own |= {name: float(np.median(np.abs(miss(part[c], part)[inside]))) for name, c in names.items()}
-            own |= {"given inside, p90": _p90(miss(part["inside"], part)[inside])}
-        own |= {"censored": float(1 - inside.mean())}
-        own |= {"right": float((missed[~inside] == 0).mean()) if not inside.all() else math.nan}
+        found = figures(part["predicted"], part)
+        own: dict[str, Any] = {"n": int(inside.sum()), **{name: found[name] for name in ("median", "p90", "bias")}}
+        own |= {name: figures(part[column], part)["median"] for name, column in names.items()}
+        own |= {"given inside, p90": figures(part["inside"], part)["p90"]}
+        own |= {"censored": float(1 - inside.mean()), "right": found["right"]}
         rows.append({**dict(zip(by, key, strict=True)), **own})
     return pd.DataFrame(rows)
-
-
-def _p90(missed: NDArray[np.float64]) -> float:
-    return float(np.quantile(np.abs(missed), 0.9))
 
 
 def calibration_errors(
@@ -371,13 +363,13 @@ def calibration_errors(
 
 
 def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: int, seed: int) -> dict[str, Any]:
-    figures = []
+    drawn = []
     for draw in range(draws):
         chosen = np.zeros(len(rows), dtype=bool)
         chosen[np.random.default_rng([seed, draw]).permutation(len(rows))[:count]] = True
         seen, rest = rows[chosen], rows[~chosen]
         predicted = (known.calibrate(seen) if count else known).predict_frame(rest, crossovers=False)
-        figures.append(
+        drawn.append(
             {
                 **errors(predicted["latency_s"], rest["latency_s"]),
                 "covered": float(rest["latency_s"].between(predicted["low_s"], predicted["high_s"]).mean()),
@@ -385,7 +377,7 @@ def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: 
                 "by law": _by_law(seen, rest) if count else math.nan,
             }
         )
-    means = pd.DataFrame(figures)[["n", "mape", "median", "covered", "width", "by law"]].mean()
+    means = pd.DataFrame(drawn)[["n", "mape", "median", "covered", "width", "by law"]].mean()
     platform = platform_of(rows)
     kin = any(fit.platform.framework == platform.framework for fit in well_known(known.fits_))
     own = {"platform": str(platform), "known": "framework" if kin else "nothing", "rows": count}
