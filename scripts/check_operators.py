@@ -23,7 +23,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from ftax_model import dataset
-from ftax_model.cli import _print
+from ftax_model.cli import _options, _print
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.modeling.correction import CorrectedModel
 from ftax_model.modeling.platform import FAMILY, Recipe, design, enough_families, law, of_platform, platform_of, turns
@@ -86,13 +86,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     asked = parser.parse_args(words)
     try:
+        jobs = _options.processes(asked.jobs)
         profiles = of_operators(dataset.load_operators(asked.dataset))
-        rows = with_operators(dataset.good(dataset.load_dataset(asked.dataset)), jobs=asked.jobs)
+        rows = with_operators(dataset.good(dataset.load_dataset(asked.dataset)), jobs=jobs)
         found: list[dict[str, Any]] = []
         for _, part in rows.groupby(list(PLATFORM)):
             own = of_platform(profiles, part)
             if own is not None and enough_families(part):
-                found += check(part.reset_index(drop=True), own, jobs=asked.jobs)
+                found += check(part.reset_index(drop=True), own, jobs=jobs)
         if not found:
             law_ = "operators are checked where a platform has profiles, and four families, single layers aside"
             raise DataError(law_, f"none in {asked.dataset}", "measure more: ftax collect --operators")

@@ -32,8 +32,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ftax_model import dataset
-from ftax_model.cli import _print
-from ftax_model.errors import DataError, FtaxError, InputError
+from ftax_model.cli import _options, _print
+from ftax_model.errors import DataError, FtaxError
 from ftax_model.modeling import crossover, evaluation
 from ftax_model.modeling.crossover import CrossoverRegressor
 from ftax_model.modeling.law import Array
@@ -122,10 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     try:
-        if options.jobs == 0:
-            raise InputError("--jobs is a number of processes, or -1 for one a core", "0", "choose another")
-        sweeps = left_out(options.dataset, jobs=options.jobs)
-        found = compare(sweeps, jobs=options.jobs)
+        jobs = _options.processes(options.jobs)
+        sweeps = left_out(options.dataset, jobs=jobs)
+        found = compare(sweeps, jobs=jobs)
     except FtaxError as error:
         print(error, file=sys.stderr)
         return 2

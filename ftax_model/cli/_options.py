@@ -103,6 +103,13 @@ def _numbers(option: str, text: str) -> list[int]:
         ) from error
 
 
+def processes(jobs: int) -> int:
+    """A number of processes as ``--jobs`` gives it; raises `InputError` for none."""
+    if jobs == 0:
+        raise InputError("--jobs is a number of processes, or -1 for one a core", "0", "choose another")
+    return jobs
+
+
 def duration(text: str | None) -> float | None:
     """``90s``, ``9m`` or ``2h`` in seconds; raises `InputError` for anything else."""
     if text is None:

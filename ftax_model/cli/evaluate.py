@@ -32,6 +32,7 @@ def command(
     from ftax_model.modeling import evaluation
     from ftax_model.report import evaluation_page
 
+    jobs = _options.processes(jobs)
     table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
     asked = splits or tuple(evaluation.SPLITS)
     report = evaluation.report(table, load_profiles(datasets), splits=asked, confidence=confidence, jobs=jobs)

@@ -99,6 +99,7 @@ CASES = {
     "dataset corrupt in the middle": (("fit", "corrupt.jsonl", "--out", "x.json"), "line 2"),
     "dataset of mixed schemas": (("fit", "mixed.jsonl", "--out", "x.json"), "schema 2"),
     "dataset of words": (("fit", "words.jsonl", "--out", "x.json"), "line 1"),
+    "no process": (("evaluate", "toy.jsonl", "--jobs", "0"), "number of processes"),
     "proxies by no column": (("proxies", "toy.jsonl", "--by", "colour"), "colour"),
 }
 
