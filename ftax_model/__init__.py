@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ftax_model.dataset import load_dataset
+    from ftax_model.modeling.estimators.regime import RegimeModel
     from ftax_model.modeling.predictor import LatencyPredictor
-    from ftax_model.modeling.regime import RegimeModel
     from ftax_model.workload import Workload
 
 __all__ = ["LatencyPredictor", "RegimeModel", "Workload", "__version__", "load_dataset"]
 
 _HOME = {
     "LatencyPredictor": "ftax_model.modeling.predictor",
-    "RegimeModel": "ftax_model.modeling.regime",
+    "RegimeModel": "ftax_model.modeling.estimators.regime",
     "Workload": "ftax_model.workload",
     "load_dataset": "ftax_model.dataset",
 }

@@ -29,8 +29,8 @@ from ftax_model.collection.plan import Grid, Plan
 from ftax_model.collection.runner import collect
 from ftax_model.collection.timing import Protocol
 from ftax_model.measurement import Measurement
-from ftax_model.modeling.law import latency
-from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.estimators.law import latency
+from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.workload import Workload, grid
 
 FRAMEWORKS = ("eager", "torchscript", "onnxruntime")
@@ -80,7 +80,7 @@ class Row:
 
     @classmethod
     def of(cls, curve: str, sweeps: Mapping[str, Points], truth: float | None = None) -> Row:
-        """The crossovers of `SWEEPS` (`ftax_model.modeling.regime.fit_curve`), and their times."""
+        """The crossovers of `SWEEPS` (`ftax_model.modeling.estimators.regime.fit_curve`), and their times."""
         fits = {name: fit_curve(list(own), [one for one, _ in own.values()]) for name, own in sweeps.items()}
         full, again, few = (fits[name].crossover_batch_size for name in SWEEPS)
         first_s, second_s, few_s = (sum(spent for _, spent in sweeps[name].values()) for name in SWEEPS)

@@ -25,8 +25,17 @@ from joblib import Parallel, delayed
 from ftax_model import dataset
 from ftax_model.cli import _options, _print
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.modeling.correction import CorrectedModel
-from ftax_model.modeling.platform import FAMILY, Recipe, design, enough_families, law, of_platform, platform_of, turns
+from ftax_model.modeling.estimators.correction import CorrectedModel
+from ftax_model.modeling.platforms.platform import (
+    FAMILY,
+    Recipe,
+    design,
+    enough_families,
+    law,
+    of_platform,
+    platform_of,
+    turns,
+)
 from ftax_model.modeling.rows import PLATFORM, of_operators, with_operators
 from ftax_model.tracing import features
 

@@ -19,8 +19,8 @@ from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 from ftax_model.errors import DataError, FtaxError, MissingError
-from ftax_model.modeling.regime import RegimeModel, fit_curve
-from ftax_model.modeling.transfer import Transfer
+from ftax_model.modeling.estimators.regime import RegimeModel, fit_curve
+from ftax_model.modeling.estimators.transfer import Transfer
 
 Array = np.ndarray
 Predict = Callable[[Array, Array, Array], Array]

@@ -34,10 +34,11 @@ from sklearn.preprocessing import StandardScaler
 from ftax_model import dataset
 from ftax_model.cli import _options, _print
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.modeling import crossover, evaluation
-from ftax_model.modeling.crossover import CrossoverRegressor
-from ftax_model.modeling.law import Array
-from ftax_model.modeling.platform import enough_families
+from ftax_model.modeling.estimators import crossover
+from ftax_model.modeling.estimators.crossover import CrossoverRegressor
+from ftax_model.modeling.estimators.law import Array
+from ftax_model.modeling.judging import evaluation
+from ftax_model.modeling.platforms.platform import enough_families
 from ftax_model.modeling.rows import PLATFORM, folds
 
 KERNEL = ConstantKernel() * Matern(10.0, (0.1, 1e4), nu=1.5) + WhiteKernel()

@@ -13,7 +13,7 @@ import pytest
 from ftax_model import LatencyPredictor, RegimeModel, Workload, load_dataset
 from ftax_model.collection.frameworks.fake import Fake
 from ftax_model.collection.runner import collect
-from ftax_model.modeling import evaluation
+from ftax_model.modeling.judging import evaluation
 from ftax_model.proxies import proxies
 from ftax_model.tracing import trace_workload
 

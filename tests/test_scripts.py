@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from ftax_model.cli import main as cli
 from ftax_model.dataset import load_dataset, load_operators
 from ftax_model.errors import DataError
-from ftax_model.modeling.crossover import COLUMNS, figures
+from ftax_model.modeling.estimators.crossover import COLUMNS, figures
 from ftax_model.modeling.rows import of_operators, with_operators
 
 ROOT = Path(__file__).resolve().parent.parent

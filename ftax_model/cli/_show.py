@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ftax_model.collection.plan import Plan
     from ftax_model.collection.runner import Summary
-    from ftax_model.modeling.evaluation import Report
+    from ftax_model.modeling.judging.evaluation import Report
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.schedule import Estimate
 

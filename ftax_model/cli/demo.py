@@ -26,7 +26,7 @@ def command(plan: str, device: str, folder: Path, budget: str, as_json: bool) ->
     from ftax_model.collection.plan import load_plan
     from ftax_model.dataset import load_dataset
     from ftax_model.errors import DataError
-    from ftax_model.modeling import evaluation
+    from ftax_model.modeling.judging import evaluation
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.proxies import proxies
     from ftax_model.report import curves

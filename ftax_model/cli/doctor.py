@@ -39,7 +39,7 @@ def _repeatability(device: str) -> float:
     from ftax_model.cli import _show
     from ftax_model.collection.plan import load_plan
     from ftax_model.dataset import load_dataset
-    from ftax_model.modeling.evaluation import floor
+    from ftax_model.modeling.judging.evaluation import floor
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "sentinel.jsonl"

@@ -29,7 +29,7 @@ def command(
 
     from ftax_model.cli import _show
     from ftax_model.dataset import load_dataset, load_profiles
-    from ftax_model.modeling import evaluation
+    from ftax_model.modeling.judging import evaluation
     from ftax_model.report import evaluation_page
 
     jobs = _options.processes(jobs)

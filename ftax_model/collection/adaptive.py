@@ -37,7 +37,7 @@ Two processes differ by 2 % on a quiet machine, by 5 to 10 % on a busy one.
 LEAST_STRAIGHT, LEAST = 3, 4
 """Batch sizes that are measured in any case, where the sweep does not bend and where it does.
 
-Two tell nothing of a bend, and three not how round it is: `ftax_model.modeling.regime.fit_curve` assumes that then.
+Two tell nothing of a bend, and three not how round it is: `fit_curve` assumes that then.
 """
 
 CLIMB = 8

@@ -19,9 +19,10 @@ from joblib import Parallel, delayed
 
 from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.calibration import assume, calibrate
-from ftax_model.modeling.crossover import FEWEST_SIZES, Crossovers, sweep_columns
-from ftax_model.modeling.platform import (
+from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, sweep_columns
+from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.platforms.calibration import assume, calibrate
+from ftax_model.modeling.platforms.platform import (
     COLUMNS,
     Learnt,
     PlatformFit,
@@ -32,7 +33,6 @@ from ftax_model.modeling.platform import (
     platform_of,
     regimes,
 )
-from ftax_model.modeling.regime import fit_curve
 from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, row, with_operators
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, features, trace_sweep
@@ -96,7 +96,7 @@ class LatencyPredictor:
         )
 
     def of_learnt(self, learnt: Iterable[Learnt]) -> LatencyPredictor:
-        """Take what was learnt of each platform (`ftax_model.modeling.platform.fit_platform`); returns itself."""
+        """Take what was learnt of each platform (`fit_platform`); returns itself."""
         found = list(learnt)
         self.fits_ = [one.fit for one in found]
         self.crossovers_ = Crossovers.learn(pd.concat([one.sweeps for one in found], ignore_index=True))
@@ -106,7 +106,7 @@ class LatencyPredictor:
         """A predictor of the platforms in a dataset's frame, from what this one knows and a few rows measured there.
 
         Each platform takes over a known one, most alike or else nearest, with factors of its own for the time on the
-        host, computing and moving memory (see `ftax_model.modeling.calibration.calibrate`). Raises `DataError` where no
+        host, computing and moving memory (see `platforms.calibration`). Raises `DataError` where no
         row was measured or nothing is known that could be taken over.
         """
         rows = with_operators(dataset.good(table), jobs=self.jobs)
@@ -235,7 +235,7 @@ class LatencyPredictor:
         """The fits of all platforms that match, or where none does those that specifications make of known ones.
 
         Such a one is made for the framework asked for, or for each that is known (see
-        `ftax_model.modeling.calibration.assume`). Raises `InputError` where none can be made.
+        `ftax_model.modeling.platforms.calibration.assume`). Raises `InputError` where none can be made.
         """
         if not self.fits_:
             raise DataError("a predictor is fitted before it predicts", "one that is not", "call fit, or load a file")

@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 
 from ftax_model import dataset
 from ftax_model.measurement import Measurement
-from ftax_model.modeling import evaluation
+from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.judging import evaluation
 from ftax_model.modeling.predictor import LatencyPredictor
-from ftax_model.modeling.regime import fit_curve
 from ftax_model.modeling.rows import PLATFORM
 
 SETUP = ("framework", "dtype", "threads")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ftax_model import dataset
 from ftax_model.errors import DataError
-from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.estimators.regime import fit_curve
 
 if TYPE_CHECKING:
     import pandas as pd

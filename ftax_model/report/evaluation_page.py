@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftax_model.errors import DataError
-from ftax_model.modeling.evaluation import REFERENCES, Report, summary
+from ftax_model.modeling.judging.evaluation import REFERENCES, Report, summary
 from ftax_model.report.curves import COLOURS
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from ftax_model.collection.plan import group, parse
 from ftax_model.collection.runner import collect
 from ftax_model.dataset import read
 from ftax_model.errors import InputError
-from ftax_model.modeling.law import latency
-from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.estimators.law import latency
+from ftax_model.modeling.estimators.regime import fit_curve
 
 FLOOR_S = 0.004
 

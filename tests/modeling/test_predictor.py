@@ -9,8 +9,8 @@ import torch
 
 from ftax_model import LatencyPredictor, Workload, architectures
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling import evaluation
-from ftax_model.modeling.platform import Recipe, find_siblings
+from ftax_model.modeling.judging import evaluation
+from ftax_model.modeling.platforms.platform import Recipe, find_siblings
 from ftax_model.modeling.rows import with_operators
 from ftax_model.nas import LatencyCost
 from ftax_model.tracing import trace_sweep

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling import evaluation
+from ftax_model.modeling.judging import evaluation
 from ftax_model.proxies import proxies
 from ftax_model.report import curves
 

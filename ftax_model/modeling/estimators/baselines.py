@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.modeling.law import Array, Design, checked_latencies, fit_law, latency
-from ftax_model.modeling.regime import RegimeModel
+from ftax_model.modeling.estimators.law import Array, Design, checked_latencies, fit_law, latency
+from ftax_model.modeling.estimators.regime import RegimeModel
 
 
 class Roofline(RegressorMixin, BaseEstimator):  # type: ignore[misc]

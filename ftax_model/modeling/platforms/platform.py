@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
-from ftax_model.modeling.correction import SITUATION, CorrectedModel, Factors
-from ftax_model.modeling.crossover import compare
-from ftax_model.modeling.intervals import Errors, kinds
-from ftax_model.modeling.law import Array, latency
-from ftax_model.modeling.regime import RegimeModel
+from ftax_model.modeling.estimators.correction import SITUATION, CorrectedModel, Factors
+from ftax_model.modeling.estimators.crossover import compare
+from ftax_model.modeling.estimators.law import Array, latency
+from ftax_model.modeling.estimators.regime import RegimeModel
+from ftax_model.modeling.estimators.transfer import Transfer
+from ftax_model.modeling.estimators.trees import Trees
+from ftax_model.modeling.judging.intervals import Errors, kinds
 from ftax_model.modeling.rows import PLATFORM, folds
-from ftax_model.modeling.transfer import Transfer
-from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
 
 LAW: Mapping[str, Any] = {
@@ -225,7 +225,7 @@ class Learnt:
     ``left_out`` are its rows, each predicted by a fit that saw nothing of its model, then by one that saw nothing of
     its family where there are enough of them (`leave_out`), with the index of the rows; ``split`` says which,
     ``expected`` by how much a row was expected to be missed. ``sweeps`` are those of models left out, measured and
-    predicted (`ftax_model.modeling.crossover.compare`); none where the law predicts.
+    predicted (`ftax_model.modeling.estimators.crossover.compare`); none where the law predicts.
     """
 
     fit: PlatformFit

@@ -14,8 +14,8 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ftax_model.errors import DataError, FtaxError, InputError
-from ftax_model.modeling.law import latency
-from ftax_model.modeling.regime import Curve, RegimeModel, fit_curve
+from ftax_model.modeling.estimators.law import latency
+from ftax_model.modeling.estimators.regime import Curve, RegimeModel, fit_curve
 
 ROLES = {
     "overhead": ["n_ops"],

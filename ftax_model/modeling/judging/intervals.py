@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ftax_model.errors import DataError
-from ftax_model.modeling.law import Array
+from ftax_model.modeling.estimators.law import Array
 
 EVERY = "every"
 """Name of all kinds together."""

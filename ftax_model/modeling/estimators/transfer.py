@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.modeling.law import Array, Loss, checked_latencies
+from ftax_model.modeling.estimators.law import Array, Loss, checked_latencies
 
 PRIORS = ("equal", "agreement")
 """Priors that are made from the rows themselves."""

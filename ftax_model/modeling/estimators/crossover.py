@@ -20,11 +20,11 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ftax_model.errors import InputError
-from ftax_model.modeling.intervals import Errors
-from ftax_model.modeling.law import Array
-from ftax_model.modeling.regime import fit_curve
+from ftax_model.modeling.estimators.law import Array
+from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.estimators.trees import Trees
+from ftax_model.modeling.judging.intervals import Errors
 from ftax_model.modeling.rows import PLATFORM, folds
-from ftax_model.modeling.trees import Trees
 from ftax_model.tracing import features
 
 BEYOND = 0.25

@@ -6,7 +6,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ftax_model.errors import InputError
-from ftax_model.modeling.transfer import Transfer
+from ftax_model.modeling.estimators.transfer import Transfer
 
 TRUTH = np.array([2.0, 0.5, 0.1])
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftax_model.errors import InputError
-from ftax_model.modeling.law import (
+from ftax_model.modeling.estimators.law import (
     LOSSES,
     Design,
     Loss,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import GradientBoostingRegressor
 
 from ftax_model.errors import DataError
-from ftax_model.modeling.law import Array
+from ftax_model.modeling.estimators.law import Array
 
 _NODES = {"left": "<i4", "right": "<i4", "feature": "<i4", "threshold": "<f4", "value": "<f4"}
 

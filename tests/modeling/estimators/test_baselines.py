@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ftax_model.errors import InputError
-from ftax_model.modeling.baselines import BASELINES, Roofline
+from ftax_model.modeling.estimators.baselines import BASELINES, Roofline
 from ftax_model.operators import FEATURES
 
 

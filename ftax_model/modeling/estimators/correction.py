@@ -18,9 +18,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ftax_model.errors import DataError
-from ftax_model.modeling.law import Array, checked_latencies, latency
-from ftax_model.modeling.operators import SHARES, OperatorModel, Terms
-from ftax_model.modeling.trees import Trees
+from ftax_model.modeling.estimators.law import Array, checked_latencies, latency
+from ftax_model.modeling.estimators.operators import SHARES, OperatorModel, Terms
+from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.tracing import features
 
 LARGEST = 1.0

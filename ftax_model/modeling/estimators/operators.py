@@ -26,7 +26,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.law import Array, Design, Loss, checked_latencies, latency
+from ftax_model.modeling.estimators.law import Array, Design, Loss, checked_latencies, latency
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 
@@ -219,7 +219,7 @@ def fit_costs(
 ) -> Array:
     """Non-negative coefficients of the law at a given p, with the least robust loss of log residuals.
 
-    Gauss-Newton steps as in `ftax_model.modeling.law.fit_law`, each a non-negative least squares problem, reweighted
+    Gauss-Newton steps as in `fit_law`, each a non-negative least squares problem, reweighted
     for outliers. Held back toward what is ``expected``, zero without: each column counts as if ``strength`` more rows
     of its usual share cost that.
     """

@@ -21,9 +21,10 @@ import pandas as pd
 from ftax_model.device import rates as device_rates
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
-from ftax_model.modeling.correction import Factors
-from ftax_model.modeling.intervals import EVERY, Errors
-from ftax_model.modeling.platform import (
+from ftax_model.modeling.estimators.correction import Factors
+from ftax_model.modeling.estimators.regime import RegimeModel
+from ftax_model.modeling.judging.intervals import EVERY, Errors
+from ftax_model.modeling.platforms.platform import (
     BREADTH,
     LAW,
     PlatformFit,
@@ -32,7 +33,6 @@ from ftax_model.modeling.platform import (
     platform_of,
     three_times,
 )
-from ftax_model.modeling.regime import RegimeModel
 
 LEAST_APART = 0.5
 """Standard deviation of a log factor that is taken from specifications, at least: two thirds lie within 1.65 times."""

@@ -7,7 +7,7 @@
     latency  = (T_host^p + T_device^p)^(1/p)
 
 Compute columns grow with the batch, constant columns do not (weight bytes, kernel launches). The mathematics is in
-`ftax_model.modeling.law`; the estimator knows columns by name.
+`ftax_model.modeling.estimators.law`; the estimator knows columns by name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from ftax_model import plugins
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.law import (
+from ftax_model.modeling.estimators.law import (
     LOSSES,
     Array,
     Design,

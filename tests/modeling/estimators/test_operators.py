@@ -6,12 +6,12 @@ import pytest
 from sklearn.ensemble import GradientBoostingRegressor
 
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.correction import CorrectedModel, Factors
-from ftax_model.modeling.intervals import EVERY, FEWEST, OUTSIDE, WIDER, Errors
-from ftax_model.modeling.law import Loss
-from ftax_model.modeling.operators import OperatorModel, profiled_costs, walk
-from ftax_model.modeling.platform import Recipe
-from ftax_model.modeling.trees import Trees
+from ftax_model.modeling.estimators.correction import CorrectedModel, Factors
+from ftax_model.modeling.estimators.law import Loss
+from ftax_model.modeling.estimators.operators import OperatorModel, profiled_costs, walk
+from ftax_model.modeling.estimators.trees import Trees
+from ftax_model.modeling.judging.intervals import EVERY, FEWEST, OUTSIDE, WIDER, Errors
+from ftax_model.modeling.platforms.platform import Recipe
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 

@@ -20,11 +20,12 @@ from scipy.stats import spearmanr
 
 from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
-from ftax_model.modeling.baselines import BASELINES
-from ftax_model.modeling.calibration import assume, well_known
-from ftax_model.modeling.crossover import compare, cross_predict, figures
-from ftax_model.modeling.intervals import Errors, kinds
-from ftax_model.modeling.platform import (
+from ftax_model.modeling.estimators.baselines import BASELINES
+from ftax_model.modeling.estimators.crossover import compare, cross_predict, figures
+from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.judging.intervals import Errors, kinds
+from ftax_model.modeling.platforms.calibration import assume, well_known
+from ftax_model.modeling.platforms.platform import (
     COLUMNS,
     FAMILY,
     Learnt,
@@ -38,7 +39,6 @@ from ftax_model.modeling.platform import (
     turns,
 )
 from ftax_model.modeling.predictor import LatencyPredictor
-from ftax_model.modeling.regime import fit_curve
 from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, with_operators
 
 CELL = ("curve", "batch_size", *PLATFORM)
@@ -291,7 +291,7 @@ _FEWEST_PAIRS = 20
 def crossovers(left_out: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     """The sweeps of at least four batch sizes among rows that `evaluate` left out, and what is predicted of them.
 
-    Columns beside those of `ftax_model.modeling.crossover.compare`: ``split``; ``predicted``, by regressors that saw
+    Columns beside those of `crossover.compare`: ``split``; ``predicted``, by regressors that saw
     nothing of the sweep's family (of its model, where that was held out); ``inside``, the same given that it crosses
     over within its batch sizes; ``read_off`` from the predicted latencies; ``law``, read off the law's. All are log2 of
     batch sizes.
@@ -394,7 +394,7 @@ def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
 
     Columns: ``curve``, the platform, ``batch_size`` (the smallest measured) with its ``latency_s`` (median over
     repeats); ``crossover_batch_size``, ``crossover_low``, ``crossover_high`` and ``censored`` from the sweep itself
-    (`ftax_model.modeling.regime.fit_curve`; nan below three batch sizes); ``regime`` at the smallest batch. Below its
+    (`fit_curve`; nan below three batch sizes); ``regime`` at the smallest batch. Below its
     crossover a sweep is flat, and the law says whether the framework or the traffic of weights makes the floor.
     """
     rows = dataset.good(table)

@@ -1,0 +1,1 @@
+"""Platforms: what is known of one, and how another one follows from it."""
