@@ -6,9 +6,10 @@ import os
 import platform
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,17 @@ from ftax_model.errors import DataError, InputError, MissingError
 
 KINDS = ("cpu", "cuda", "fake")
 CPUINFO = Path("/proc/cpuinfo")
+VENDOR = Path("/sys/class/dmi/id/sys_vendor")
+"""Who made the machine; it alone tells some CPUs of one core design apart."""
+
+INSTRUCTIONS: Mapping[str, str] = {
+    "avx2": "avx2", "avx512f": "avx512", "avx512_vnni": "avx512-vnni", "avx512_bf16": "avx512-bf16", "amx_tile": "amx",
+    "asimd": "asimd", "sve": "sve", "bf16": "bf16",
+}  # fmt: skip
+"""Sets of vector instructions that tell CPUs apart, by the flag that the kernel shows, narrow to wide."""
+
+_WIDEST = ("amx", "avx512", "avx2", "sve", "asimd")
+"""Sets that the name of an unknown CPU may end in."""
 
 
 @dataclass(frozen=True)
@@ -152,23 +164,63 @@ def lost(device: Device) -> str:
 
 
 def cpu_model() -> str:
-    """Model name of the host CPU, with family and model number where the name alone hides them."""
+    """Model name of the host CPU; in brackets what a name may hide: family, model and sets of vector instructions.
+
+    A hypervisor may call every CPU of a maker the same, and on ARM the kernel has numbers alone.
+    """
     info = _cpuinfo()
     name = re.sub(r"\((R|TM|r|tm)\)", "", info.get("model name", "")) or platform.processor() or platform.machine()
-    numbers = f" (family {info['cpu family']}, model {info['model']})" if {"cpu family", "model"} <= info.keys() else ""
-    return " ".join(name.split()) + numbers
+    told = {"cpu family": "family", "model": "model"}
+    if "CPU part" in info:
+        name, told = info.get("model name", "ARM"), {"CPU implementer": "implementer", "CPU part": "part"}
+    numbers = [f"{word} {info[key]}" for key, word in told.items()] if told.keys() <= info.keys() else []
+    flags = set((info.get("flags") or info.get("Features") or "").split())
+    sets = [word for flag, word in INSTRUCTIONS.items() if flag in flags]
+    maker = _vendor() if "CPU part" in info else []
+    brackets = [*numbers, *sets, *maker]
+    return " ".join(name.split()) + (f" ({', '.join(brackets)})" if brackets else "")
+
+
+@cache
+def renamed(name: str, model: str) -> str:
+    """The name that a CPU has today, given the one and the model that a record of an earlier version holds.
+
+    >>> renamed("intel-xeon-2core", "Intel Xeon Processor (family 6, model 167)")
+    'intel-xeon-amx-2core'
+    """
+    short, _, cores = name.rpartition("-")
+    if not cores.endswith("core") or short != _slug(model) or re.search(r"[0-9]", short):
+        return name
+    return f"{_known('cpu', model) or short}-{cores}"
 
 
 def _cpu_name(model: str) -> str:
-    """The maker's name, short; where it tells the series alone, that of the device file which knows the model."""
+    """The maker's name, short; where it tells the series alone, that of the device file which knows the model.
+
+    Where no file does, the widest set of instructions tells generations apart.
+    """
     short = _slug(model)
-    return short if re.search(r"[0-9]", short) else _known("cpu", model) or short
+    if re.search(r"[0-9]", short):
+        return short
+    widest = next((f"-{name}" for name in _WIDEST if re.search(rf"\b{name}\b", model)), "")
+    return _known("cpu", model) or f"{short}{widest}"
+
+
+def _vendor() -> list[str]:
+    try:
+        return [VENDOR.read_text(encoding="utf-8", errors="replace").strip()]
+    except OSError:
+        return []
 
 
 def _known(kind: str, model: str) -> str | None:
-    """Name of the device file that describes this model, where there is one."""
+    """Name of the device file that describes this model, where there is one.
+
+    A file may say by ``formerly`` how records of the model looked before they told instructions.
+    """
     tables = ((name, specification(name)) for name in names())
-    return next((n for n, table in tables if table["kind"] == kind and re.search(table["match"], model)), None)
+    own = ((name, [table["match"], *table.get("formerly", [])]) for name, table in tables if table["kind"] == kind)
+    return next((name for name, patterns in own if any(re.search(p, model) for p in patterns)), None)
 
 
 def _with_peaks(device: Device, *, per_core: bool) -> Device:

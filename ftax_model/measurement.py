@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ftax_model.device import renamed
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.operators import OperatorTiming, timings_from_record, timings_to_record
 from ftax_model.workload import Workload
@@ -110,6 +111,9 @@ class Record:
         try:
             cell = Cell.from_record({f.name: values.pop(f.name) for f in dataclasses.fields(Cell)})
             del values["schema"], values["key"]
+            model = (values.get("environment") or {}).get("device_model")
+            if model:
+                cell = dataclasses.replace(cell, device=renamed(cell.device, model))
             return cls(cell=cell, **cls._values(values))
         except FtaxError:
             raise
@@ -187,6 +191,8 @@ class Measurement(Record):
             found.append("foreign-load")
         if self.telemetry.get("throttled"):
             found.append("throttled")
+        shares = self.telemetry.get("activations") or {}
+        found += [f"{kind}-activations" for kind, share in shares.items() if share]
         peak = self.environment.get("peak_macs")
         if peak and self.features.get("macs", 0.0) / self.latency_s > float(peak):
             found.append("above-peak")

@@ -63,11 +63,7 @@ def records(request: pytest.FixtureRequest) -> tuple[str, list[Measurement]]:
     return request.param, dataset.read(dataset.find(request.param))
 
 
-@functools.cache
-def peaks(model: str) -> dict[str, float]:
-    """Multiply-accumulates per second by dtype, of a core of a CPU, from its device file."""
-    tables = (device.specification(name) for name in device.names())
-    return next(table["peak_macs"] for table in tables if re.search(table["match"], model))
+peak = functools.cache(device.rates)
 
 
 def test_stored_keys_are_those_of_the_cells() -> None:
@@ -93,8 +89,10 @@ def test_good_cells_are_plausible(records: tuple[str, list[Measurement]]) -> Non
         assert min(one.samples) <= one.latency_s <= max(one.samples)
         assert one.features["n_ops"] >= 1
         assert one.environment["sitting"] <= one.measured_at
-        peak = peaks(one.environment["device_model"])[one.cell.workload.dtype]
-        assert one.features["macs"] / one.latency_s <= one.cell.threads * peak
+        rates = peak(one.cell.device, one.cell.workload.dtype, one.cell.threads)
+        assert rates is not None
+        assert one.features["macs"] / one.latency_s <= rates[1]
+        assert not {"subnormal-activations", "nan-activations", "infinite-activations"} & set(one.warnings())
 
 
 @pytest.mark.slow

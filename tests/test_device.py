@@ -17,13 +17,17 @@ from ftax_model.errors import DataError, InputError, MissingError
 from ftax_model.workload import DTYPES
 
 EPYC = "processor : 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7B13\n\nprocessor : 1\nmodel name : x\n"
+HIDDEN = "cpu family : 6\nmodel : 167\nmodel name : Intel Xeon Processor\nflags : fpu avx2 avx512f avx512_vnni amx_tile\n"
+SKYLAKE = "cpu family : 6\nmodel : 85\nmodel name : Intel(R) Xeon(R) Processor\nflags : avx2 avx512f\n"
+GRAVITON = "processor : 0\nFeatures : fp asimd sve bf16\nCPU implementer : 0x41\nCPU part : 0xd4f\n"
 XEON = "cpu family : 6\nmodel : 79\nmodel name : Intel(R) Xeon(R)  CPU @ 2.20GHz\n"
 
 
 @pytest.mark.parametrize("name", names())
 def test_device_file_keeps_the_contract(name: str) -> None:
     table = specification(name)
-    assert set(table) <= {"kind", "match", "source", "bandwidth", "peak_macs"}
+    assert set(table) <= {"kind", "match", "formerly", "source", "bandwidth", "peak_macs"}
+    assert all(re.compile(pattern) for pattern in table.get("formerly", []))
     assert table["kind"] in ("cpu", "cuda")
     assert re.compile(table["match"]).search("") is None, "a device file matches some devices, not all"
     assert len(table["source"]) > 10, "the source says where the numbers were read"
@@ -86,14 +90,37 @@ def test_cpu_of_this_machine() -> None:
     [
         (EPYC, "AMD EPYC 7B13 (family 25, model 1)", "amd-epyc-7b13"),
         (EPYC.replace(" 7B13", ""), "AMD EPYC (family 25, model 1)", "amd-epyc-milan"),
-        (XEON, "Intel Xeon CPU @ 2.20GHz (family 6, model 79)", "intel-xeon"),
+        (XEON, "Intel Xeon CPU @ 2.20GHz (family 6, model 79)", "intel-xeon-broadwell"),
+        (HIDDEN, "Intel Xeon Processor (family 6, model 167, avx2, avx512, avx512-vnni, amx)", "intel-xeon-amx"),
+        (HIDDEN.replace("167", "200"), "Intel Xeon Processor (family 6, model 200, avx2, avx512, avx512-vnni, amx)",
+         "intel-xeon-amx"),
+        (SKYLAKE, "Intel Xeon Processor (family 6, model 85, avx2, avx512)", "intel-xeon-skylake"),
+        (SKYLAKE.replace("avx512f", "avx512f avx512_vnni"),
+         "Intel Xeon Processor (family 6, model 85, avx2, avx512, avx512-vnni)", "intel-xeon-cascade-lake"),
+        (GRAVITON, "ARM (implementer 0x41, part 0xd4f, asimd, sve, bf16, Amazon EC2)", "aws-graviton-4"),
         ("model name : AMD EPYC 7763 64-Core Processor\n", "AMD EPYC 7763 64-Core Processor", "amd-epyc-7763-64-core"),
     ],
 )
 def test_cpu_by_its_cpuinfo(house: House, cpuinfo: str, model: str, name: str) -> None:
     house.cpuinfo(cpuinfo)
+    house.vendor("Amazon EC2")
     found = detect("cpu")
     assert (found.model, found.name) == (model, f"{name}-2core")
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "today"),
+    [
+        ("intel-xeon-2core", "Intel Xeon Processor (family 6, model 167)", "intel-xeon-amx-2core"),
+        ("intel-xeon-16core", "Intel Xeon Processor (family 6, model 143)", "intel-xeon-sapphire-rapids-16core"),
+        ("intel-xeon-2core", "Intel Xeon Processor (family 6, model 85)", "intel-xeon-2core"),  # one of two
+        ("amd-epyc-2core", "AMD EPYC (family 25, model 1)", "amd-epyc-milan-2core"),
+        ("amd-epyc-7b13-2core", "AMD EPYC 7B13 (family 25, model 1)", "amd-epyc-7b13-2core"),
+        ("mine", "Intel Xeon Processor (family 6, model 167)", "mine"),
+    ],
+)
+def test_names_of_earlier_versions_are_read_with_those_of_today(name: str, model: str, today: str) -> None:
+    assert device.renamed(name, model) == today
 
 
 @pytest.mark.parametrize("cpuinfo", ["", "BogoMIPS : 100\n", None])
@@ -114,7 +141,7 @@ def test_peaks_of_a_known_cpu_grow_with_its_cores(house: House) -> None:
 
 
 def test_an_unknown_cpu_has_no_peaks(house: House) -> None:
-    house.cpuinfo(XEON)
+    house.cpuinfo(XEON.replace("79", "200"))
     assert (detect("cpu").peak_macs, detect("cpu").source) == ((), "")
 
 
@@ -125,12 +152,16 @@ class House:
         self.file, self.monkeypatch = folder / "cpuinfo", monkeypatch
         self.opened = 0
         monkeypatch.setattr(device, "CPUINFO", self.file)
+        monkeypatch.setattr(device, "VENDOR", folder / "vendor")
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def cpuinfo(self, text: str | None) -> None:
         if text is not None:
             self.file.write_text(text, encoding="utf-8")
+
+    def vendor(self, name: str) -> None:
+        (self.file.parent / "vendor").write_text(name + "\n", encoding="utf-8")
 
     def gpus(self, *models: str, driver: bool = True) -> None:
         """NVML that knows these models; each has a UUID of its place."""

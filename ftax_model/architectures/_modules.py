@@ -89,3 +89,33 @@ def convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, grou
         *([act] if act is not None else []),
     ]
     return nn.Sequential(*parts)
+
+
+class Streamed(nn.Module):  # type: ignore[misc]
+    """One operator on (batch, tokens, width) that keeps the shape; which, see `ftax_model.architectures.streaming`."""
+
+    def __init__(self, operator: str, width: int) -> None:
+        super().__init__()
+        self.operator, self.half = operator, width // 2
+        self.weight = nn.Parameter(torch.randn(width))
+        self.register_buffer("order", torch.randperm(width), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Same shape in and out."""
+        if self.operator == "add":
+            return x + self.weight
+        if self.operator == "relu":
+            return nn.functional.relu(x)
+        if self.operator == "gelu":
+            return nn.functional.gelu(x)
+        if self.operator == "sin":
+            return torch.sin(x)
+        if self.operator == "softmax":
+            return torch.softmax(x, -1)
+        if self.operator == "mean":
+            return x.mean(-1, keepdim=True).expand_as(x)
+        if self.operator == "roll":
+            return torch.cat((x[..., self.half :], x[..., : self.half]), -1)
+        if self.operator == "gather":
+            return x.index_select(-1, self.order)
+        return nn.functional.max_pool1d(x, 3, stride=1, padding=1)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from ftax_model.architectures._base import Architecture
 from ftax_model.errors import InputError
 from ftax_model.workload import Workload
+
+
+FEWEST_VALUES = 64
+"""Values of a channel from which the statistics of a batch normalisation are taken, at least."""
 
 
 class TorchArchitecture(Architecture):
@@ -22,15 +29,55 @@ class TorchArchitecture(Architecture):
         """Its keyword inputs, batch dimension first."""
 
     def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
-        """The module in evaluation mode and in the workload's precision, and its inputs."""
+        """The module in evaluation mode and in the workload's precision, and its inputs.
+
+        Batch normalisations have the statistics of random inputs (`set_statistics`).
+        """
         import torch
 
-        module = self.module(workload).to(torch.get_default_device(), getattr(torch, workload.dtype))
-        return module.eval(), self.inputs(workload)
+        module = self.module(workload).to(torch.get_default_device(), getattr(torch, workload.dtype)).eval()
+        if torch.get_default_device().type != "meta" and any(_is_batch_norm(part) for part in module.modules()):
+            set_statistics(module, lambda size: self.inputs(dataclasses.replace(workload, batch_size=size)))
+        return module, self.inputs(workload)
 
     def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any] | None:
         """As the base says: the module takes any batch size."""
         return self.inputs(workload)
+
+
+def set_statistics(module: Any, inputs: Callable[[int], dict[str, Any]]) -> None:
+    """Give each batch normalisation the statistics of what reaches it in one call, as training would.
+
+    ``inputs`` makes those of a batch size. With the ones that it begins with (mean 0, variance 1) activations of deep networks decay layer by layer, down to
+    subnormal numbers, each of which costs some CPUs a hundred cycles; a trained network has none.
+    """
+    import torch
+
+    fewest = FEWEST_VALUES
+
+    def look(norm: Any, values: tuple[Any, ...]) -> None:
+        nonlocal fewest
+        found = values[0].float()
+        fewest = min(fewest, found.numel() // found.shape[1])
+        apart = [axis for axis in range(found.dim()) if axis != 1]
+        norm.running_mean.copy_(found.mean(apart))
+        norm.running_var.copy_(found.var(apart, unbiased=False))
+
+    handles = [part.register_forward_pre_hook(look) for part in module.modules() if _is_batch_norm(part)]
+    try:
+        with torch.no_grad():
+            module(**inputs(2))
+            if fewest < FEWEST_VALUES:
+                module(**inputs(2 * math.ceil(FEWEST_VALUES / fewest)))
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_batch_norm(module: Any) -> bool:
+    import torch
+
+    return isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_mean is not None
 
 
 def numbers(workload: Workload, *shape: int) -> Any:

@@ -137,7 +137,10 @@ def collect(plan: Plan, out: Path, **options: Any) -> Summary:
     import click
 
     from ftax_model.collection.runner import collect as run
+    from ftax_model.collection.runner import missing
 
+    for name, why in missing(plan).items():
+        click.echo(f"note: cells of {name} are recorded as unsupported ({why})", err=True)
     with _print.progress(f"measuring {plan.name}") as advance:
         summary = run(plan, out, on_progress=advance, **options)
     click.echo(str(summary), err=True)

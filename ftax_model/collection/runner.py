@@ -19,7 +19,7 @@ from ftax_model.collection.plan import Plan, Sweep, group, load_plan
 from ftax_model.collection.worker import Setup
 from ftax_model.dataset import Outcome, Writer, operators_file
 from ftax_model.device import Device, detect
-from ftax_model.errors import InputError
+from ftax_model.errors import InputError, MissingError
 from ftax_model.measurement import Cell, Measurement, Profile, Record
 
 Progress = Callable[[int, int, str], None]
@@ -94,6 +94,8 @@ def collect(
     time of every operator; see `ftax_model.dataset.operators_file` for where that is written. Cells of frameworks that
     do not run the operators of the trace are left out.
 
+    Cells of frameworks that are not installed (`missing`) are recorded as unsupported.
+
     ``on_progress`` is called before each cell and at the end.
 
     Raises `FtaxError` before anything is measured where plan, device, framework or output are no good, and `DataError`
@@ -105,7 +107,8 @@ def collect(
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
     where = detect(device)
     sweeps = plan.sweeps(where, seed=seed)
-    preload = _preload(sweeps)
+    absent = missing(plan)
+    preload = _preload(sweeps, absent)
     setup = Setup(where, plan.protocol, seed)
     deadline = math.inf if budget_s is None else begin + budget_s
     run = functools.partial(_run, deadline=deadline, first_guess_s=plan.protocol.cell_s, tell=on_progress or _silent)
@@ -115,12 +118,24 @@ def collect(
         interrupts = stack.enter_context(Interrupts())
         crew: Crew = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
         stack.enter_context(crew)
-        summary = run(sweeps, _measured_by(crew), writer)
+        summary = run(sweeps, _measured_by(crew, absent), writer)
         if profiles is not None:
-            firsts = [Sweep(one.wanted(writer.done)) for one in sweeps if _can_be_profiled(one, where)]
+            here = [one for one in sweeps if one.listed[0].framework not in absent]
+            firsts = [Sweep(one.wanted(writer.done)) for one in here if _can_be_profiled(one, where)]
             look = _profiled_by(crew, writer.done)
             summary = dataclasses.replace(summary, operators=run(firsts, look, profiles, stopped_by=summary.stopped_by))
     return summary
+
+
+def missing(plan: Plan) -> dict[str, str]:
+    """What each framework of a plan needs that is not installed; empty where all are."""
+    found = {}
+    for name in dict.fromkeys(name for one in plan.grids for name in one.frameworks):
+        try:
+            frameworks.load(name)
+        except MissingError as error:
+            found[name] = f"not installed: {error.law}"
+    return found
 
 
 class Pace:
@@ -180,11 +195,16 @@ def _run(
     return summary
 
 
-def _measured_by(crew: Crew) -> Callable[[Cell], Measurement]:
-    """Has the crew measure a cell, with the features of its workload once they are known."""
+def _measured_by(crew: Crew, absent: Mapping[str, str]) -> Callable[[Cell], Measurement]:
+    """Has the crew measure a cell, with the features of its workload once they are known.
+
+    ``absent`` says of frameworks why they are not here.
+    """
     features: dict[str, Mapping[str, float]] = {}
 
     def look(cell: Cell) -> Measurement:
+        if cell.framework in absent:
+            return worker.failed(Measurement, cell, "unsupported", absent[cell.framework])
         measurement = crew.measure(cell, features=features.get(cell.workload.key))
         if measurement.features:
             features[cell.workload.key] = measurement.features
@@ -210,9 +230,9 @@ def _can_be_profiled(sweep: Sweep, device: Device) -> bool:
     return first.repeat == 0 and not frameworks.load(first.framework).supports_profile(first.workload, device)
 
 
-def _preload(sweeps: Iterable[Sweep]) -> list[str]:
-    """Modules that the sweeps need, the plugins' own among them; raises `MissingError` where a framework is missing."""
-    firsts = (sweep.listed[0] for sweep in sweeps)
+def _preload(sweeps: Iterable[Sweep], absent: Mapping[str, str]) -> list[str]:
+    """Modules that the sweeps of frameworks that are here need, the plugins' own among them."""
+    firsts = (sweep.listed[0] for sweep in sweeps if sweep.listed[0].framework not in absent)
     pairs = dict.fromkeys((first.workload.architecture, first.framework) for first in firsts)
     plugins = [plugin for a, f in pairs for plugin in (frameworks.load(f), architectures.load(a))]
     return list(dict.fromkeys(module for plugin in plugins for module in (*plugin.preload, type(plugin).__module__)))

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from ftax_model import architectures
 from ftax_model.architectures import Architecture
-from ftax_model.collection import environment, frameworks, operators, timing
+from ftax_model.collection import activations, environment, frameworks, operators, timing
 from ftax_model.collection.device_clock import device_time
 from ftax_model.collection.frameworks import Framework
 from ftax_model.collection.gpu import Gpu, energy_per_call, visible, watched
@@ -101,6 +101,7 @@ class _Post:
     framework: Framework
     model: Any = None
     environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    activations: dict[str, float] | None = None
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -152,6 +153,8 @@ class Bench:
         self._memory.reset()
         model, inputs = self._built(post, cell)
         features = features or _trace(cell).features()
+        if post.activations is None and "torch" in post.architecture.preload:
+            post.activations = activations.shares(model, inputs)
         framework, clock = post.framework, post.framework.clock
         with framework.mode():
             begin = clock()
@@ -177,7 +180,7 @@ class Bench:
             prepare_s=prepare_s if prepare_s >= 0 else None,
             peak_memory_bytes=peak_memory_bytes,
             features=features,
-            telemetry=_known(**telemetry, load=load, device_clock=device_clock),
+            telemetry=_known(**telemetry, load=load, device_clock=device_clock, activations=post.activations),
             environment=_known(**self._environment(post), load_before=load_before),
             measured_at=_now(),
         )

@@ -14,6 +14,7 @@ from ftax_model.workload import DTYPES, Workload
 FAMILIES = ("text-encoder", "generation", "vision", "speech", "block")
 
 CONTRADICTIONS = {
+    "streaming": {"operator": "nosuch"},
     "conv2d": {"groups": 7},
     "convnext": {"depths": (1, 1), "widths": (8,)},
     "depthwise-conv2d": {"kernel_size": 2},
@@ -28,7 +29,7 @@ CONTRADICTIONS = {
 }
 """What each refuses; seven heads where nothing else is given."""
 
-NO_PRODUCT = {"layer-norm": {"macs", "depth", "activations"}}
+NO_PRODUCT = dict.fromkeys(("layer-norm", "streaming"), {"macs", "depth", "activations"})
 """Architectures without a single product, and the features that are zero for it."""
 
 POSITION_MACS = {"deberta": 2 * 2 * 32 * 128 * 128, "funnel": 4 * 32 * 64 * 64}

@@ -330,13 +330,21 @@ def test_refusals_write_nothing(out, tmp_path, monkeypatch):
         collect("nosuch", out)
     with pytest.raises(InputError, match="device kind"):
         collect(plan(), out, device="tpu")
-    monkeypatch.setattr(Fake, "preload", ("nosuchpackage",))
-    with pytest.raises(MissingError, match="needs the Python package 'nosuchpackage'"):
-        collect(plan(), out)
     assert not out.exists()
-    monkeypatch.undo()
     with pytest.raises(DataError):
         collect(plan(), tmp_path / "nosuch" / "out.jsonl")
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_cells_of_a_framework_that_is_not_here_are_unsupported(out, monkeypatch, faulty, isolate):
+    monkeypatch.setattr(Fake, "preload", ("nosuchpackage",))
+    both = Plan("both", (*plan().grids, *plan("choosy", [1, 2]).grids))
+    assert list(runner.missing(both)) == ["fake"]
+    summary = collect(both, out, isolate=isolate)
+    assert (summary.measured, summary.failed, summary.remaining) == (2, 3, 0)
+    for one in read(out):
+        assert one.status == ("unsupported" if one.cell.framework == "fake" else "ok")
+        assert one.status == "ok" or "the Python package 'nosuchpackage'" in one.reason
 
 
 def test_worker_that_does_not_start_is_one_line(out, monkeypatch, no_children_left):
