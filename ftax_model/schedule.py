@@ -153,7 +153,7 @@ class _Oracle:
             (fit,) = self._predictor.select(**platform)
         except InputError:
             return {}
-        if fit.assumed_spread:
+        if not fit.n_rows:
             return {}
         traces = trace_sweep(cells[0].workload, [cell.workload.batch_size for cell in cells])
         rows = [{**trace.features(), "batch_size": size, **platform} for size, trace in traces.items()]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftax_model.collection.activations import KINDS
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.measurement import CLOCKS, SCHEMA, STATUSES, Cell, Measurement, Platform, Profile
 from ftax_model.operators import FEATURES, Operator, OperatorTiming
@@ -137,6 +138,19 @@ def test_a_record_from_before_a_field_was_there_is_read() -> None:
     assert (older.energy_j, older.discarded_blocks) == (None, 0)
 
 
+def test_a_cpu_that_has_a_file_by_now_is_read_by_its_name() -> None:
+    cell = dataclasses.replace(CELL, device="intel-xeon-2core")
+    model = "Intel Xeon Processor (family 6, model 167)"
+    record = dataclasses.replace(good(environment={"device_model": model}), cell=cell).to_record()
+    read = Measurement.from_record(record)
+    assert read.cell == dataclasses.replace(cell, device="intel-xeon-amx-2core")
+    assert Measurement.from_record(read.to_record()) == read
+    profile = Profile(cell, status="crashed", environment={"device_model": model})
+    assert Profile.from_record(profile.to_record()).cell == read.cell
+    del record["environment"]
+    assert Measurement.from_record(record).cell == cell
+
+
 @pytest.mark.parametrize("missing", ["key", "workload", "framework", "device", "threads", "repeat"])
 def test_a_record_without_a_field_is_refused(missing: str) -> None:
     record = good().to_record()
@@ -193,6 +207,9 @@ def test_spread_has_no_unit(samples: list[float], factor: float) -> None:
         ({"telemetry": {"neighbours": 1}}, "foreign-load"),
         ({"telemetry": {"throttled": {"power-cap": 0.5}}}, "throttled"),
         ({"environment": {"peak_macs": 1e9}, "features": {"macs": 2e7}}, "above-peak"),
+        ({"telemetry": {"activations": {"subnormal": 1e-6, "nan": 0.0, "infinite": 0.0}}}, "subnormal-activations"),
+        ({"telemetry": {"activations": {"subnormal": 0.0, "nan": 1.0, "infinite": 0.0}}}, "nan-activations"),
+        ({"telemetry": {"activations": {"subnormal": 0.0, "nan": 0.0, "infinite": 0.5}}}, "infinite-activations"),
     ],
 )
 def test_a_measurement_judges_itself(values: dict[str, Any], warning: str) -> None:
@@ -202,7 +219,8 @@ def test_a_measurement_judges_itself(values: dict[str, Any], warning: str) -> No
 
 def test_what_is_not_known_is_not_held_against_it() -> None:
     unknown = {"load_before": None, "peak_macs": None}
-    for quiet in ({"throttled": None}, {"throttled": {}, "neighbours": 0}):
+    zero = {"activations": dict.fromkeys(KINDS, 0.0)}
+    for quiet in ({"throttled": None}, {"throttled": {}, "neighbours": 0}, {"activations": None}, zero):
         assert good(environment=unknown, telemetry=quiet, features={"macs": 1e30}, samples=()).warnings() == ()
 
 

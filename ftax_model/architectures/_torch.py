@@ -12,8 +12,7 @@ from ftax_model.architectures._base import Architecture
 from ftax_model.errors import InputError
 from ftax_model.workload import Workload
 
-
-FEWEST_VALUES = 64
+FEWEST_VALUES = 128
 """Values of a channel from which the statistics of a batch normalisation are taken, at least."""
 
 
@@ -36,7 +35,8 @@ class TorchArchitecture(Architecture):
         import torch
 
         module = self.module(workload).to(torch.get_default_device(), getattr(torch, workload.dtype)).eval()
-        if torch.get_default_device().type != "meta" and any(_is_batch_norm(part) for part in module.modules()):
+        norms = [part for part in module.modules() if _is_batch_norm(part)]
+        if norms and not norms[0].running_mean.is_meta:
             set_statistics(module, lambda size: self.inputs(dataclasses.replace(workload, batch_size=size)))
         return module, self.inputs(workload)
 
@@ -46,10 +46,11 @@ class TorchArchitecture(Architecture):
 
 
 def set_statistics(module: Any, inputs: Callable[[int], dict[str, Any]]) -> None:
-    """Give each batch normalisation the statistics of what reaches it in one call, as training would.
+    """Give each batch normalisation the statistics of what reaches it in one call, so that unit variance leaves it.
 
-    ``inputs`` makes those of a batch size. With the ones that it begins with (mean 0, variance 1) activations of deep networks decay layer by layer, down to
-    subnormal numbers, each of which costs some CPUs a hundred cycles; a trained network has none.
+    ``inputs`` makes those of a batch size. With the statistics that it begins with (mean 0, variance 1) activations of
+    deep networks decay layer by layer, down to subnormal numbers, each of which costs some CPUs a hundred cycles; a
+    trained network has none.
     """
     import torch
 
@@ -60,8 +61,11 @@ def set_statistics(module: Any, inputs: Callable[[int], dict[str, Any]]) -> None
         found = values[0].float()
         fewest = min(fewest, found.numel() // found.shape[1])
         apart = [axis for axis in range(found.dim()) if axis != 1]
+        variance = found.var(apart, unbiased=False)
         norm.running_mean.copy_(found.mean(apart))
-        norm.running_var.copy_(found.var(apart, unbiased=False))
+        norm.running_var.copy_(variance)
+        if norm.weight is not None:  # else a variance far below eps would stay as small as it is
+            norm.weight.copy_(torch.where(variance > 0, (1 + norm.eps / variance).sqrt(), 1.0))
 
     handles = [part.register_forward_pre_hook(look) for part in module.modules() if _is_batch_norm(part)]
     try:

@@ -15,9 +15,14 @@ from ftax_model.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+without_device = click.option(
+    "--without-device", "without", metavar="NAME", help="Pretend that this device was never measured (a minute)."
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 out_file = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
@@ -36,6 +41,7 @@ def workload_options(function: F) -> F:
             "--device", default=None, help="Only this device; one never measured by its device file, name or path."
         ),
         click.option("--threads", type=int, default=None, help="Only this thread count."),
+        without_device,
         click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [--HYPERPARAMETER VALUE]..."),
     ]
     for option in reversed(options):
@@ -63,8 +69,8 @@ def workloads(
     asked = grid(
         architecture,
         **_settings(hyperparameters),
-        batch_size=_numbers("--batch-size", batch_size),
-        input_size=_numbers("--input-size", input_size) if input_size else None,
+        batch_size=numbers("--batch-size", batch_size),
+        input_size=numbers("--input-size", input_size) if input_size else None,
         dtype=dtype,
         lengths=lengths,
     )
@@ -94,7 +100,8 @@ def _value(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _numbers(option: str, text: str) -> list[int]:
+def numbers(option: str, text: str) -> list[int]:
+    """Whole numbers with commas between; raises `InputError` for anything else."""
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as error:
@@ -123,16 +130,34 @@ def duration(text: str | None) -> float | None:
 def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> pd.DataFrame:
     """The prediction that the options of `workload_options` ask of the predictor that the first word names.
 
-    Without such a word it is the one that ships with the package.
+    Without such a word it is this machine's own, or else the one that ships.
     """
-    from ftax_model.modeling.predictor import LatencyPredictor, shipped
-
     platform = {name: asked.pop(name) for name in ("framework", "device", "threads")}
+    without = asked.pop("without")
     named = bool(words) and not words[0].startswith("--")
-    model = words[0] if named else next(iter(shipped()), None)
-    if model is None:
-        raise InputError("a prediction needs a predictor", "none", "fit one: ftax fit DATASET --out MODEL.json")
-    if not named:
-        click.echo(f"note: predictor {model} ships with ftax; make it this machine's: ftax calibrate", err=True)
-    predictor = LatencyPredictor.load(model)
+    predictor = load(words[0] if named else None)
+    predictor = predictor.without(without) if without else predictor
     return predictor.predict(workloads(**asked, hyperparameters=words[named:]), **platform, strict=strict)
+
+
+def load(model: str | None) -> LatencyPredictor:
+    """The predictor of that name or file; without one this machine's own, or else the one that ships.
+
+    Which of the two, and what is stale about it, is said on the error stream.
+    """
+    from ftax_model.device import detect
+    from ftax_model.modeling.platforms import mine
+    from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
+
+    if model is not None:
+        return LatencyPredictor.load(model)
+    own = mine.current()
+    if own is None:
+        click.echo(f"note: predictor {SHIPPED} ships with ftax; make it this machine's: ftax calibrate", err=True)
+        return LatencyPredictor.load(SHIPPED)
+    predictor = LatencyPredictor.load(own)
+    said = predictor.about_
+    click.echo(f"note: this machine's own predictor, calibrated {said.get('calibrated_at', 'some time ago')}", err=True)
+    for why in mine.stale(said, detect("cpu")):
+        click.echo(f"note: it is stale ({why}): ftax calibrate", err=True)
+    return predictor

@@ -255,25 +255,38 @@ def evaluation(report: Report, *, as_json: bool) -> None:
             _print.table(lines, dict.fromkeys(lines[0]), title=f"\n{title}")
     click.echo("\nmedian, mape: absolute relative error. width: half the interval over the prediction. floor: how far")
     click.echo("two fresh processes differ; repeats: rank correlation of their errors (near 0: noise). by ...: median")
-    click.echo("error of plainer laws. Crossovers: log2 of predicted over measured, absolute. A new platform after")
-    click.echo("0 rows: by specifications alone.")
+    click.echo("error of plainer laws. worst: the largest factor one is off by. Crossovers: log2 of predicted over")
+    click.echo("measured, absolute. A machine after 0 rows: by specifications alone; plan: all of `ftax calibrate`.")
 
 
-def calibrated(adapted: LatencyPredictor, *, as_json: bool) -> None:
-    """By what the times of each platform differ from those of the one it was taken over from."""
-    rows = [{"platform": str(fit.platform), "rows": fit.n_rows, **(fit.origin or {})} for fit in adapted.fits_]
+def calibrated(adapted: LatencyPredictor, kept: Path, *, as_json: bool) -> None:
+    """The error that is to be expected on each platform of a calibrated machine, by regime."""
+    import click
+
+    rows = [
+        {"platform": str(fit.platform), "rows": fit.n_rows, "began at": fit.origin, **fit.expected_errors()}
+        for fit in adapted.fits_
+    ]
     if as_json:
-        _print.as_json(rows)
+        _print.as_json({"file": str(kept), "platforms": rows})
         return
-    columns = {"platform": None, "rows": str, "known_as": None, "host": number, "compute": number, "memory": number}
-    _print.table(rows, {**columns, "median_miss": percent}, title="Times as multiples of the known platform's")
+    names = ("all", "framework-bound", "memory-bound", "compute-bound")
+    shown = [{**dict.fromkeys(names, float("nan")), **row} for row in rows]
+    columns = {name: percent if name in names else str if name == "rows" else None for name in _CALIBRATED}
+    _print.table(shown, columns, title="Median error to be expected, by regime")
+    click.echo(f"kept in {kept}", err=True)
+
+
+_CALIBRATED = ("platform", "rows", "began at", "all", "framework-bound", "memory-bound", "compute-bound")
 
 
 def _figure(name: str, value: Any, *, logarithmic: bool) -> str:
     if not isinstance(value, float):
         return str(value)
-    if name in ("n", "rows"):
+    if name in ("n", "rows", "seen"):
         return f"{value:.0f}"
+    if name in ("worst", "crossover"):
+        return number(value)
     if name in ("spearman", "repeats"):
         return signed(value)
     return number(value) if logarithmic and name not in ("censored", "right") else percent(value)

@@ -3,33 +3,125 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ftax_model.cli import _options
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@click.command("calibrate", short_help="Adapt a predictor to this machine in about a minute.")
-@click.argument("model", default="x86-epyc-2core")
-@_options.out_file
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--plan", default="calibrate", show_default=True, help="What to measure.")
-@click.option("--measured", type=click.Path(path_type=Path, dir_okay=False), help="Where to keep the measurements.")
-@click.option("--budget", default="90s", show_default=True, help="Longest time to measure.")
-@_options.as_json
-def command(model: str, out: Path, device: str, plan: str, measured: Path | None, budget: str, as_json: bool) -> None:
-    """Measure a handful of cells on this machine and adapt MODEL to it (a name that ships, or a file).
-
-    Prints by what factor each platform's time on the host, computing and moving memory differs from the known one.
-    """
-    from ftax_model.cli import _show
-    from ftax_model.collection.plan import load_plan
-    from ftax_model.dataset import load_dataset
+    from ftax_model.device import Device
     from ftax_model.modeling.predictor import LatencyPredictor
 
-    known = LatencyPredictor.load(model)
-    kept = measured or out.with_name(f"{out.name.split('.')[0]}.measured.jsonl")
-    _show.collect(load_plan(plan), kept, device=device, budget_s=_options.duration(budget))
-    adapted = known.calibrate(load_dataset(kept))
-    adapted.save(out)
-    _show.calibrated(adapted, as_json=as_json)
+
+@click.command("calibrate", short_help="Make a predictor this machine's own in about a minute.")
+@click.argument("model", required=False)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep it here, not in the data folder.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--plan", default="calibrate", show_default=True, help="What to measure.")
+@click.option("--threads", default=None, help="Threads to measure with: 1,4. Else one, and all physical cores.")
+@click.option("--budget", default="60s", show_default=True, help="Longest time to measure.")
+@click.option("--add", multiple=True, help="Measurements of this machine to learn from besides; can be repeated.")
+@click.option("--from", "given", multiple=True, help="Learn from these measurements; measure nothing.")
+@click.option("--measured", type=click.Path(path_type=Path, dir_okay=False), help="Where to keep the measurements.")
+@_options.without_device
+@click.option("--forget", is_flag=True, help="Remove what is kept of this machine.")
+@_options.as_json
+def command(
+    model: str | None,
+    out: Path | None,
+    device: str,
+    plan: str,
+    threads: str | None,
+    budget: str,
+    add: tuple[str, ...],
+    given: tuple[str, ...],
+    measured: Path | None,
+    without: str | None,
+    forget: bool,
+    as_json: bool,
+) -> None:
+    """Measure small models on this machine, most telling first, and adapt MODEL to it (default: the one that ships).
+
+    It stops once the error to be expected falls no more, or when the budget ends. The result is kept in the user's data
+    folder, and `ftax predict` and `LatencyPredictor.load()` take it from there. Run again, it goes on measuring.
+    """
+    from ftax_model.cli import _show
+    from ftax_model.device import detect
+    from ftax_model.modeling.platforms import mine
+    from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
+
+    here = detect(device)
+    if forget:
+        gone = mine.forget(here.name)
+        click.echo("\n".join(f"removed {path}" for path in gone) or f"nothing is kept of {here.name}")
+        return
+    if out is None:
+        mine.prepared()
+    known = LatencyPredictor.load(model or SHIPPED)
+    known = known.without(without) if without else known
+    table = None
+    if not given:
+        kept = measured or (mine.measurements_file(here.name) if out is None else _beside(out))
+        _measure(known, kept, here, plan=plan, threads=threads, budget_s=_options.duration(budget))
+        add = (str(kept), *add)
+    table = _of_one_machine([*given, *add], None if out else here)
+    adapted = known.calibrate(table)
+    adapted.about_ = {**mine.about(here), "device": adapted.fits_[0].platform.device}
+    target = out or mine.predictor_file(here.name)
+    adapted.save(target)
+    _show.calibrated(adapted, target, as_json=as_json)
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{out.name.split('.')[0]}.measured.jsonl")
+
+
+def _measure(
+    known: LatencyPredictor, kept: Path, here: Device, *, plan: str, threads: str | None, budget_s: float | None
+) -> None:
+    """Collect the plan until the error to be expected falls no more, or the budget ends."""
+    from ftax_model.cli import _show
+    from ftax_model.collection.fingerprint import fingerprint
+    from ftax_model.collection.plan import load_plan
+    from ftax_model.modeling.platforms.anytime import Anytime
+
+    asked = _options.numbers("--threads", threads) if threads else None
+    chosen = fingerprint(load_plan(plan), here, asked)
+    _show.collect(chosen, kept, device=here.kind, budget_s=budget_s, enough=Anytime(known, kept))
+
+
+def _of_one_machine(names: list[str], here: Device | None) -> pd.DataFrame:
+    """The measurements of files, of one machine, that one where it is given, and of one version of each framework.
+
+    Raises `DataError` where they are not, and where nothing usable is among them.
+    """
+    import pandas as pd
+
+    from ftax_model import dataset
+    from ftax_model.errors import DataError
+
+    law = "a calibration is of one machine"
+    records = [(name, one) for name in names for one in dataset.read(dataset.find(name))]
+    good = [(name, one) for name, one in records if one.status == "ok"]
+    if not good:
+        failed = "; ".join(sorted({f"{one.cell.framework}: {one.reason}" for _, one in records}))
+        raise DataError("a calibration needs usable cells", failed or "no cell at all", "measure: ftax calibrate")
+    device = here.name if here else good[0][1].cell.device
+    versions: dict[str, str] = {}
+    for name, one in good:
+        if one.cell.device != device:
+            cure = "leave that file out, or keep it apart with --out"
+            raise DataError(law, f"{device}, and {one.cell.device} in {name}", cure)
+        version = str(one.environment.get("framework_version", ""))
+        if versions.setdefault(one.cell.framework, version) != version:
+            got = f"{one.cell.framework} {versions[one.cell.framework]}, and {version} in {name}"
+            raise DataError(
+                "a calibration is of one version of each framework", got, "ftax calibrate --forget, and again"
+            )
+    lacking = sorted({one.cell.framework for _, one in records} - versions.keys())
+    if lacking:
+        click.echo(f"note: no usable cell of {', '.join(lacking)}", err=True)
+    return pd.concat([dataset.frame([one for _, one in good])], ignore_index=True)

@@ -12,7 +12,10 @@ from ftax_model.cli import _options
 @click.command("evaluate", short_help="Errors of predictions on models, families and sizes never seen.")
 @click.argument("datasets", nargs=-1, required=True)
 @click.option(
-    "--split", "splits", multiple=True, help="Only this split: model, family, framework or size; can be repeated."
+    "--split",
+    "splits",
+    multiple=True,
+    help="model, family, framework, size or machine; can be repeated.",
 )
 @click.option("--confidence", type=float, default=0.9, show_default=True, help="Share that intervals are to hold.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a page of plots: FILE.png.")
@@ -28,14 +31,19 @@ def command(
     import pandas as pd
 
     from ftax_model.cli import _show
+    from ftax_model.collection.plan import load_plan
     from ftax_model.dataset import load_dataset, load_profiles
     from ftax_model.modeling.judging import evaluation
     from ftax_model.report import evaluation_page
 
     jobs = _options.processes(jobs)
     table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
-    asked = splits or tuple(evaluation.SPLITS)
-    report = evaluation.report(table, load_profiles(datasets), splits=asked, confidence=confidence, jobs=jobs)
+    several = table["device"].nunique() > 1
+    asked = splits or tuple(evaluation.SPLITS if several else evaluation.WITHIN)
+    plan = {workload.key for one in load_plan("calibrate").grids for workload in one.workloads}
+    report = evaluation.report(
+        table, load_profiles(datasets), splits=asked, confidence=confidence, plan=plan, jobs=jobs
+    )
     if page:
         evaluation_page.figure(report, page)
     _show.evaluation(report, as_json=as_json)

@@ -12,10 +12,14 @@ from ftax_model.cli import _options
 @click.command("fit", short_help="Fit the law to datasets; write a predictor.")
 @click.argument("datasets", nargs=-1, required=True)
 @_options.out_file
+@click.option("--known", default="cpu", show_default=True, help="Predictor that tells of other machines, or none.")
 @click.option("--confidence", type=float, default=0.9, show_default=True, help="Share that intervals are to hold.")
 @_options.as_json
-def command(datasets: tuple[str, ...], out: Path, confidence: float, as_json: bool) -> None:
-    """Fit the law to DATASETS (names or files) and write the predictor as JSON.
+def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float, as_json: bool) -> None:
+    """Fit law and operators to DATASETS (names or files) and write the predictor as JSON.
+
+    What is known of other machines is where costs begin; a dozen rows are enough then. `--known none` begins with
+    nothing but physics.
 
     Operator profiles that lie beside a dataset are learnt from too. Prints what was learnt of each platform, with
     standard errors.
@@ -26,7 +30,8 @@ def command(datasets: tuple[str, ...], out: Path, confidence: float, as_json: bo
     from ftax_model.dataset import load_dataset, load_profiles
     from ftax_model.modeling.predictor import LatencyPredictor
 
-    predictor = LatencyPredictor(confidence=confidence)
-    predictor.fit(pd.concat([load_dataset(name) for name in datasets], ignore_index=True), load_profiles(datasets))
+    before = None if known == "none" else LatencyPredictor.load(known)
+    table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
+    predictor = LatencyPredictor(confidence=confidence).fit(table, load_profiles(datasets), known=before)
     predictor.save(out)
     _show.fits(predictor, as_json=as_json)

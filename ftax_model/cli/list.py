@@ -56,6 +56,7 @@ def _support(device: str, seen: str | None, *, as_json: bool) -> None:
 def _everything() -> dict[str, list[dict[str, Any]]]:
     from ftax_model import architectures, dataset, device
     from ftax_model.collection import frameworks, plan
+    from ftax_model.modeling.platforms import mine
     from ftax_model.modeling.predictor import shipped
 
     built = [architectures.load(name) for name in architectures.names()]
@@ -70,6 +71,9 @@ def _everything() -> dict[str, list[dict[str, Any]]]:
         "plans": [{"name": name, "description": plan.load_plan(name).description} for name in plan.names()],
         "datasets": [{"name": name} for name in dataset.names()],
         "predictors": [{"name": name} for name in shipped()],
+        "calibrations": [
+            {"device": one.device, "calibrated_at": one.calibrated_at, "stale": one.stale} for one in mine.kept()
+        ],
     }
 
 

@@ -22,6 +22,9 @@ from ftax_model.device import Device, detect
 from ftax_model.errors import InputError, MissingError
 from ftax_model.measurement import Cell, Measurement, Profile, Record
 
+ENOUGH = "enough"
+"""What stopped a run that was told so."""
+
 Progress = Callable[[int, int, str], None]
 """Called with the cells done, the cells planned (adaptive sweeps may do with fewer) and what is happening now."""
 
@@ -32,8 +35,8 @@ class Summary:
 
     ``planned`` are all that may be measured, less those that sweeps turned out not to need; ``done_before``
     were in the dataset already; ``failed`` were recorded with a status other than ``ok``; ``stopped_by`` is ``budget``,
-    ``SIGINT``, ``SIGTERM``, ``a lost device`` and why or, where the run came to its end, empty. ``operators`` is the
-    summary of the profiles, where they were asked for.
+    ``enough``, ``SIGINT``, ``SIGTERM``, ``a lost device`` and why or, where the run came to its end, empty.
+    ``operators`` is the summary of the profiles, where they were asked for.
     """
 
     planned: int
@@ -63,7 +66,10 @@ class Summary:
         parts += [f"{self.failed} failed"] if self.failed else []
         parts += [f"{self.done_before} done before"] if self.done_before else []
         parts += [f"{self.remaining} of {self.planned} remain"] if self.remaining else []
-        parts += [f"stopped by {self.stopped_by}: run again to go on"] if self.stopped_by else []
+        if self.stopped_by == ENOUGH:
+            parts += ["the error to be expected falls no more"]
+        elif self.stopped_by:
+            parts += [f"stopped by {self.stopped_by}: run again to go on"]
         return ", ".join(parts) + (f"; operators: {self.operators}" if self.operators else "")
 
 
@@ -77,6 +83,7 @@ def collect(
     isolate: bool = True,
     operators: bool = False,
     on_progress: Progress | None = None,
+    enough: Callable[[], bool] | None = None,
 ) -> Summary:
     """Measure every cell of a plan that the dataset ``out`` does not hold yet, and append each as soon as it is known.
 
@@ -96,7 +103,8 @@ def collect(
 
     Cells of frameworks that are not installed (`missing`) are recorded as unsupported.
 
-    ``on_progress`` is called before each cell and at the end.
+    ``on_progress`` is called before each cell and at the end. ``enough`` is asked after each sweep of batch sizes, and
+    ends the run once it is true.
 
     Raises `FtaxError` before anything is measured where plan, device, framework or output are no good, and `DataError`
     where the output takes no more.
@@ -118,7 +126,7 @@ def collect(
         interrupts = stack.enter_context(Interrupts())
         crew: Crew = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
         stack.enter_context(crew)
-        summary = run(sweeps, _measured_by(crew, absent), writer)
+        summary = run(sweeps, _measured_by(crew, absent), writer, enough=enough)
         if profiles is not None:
             here = [one for one in sweeps if one.listed[0].framework not in absent]
             firsts = [Sweep(one.wanted(writer.done)) for one in here if _can_be_profiled(one, where)]
@@ -167,6 +175,7 @@ def _run(
     first_guess_s: float,
     tell: Progress,
     stopped_by: str = "",
+    enough: Callable[[], bool] | None = None,
 ) -> Summary:
     """Look at every cell that the writer does not hold yet, until something stops it or has stopped the run before."""
     wanted = {sweep: sweep.wanted(writer.done) for sweep in sweeps}
@@ -189,6 +198,8 @@ def _run(
             pace.note(cell, time.monotonic() - begin)
             column = "measured" if record.status == "ok" else "failed"
             summary = dataclasses.replace(summary, **{column: getattr(summary, column) + 1})
+        if enough is not None and not summary.stopped_by and enough():
+            summary = dataclasses.replace(summary, stopped_by=ENOUGH)
         spared = len(may) - len(sweep.wanted(writer.done))
         summary = dataclasses.replace(summary, planned=summary.planned - spared)
     tell(summary.done, summary.planned, f"stopped by {summary.stopped_by}" if summary.stopped_by else "done")

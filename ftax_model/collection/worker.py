@@ -150,11 +150,9 @@ class Bench:
         if reason:
             return failed(Measurement, cell, "unsupported", reason)
         post = self._turn_to(cell)
-        self._memory.reset()
         model, inputs = self._built(post, cell)
+        self._memory.reset()
         features = features or _trace(cell).features()
-        if post.activations is None and "torch" in post.architecture.preload:
-            post.activations = activations.shares(model, inputs)
         framework, clock = post.framework, post.framework.clock
         with framework.mode():
             begin = clock()
@@ -172,6 +170,7 @@ class Bench:
             load, peak_memory_bytes = self._load.share(), self._memory.read_bytes()
             energy_j = self._energy_j(framework, call, seen)
             device_s, device_clock = self._device_s(framework, call, seen)
+        found = self._activations(post, model, inputs)
         return Measurement(
             cell,
             **dataclasses.asdict(seen),
@@ -180,7 +179,7 @@ class Bench:
             prepare_s=prepare_s if prepare_s >= 0 else None,
             peak_memory_bytes=peak_memory_bytes,
             features=features,
-            telemetry=_known(**telemetry, load=load, device_clock=device_clock, activations=post.activations),
+            telemetry=_known(**telemetry, load=load, device_clock=device_clock, activations=found),
             environment=_known(**self._environment(post), load_before=load_before),
             measured_at=_now(),
         )
@@ -266,6 +265,15 @@ class Bench:
             return None, None
         self.sound = self.sound and not found.marked
         return found.seconds, found.way
+
+    def _activations(self, post: _Post, model: Any, inputs: Mapping[str, Any]) -> dict[str, float] | None:
+        """What `activations.shares` says of the first cell of a group, after it was timed; the cell is good without."""
+        if post.activations is None and "torch" in post.architecture.preload:
+            try:
+                post.activations = activations.shares(model, inputs)
+            except Exception:
+                self.sound = False
+        return post.activations
 
     def _refusal(self, cell: Cell) -> str | None:
         """Why the cell cannot be measured here, if so."""

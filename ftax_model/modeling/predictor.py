@@ -15,31 +15,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, sweep_columns
+from ftax_model.measurement import Platform
+from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, compare, sweep_columns
 from ftax_model.modeling.estimators.regime import fit_curve
-from ftax_model.modeling.platforms.calibration import assume, calibrate
-from ftax_model.modeling.platforms.platform import (
-    COLUMNS,
-    Learnt,
-    PlatformFit,
-    design,
-    find_siblings,
-    fit_platform,
-    of_platform,
-    platform_of,
-    regimes,
-)
+from ftax_model.modeling.platforms import fitting, mine
+from ftax_model.modeling.platforms.fitting import Learnt
+from ftax_model.modeling.platforms.known import COLUMNS, Key, Known, design, learn, platform_of
+from ftax_model.modeling.platforms.platform import Fitted, PlatformFit, adapt, expected, finished, fit_one, regimes
 from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, row, with_operators
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, features, trace_sweep
 from ftax_model.workload import Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
-SCHEMA = 3
+SCHEMA = 4
+
+SHIPPED = "cpu"
+"""Name of the predictor that ships with the package and is taken where none is named."""
 
 SWEEP = (1, 2, 4, 8, 16, 32, 64)
 """Batch sizes at which a curve is predicted, beside those asked for, so that its crossover can be read off."""
@@ -57,7 +53,9 @@ class LatencyPredictor:
     Attributes
     ----------
     fits_ : one `PlatformFit` for each platform in the data.
+    known_ : what is known of each framework on each kind of device, over all machines (`Known`).
     crossovers_ : how crossovers follow from predicted sweeps, on all platforms; ``None`` where too few were measured.
+    about_ : what a calibration was made with, empty for others (see `ftax_model.modeling.platforms.mine`).
     """
 
     def __init__(self, *, confidence: float = 0.9, operators: bool = True, jobs: int = -1) -> None:
@@ -67,53 +65,118 @@ class LatencyPredictor:
         self.operators = operators
         self.jobs = jobs
         self.fits_: list[PlatformFit] = []
+        self.known_: dict[Key, Known] = {}
         self.crossovers_: Crossovers | None = None
+        self.about_: dict[str, Any] = {}
+        self._assumed: dict[Platform, PlatformFit | None] = {}
 
-    def fit(self, table: pd.DataFrame, profiles: pd.DataFrame | None = None) -> LatencyPredictor:
+    def fit(
+        self, table: pd.DataFrame, profiles: pd.DataFrame | None = None, *, known: LatencyPredictor | None = None
+    ) -> LatencyPredictor:
         """Learn from a dataset's frame (`ftax_model.load_dataset`); rows that were not measured are left out.
 
-        ``profiles`` are times of single operators of the same calls (`ftax_model.dataset.load_operators`).
+        ``known`` is a predictor of other machines: its costs are where those of the rows' platforms begin, so that a
+        dozen rows are enough, and it sharpens thousands. Without, the rows are all there is. ``profiles`` are times of
+        single operators of the same calls (`ftax_model.dataset.load_operators`).
 
-        Raises `DataError` where no row was measured, rows lack a feature, or a platform has fewer than two.
+        Raises `DataError` where no row was measured, rows lack a feature, or, where nothing alike is known, a platform
+        has fewer than two rows.
         """
+        self.of_learnt(self.learn(table, profiles, known=known), known=known)
+        return self
+
+    def learn(
+        self,
+        table: pd.DataFrame,
+        profiles: pd.DataFrame | None = None,
+        *,
+        known: LatencyPredictor | None = None,
+        families: bool = True,
+        most: int = 10,
+    ) -> Learnt:
+        """What `fit` learns, with all that was left out: models, and ``families`` if so asked, in ``most`` turns."""
         rows = dataset.good(table)
         lacking = [name for name in COLUMNS if name not in rows or rows[name].isna().any()]
         if lacking:
             law = f"the law needs the features {', '.join(COLUMNS)} of every row"
             raise DataError(law, f"rows without {', '.join(lacking)}", "measure with ftax collect, which traces them")
+        before = known.known_ if known else None
         timed = None
         if self.operators:
             rows = with_operators(rows, jobs=self.jobs)
             timed = None if profiles is None else of_operators(profiles)
-        parts = [part for _, part in rows.groupby(list(PLATFORM))]
+        if before is None:
+            for _, part in rows.groupby(list(PLATFORM)):
+                if len(part) < 2:
+                    law = "a platform of which nothing is known needs at least two measured rows"
+                    raise DataError(law, f"1 row of {platform_of(part)}", "measure more: ftax collect")
         jobs = self.jobs if self.operators and len(rows) > MANY else 1
-        learn = partial(fit_platform, operators=self.operators)
-        return self.of_learnt(
-            Parallel(n_jobs=jobs)(
-                delayed(learn)(part, siblings=find_siblings(parts, part), profiles=of_platform(timed, part))
-                for part in parts
+        with threadpool_limits(1):  # many small systems: threads would wait for each other
+            return fitting.fit(
+                rows,
+                known=before,
+                profiles=timed,
+                operators=self.operators,
+                families=families,
+                most=most,
+                jobs=jobs,
             )
-        )
 
-    def of_learnt(self, learnt: Iterable[Learnt]) -> LatencyPredictor:
-        """Take what was learnt of each platform (`fit_platform`); returns itself."""
-        found = list(learnt)
-        self.fits_ = [one.fit for one in found]
-        self.crossovers_ = Crossovers.learn(pd.concat([one.sweeps for one in found], ignore_index=True))
+    def of_learnt(self, learnt: Learnt, *, known: LatencyPredictor | None = None) -> LatencyPredictor:
+        """Take what was learnt (`learn`), and how crossovers follow from what is ``known``; returns itself."""
+        self.fits_, self.known_ = learnt.fits, learnt.known
+        if known is not None and known.crossovers_ is not None:
+            self.crossovers_ = known.crossovers_
+        elif len(learnt.left_out):
+            self.crossovers_ = Crossovers.learn(compare(learnt.left_out[learnt.left_out["split"] == "model"]))
         return self
 
-    def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
-        """A predictor of the platforms in a dataset's frame, from what this one knows and a few rows measured there.
+    def expected_error(self, table: pd.DataFrame) -> dict[str, float]:
+        """Median relative error to be expected of each platform in a dataset's frame once it calibrates this predictor.
 
-        Each platform takes over a known one, most alike or else nearest, with factors of its own for the time on the
-        host, computing and moving memory (see `platforms.calibration`). Raises `DataError` where no
-        row was measured or nothing is known that could be taken over.
+        A quick look, for whoever measures: nothing is left out. Platforms of which nothing is known are missing.
         """
-        rows = with_operators(dataset.good(table), jobs=self.jobs)
-        found = [calibrate(self.fits_, part) for _, part in rows.groupby(list(PLATFORM))]
-        calibrated = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
-        calibrated.fits_, calibrated.crossovers_ = found, self.crossovers_
-        return calibrated
+        rows = with_operators(dataset.good(table), jobs=1)
+        with threadpool_limits(1):
+            fitted = adapt(rows, self.known_)
+        return {
+            str(platform): float(np.median(expected(one.model, one.known, one.known.sample)))
+            for platform, one in fitted.items()
+        }
+
+    def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
+        """A predictor of the platforms in a dataset's frame, from what this one knows and rows measured there.
+
+        `fit` with this one as what is known. Raises `DataError` as that does, and where this one is not fitted.
+        """
+        if not self.known_ and not self.fits_:
+            raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
+        return LatencyPredictor(confidence=self.confidence, jobs=self.jobs).fit(table, known=self)
+
+    def without(self, device: str) -> LatencyPredictor:
+        """What this predictor would be if a device had never been measured, by its name or the name of its file.
+
+        What is known is learnt again, from the datasets of the project that it was learnt from, which takes a minute.
+        Raises `InputError` where nothing else is known or the device is not among those measured.
+        """
+        machines = sorted({machine for one in self.known_.values() for machine in one.machines})
+        left = [machine for machine in machines if not _is_device(machine, device)]
+        if not left or len(left) == len(machines):
+            law = f"a device to do without is one of {', '.join(machines)}, and not the only one"
+            raise InputError(law, device, "choose another one")
+        tables = [one for one in map(dataset.load_dataset, dataset.names()) if one["device"].isin(left).any()]
+        rows = dataset.good(pd.concat(tables, ignore_index=True))
+        rows = rows[rows["device"].isin(left)].reset_index(drop=True)
+        again = learn(with_operators(rows, jobs=self.jobs))
+        found = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
+        found.known_ = {
+            key: dataclasses.replace(one, difficulty=self.known_[key].difficulty, errors=self.known_[key].errors)
+            for key, one in again.items()
+            if key in self.known_
+        }
+        found.fits_ = [fit for fit in self.fits_ if not _is_device(fit.platform.device, device)]
+        found.crossovers_ = self.crossovers_
+        return found
 
     def predict(
         self,
@@ -137,8 +200,8 @@ class LatencyPredictor:
         Columns: ``curve`` (the workload's label), ``batch_size``, the platform, and those of `predict_frame`. Without
         ``crossovers`` the other batch sizes of a curve are not looked at, which takes a third of the time.
 
-        A platform that was never measured is made of the most alike known one by the specifications of both devices
-        (``device`` is then the name of a device file, or a path to one), with intervals to match and a note.
+        A platform that was never measured is made of what is known of its framework, and the specifications of the
+        devices (``device`` is then the name of a device file, or a path to one), with intervals to match and a note.
 
         Raises `InputError` for a platform of which neither measurements nor specifications are known and, where
         ``strict``, for a platform never measured and a workload far outside what was.
@@ -232,25 +295,54 @@ class LatencyPredictor:
         threads: int | None = None,
         dtype: str | None = None,
     ) -> list[PlatformFit]:
-        """The fits of all platforms that match, or where none does those that specifications make of known ones.
+        """The fits of all platforms that match, or where none does those that are made of what is known.
 
-        Such a one is made for the framework asked for, or for each that is known (see
-        `ftax_model.modeling.platforms.calibration.assume`). Raises `InputError` where none can be made.
+        Such a one is made for the framework asked for, or for each that is known (see `assume`). Raises `InputError`
+        where none can be made.
         """
-        if not self.fits_:
+        if not self.fits_ and not self.known_:
             raise DataError("a predictor is fitted before it predicts", "one that is not", "call fit, or load a file")
         asked = {"framework": framework, "device": device, "threads": threads, "dtype": dtype}
         asked = {name: value for name, value in asked.items() if value is not None}
         found = _matching(self.fits_, asked)
         if not found:
-            names = [framework] if framework else sorted({fit.platform.framework for fit in self.fits_})
-            made = [assume(self.fits_, framework=n, device=device, dtype=dtype, threads=threads) for n in names]
+            names = [framework] if framework else sorted({key[0] for key in self.known_})
+            made = [self.assume(name, {n: v for n, v in asked.items() if n != "framework"}) for name in names]
             found = [fit for fit in made if fit is not None]
         if not found:
             known = "; ".join(str(fit.platform) for fit in self.fits_)
             got = ", ".join(f"{name} {value}" for name, value in asked.items())
             raise InputError(f"this predictor knows {known}", got, "choose one of those, or measure it: ftax calibrate")
         return found
+
+    def assume(self, framework: str, asked: Mapping[str, Any]) -> PlatformFit | None:
+        """What is known of a platform that was never measured: its costs where a fit of it would begin.
+
+        What is not ``asked`` (device, dtype, threads) is as on the measured platform of the framework that is most
+        alike. ``None`` where there is none, or nothing says how another device, precision or thread count differs.
+        """
+        alike = [fit for fit in self.fits_ if fit.platform.framework == framework] or [
+            fit for fit in self.fits_ if fit.known and fit.known.framework == framework
+        ]
+        measured = [fit.platform for fit in alike]
+        measured += [one for key, known in self.known_.items() if key[0] == framework for one in known.platforms]
+        if not measured:
+            return None
+        like = max(measured, key=lambda one: sum(getattr(one, name) == value for name, value in asked.items()))
+        platform = dataclasses.replace(like, **asked)
+        if platform not in self._assumed:
+            self._assumed[platform] = self._made(platform)
+        return self._assumed[platform]
+
+    def _made(self, platform: Platform) -> PlatformFit | None:
+        own = {fit.platform: fit for fit in self.fits_ if fit.platform.device == platform.device}
+        others = {p: Fitted(fit.model, fit.known, "") for p, fit in own.items() if fit.model and fit.known}
+        known = {key: one for key, one in self.known_.items() if key[0] == platform.framework}
+        rows = next((one.sample[:0].assign(latency_s=0.0) for one in known.values()), pd.DataFrame())
+        fitted = fit_one(platform, rows, known, others) if known else None
+        if fitted is None or (not others and fitted.known.specified(platform) is None):
+            return None
+        return finished(platform, fitted, rows, rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the predictor as JSON, in one step; raises `DataError` where the file cannot be written."""
@@ -260,6 +352,8 @@ class LatencyPredictor:
             "schema": SCHEMA,
             "columns": _FINGERPRINT,
             "confidence": self.confidence,
+            "about": self.about_,
+            "known": [one.to_dict() for one in self.known_.values()],
             "fits": [fit.to_dict() for fit in self.fits_],
             "crossovers": self.crossovers_.to_dict() if self.crossovers_ else None,
         }
@@ -274,11 +368,13 @@ class LatencyPredictor:
             raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LatencyPredictor:
+    def load(cls, path: str | os.PathLike[str] | None = None) -> LatencyPredictor:
         """The predictor that `save` wrote, or the one of that name that ships with the package (see `shipped`).
 
-        Runs no code from the file. Raises `DataError` for any other file.
+        Without a name it is this machine's own, which `ftax calibrate` made, or else the one that ships. Runs no code
+        from the file. Raises `DataError` for any other file.
         """
+        path = path if path is not None else mine.current() or SHIPPED
         law = "a model file is one that ftax fit wrote"
         cure = "fit one: ftax fit DATASET --out MODEL.json"
         path = _find(path)
@@ -297,7 +393,10 @@ class LatencyPredictor:
             raise DataError("operators are counted as when it was fitted", f"{path}: columns of another version", cure)
         try:
             predictor = cls(confidence=record["confidence"])
-            predictor.fits_ = [PlatformFit.from_dict(item) for item in record["fits"]]
+            known = [Known.from_dict(item) for item in record["known"]]
+            predictor.known_ = {one.key: one for one in known}
+            predictor.fits_ = [PlatformFit.from_dict(item, predictor.known_) for item in record["fits"]]
+            predictor.about_ = dict(record["about"])
             crossovers = record["crossovers"]
             predictor.crossovers_ = Crossovers.from_dict(crossovers) if crossovers else None
         except (KeyError, TypeError, ValueError) as error:
@@ -306,7 +405,7 @@ class LatencyPredictor:
 
 
 def shipped() -> list[str]:
-    """Names of the predictors that ship with the package, one for each dataset of the project."""
+    """Names of the predictors that ship with the package."""
     return [name.removesuffix(".json") for name in plugins.names(_FOLDER, suffix=".gz")]
 
 
@@ -315,6 +414,10 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
     if path.exists() or path.suffix or len(path.parts) > 1:
         return path
     return plugins.path(_FOLDER, f"{name_or_path}.json", suffix=".gz")
+
+
+def _is_device(machine: str, name: str) -> bool:
+    return machine == name or machine.startswith(f"{name}-")
 
 
 _FOLDER = "ftax_model.predictors"

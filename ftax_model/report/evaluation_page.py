@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftax_model.errors import DataError
+from ftax_model.modeling.judging import machines
 from ftax_model.modeling.judging.evaluation import REFERENCES, Report, summary
 from ftax_model.report.curves import COLOURS
 
@@ -93,15 +94,19 @@ def _crossovers(axes: Axes, report: Report, split: str) -> None:
 
 
 def _calibration(axes: Axes, report: Report) -> None:
-    axes.set(title="new platform: specified, then calibrated", xlabel="rows measured there", ylabel="median error, %")
-    if not len(report.calibration):
-        axes.text(0.5, 0.5, "one platform alone", ha="center")
+    axes.set(title="machine never seen", xlabel="rows measured on each platform", ylabel="median error, %")
+    if not len(report.machines):
+        axes.text(0.5, 0.5, "one machine alone", ha="center")
         return
-    counts = sorted(report.calibration["rows"].unique())
-    for (known, part), colour in zip(report.calibration_means().groupby("known"), COLOURS, strict=False):
-        places, label = [counts.index(count) for count in part["rows"]], f"known beforehand: {known}"
-        axes.plot(places, 100 * part["median"], "o-", color=colour, label=label)
-        axes.plot(places, 100 * part["by law"], ":", color=colour)
-    axes.set_xticks(range(len(counts)), [str(count) if count else "specified" for count in counts])
-    axes.set_ylim(0, 100)
-    axes.legend(fontsize=8, title="mean over platforms; dotted: law fitted to the same rows", title_fontsize=8)
+    table = machines.means(report.machines)
+    counts = sorted(set(table["rows"]) - {"plan"}, key=int)
+    counts += ["plan"] if "plan" in set(table["rows"]) else []
+    for (name, part), colour in zip(table.groupby("framework"), COLOURS * 9, strict=False):
+        own = part.set_index("rows").reindex(counts)
+        axes.plot(range(len(counts)), 100 * own["median"], "o-", color=colour, label=name)
+        axes.plot(range(len(counts)), 100 * own["by three factors"], "--", color=colour, lw=0.8)
+        axes.plot(range(len(counts)), 100 * own["by law"], ":", color=colour, lw=0.8)
+    axes.set_xticks(range(len(counts)), ["specified" if count == "0" else count for count in counts])
+    axes.set_ylim(0, 80)
+    title = "mean over machines; dashed: three factors, dotted: law, same rows"
+    axes.legend(fontsize=8, title=title, title_fontsize=8)

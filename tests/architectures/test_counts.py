@@ -5,6 +5,7 @@ import math
 import pytest
 
 from ftax_model import architectures
+from ftax_model.architectures.streaming import OPERATORS
 from ftax_model.tracing import trace_workload
 from ftax_model.workload import Workload
 
@@ -436,6 +437,16 @@ def test_layer_norm():
     assert (found["macs"], found["depth"], found["n_ops"], found["params"]) == (0, 0, 3, 3 * 16)
     assert found["activation_bytes"] == 3 * 4 * (2 * 2 * 6 * 8 + 2 * 2 * 6)  # in, out, means and deviations
     assert found["weight_bytes"] == 3 * 16 * 4
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_streaming(operator):
+    own = {"operator": operator, "num_layers": 3, "hidden_size": 8}
+    found = features("streaming", own, input_size=6, batch_size=2)
+    assert (found["macs"], found["depth"], found["n_ops"], found["params"]) == (0, 0, 3, 3 * 8)
+    values = {"mean": 2 * 6 * (8 + 1) + 2 * 2 * 6 * (1 + 1), "pool": 3 * 2 * 6 * (8 + 8 + 2 * 8)}
+    assert found["activation_bytes"] == 4 * values.get(operator, 3 * 2 * 6 * (8 + 8))  # in, out; where each maximum is
+    assert found["weight_bytes"] == {"add": 3 * 8 * 4, "gather": 3 * 8 * 8}.get(operator, 0)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

@@ -15,6 +15,7 @@ import pytest
 
 from ftax_model import architectures
 from ftax_model.collection import environment, frameworks, telemetry, worker
+from ftax_model.collection.activations import KINDS
 from ftax_model.collection.device_clock import DeviceTime
 from ftax_model.collection.frameworks.fake import Fake
 from ftax_model.collection.plan import Grid, Plan
@@ -119,14 +120,43 @@ def test_process_is_as_it_was_after_the_bench():
     import torch
 
     before = torch.get_num_threads(), os.sched_getaffinity(0), os.environ.get("OMP_NUM_THREADS")
-    module = architectures.complete(Workload("mlp", {"num_layers": 1, "hidden_size": 8}, input_size=8))
     with Bench(setup(cell_s=0.05)) as bench:
-        measurement = bench.measure(Cell(module, "eager", "cpu", threads=1))
+        measurement = bench.measure(mlp())
         assert torch.get_num_threads() == 1
         assert len(os.sched_getaffinity(0)) == 1
     assert (torch.get_num_threads(), os.sched_getaffinity(0), os.environ.get("OMP_NUM_THREADS")) == before
     assert measurement.environment["torch"]["threads"] == 1
     assert not torch.is_inference_mode_enabled()
+
+
+def mlp(batch_size=1, framework="eager", *, device="cpu"):
+    sizes = {"num_layers": 1, "hidden_size": 8}
+    workload = architectures.complete(Workload("mlp", sizes, batch_size=batch_size, input_size=8))
+    return Cell(workload, framework, device)
+
+
+def test_cells_of_torch_carry_the_shares_of_odd_activations(monkeypatch):
+    looked = []
+    shares = worker.activations.shares
+    monkeypatch.setattr(worker.activations, "shares", lambda *given: looked.append(given) or shares(*given))
+    with Bench(setup(cell_s=0.05)) as bench:
+        measured = [bench.attempt(mlp(size)) for size in (1, 4)]
+        assert len(looked) == 1  # those of a group have the same weights
+        assert "activations" not in bench.attempt(cell()).telemetry
+    assert [one.telemetry["activations"] for one in measured] == [dict.fromkeys(KINDS, 0.0)] * 2
+    assert not any("activations" in warning for one in measured for warning in one.warnings())
+
+
+def test_cell_is_good_without_the_shares_but_its_process_is_not(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(worker.activations, "shares", fail)
+    with Bench(setup(cell_s=0.05)) as bench:
+        measurement = bench.attempt(mlp())
+        assert not bench.sound
+    assert measurement.status == "ok"
+    assert "activations" not in measurement.telemetry
 
 
 def test_weights_and_inputs_are_seeded():
@@ -399,9 +429,8 @@ def test_module_is_made_on_the_gpu(monkeypatch):
     monkeypatch.setattr(torch, "device", lambda kind: made_on.append(kind) or worker.nullcontext())
     monkeypatch.setattr(torch, "get_default_device", lambda: "cpu")
     monkeypatch.setattr(frameworks, "load", lambda name: Queue())
-    mlp = architectures.complete(Workload("mlp", {"num_layers": 1, "hidden_size": 8}, input_size=8))
     with Bench(setup(GPU)) as bench:
-        bench.measure(Cell(mlp, "queue", "gpu"), features={"macs": 1.0})
+        bench.measure(mlp(framework="queue", device="gpu"), features={"macs": 1.0})
     assert made_on == ["cuda"]
 
 
@@ -420,6 +449,7 @@ def test_real_models_in_real_frameworks(tmp_path):
         found = measurement.environment
         assert measurement.samples
         assert measurement.features["macs"] > 0
+        assert measurement.telemetry["activations"] == dict.fromkeys(KINDS, 0.0)
         assert found["affinity"] == [min(os.sched_getaffinity(0))]
         assert found["torch"]["threads"] == 1
         bert = measurement.cell.workload.architecture == "bert"

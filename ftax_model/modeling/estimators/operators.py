@@ -6,27 +6,28 @@
     T_device = sum over quantities of (cost of a unit * units)
     latency  = (T_host^p + T_device^p)^(1/p)
 
-The columns are those of `ftax_model.tracing.features`. Costs are never negative, and a cost that few rows speak of is
-held back: every column begins with rows' worth of evidence that it is zero, or where operators were timed one by one
-(`profiled_costs`), that it is what they took. A profiler disturbs what it sees, so whole models have the last word.
+The columns are those of `ftax_model.tracing.features`. Costs are above zero and are learnt in log space, from a prior
+(`ftax_model.modeling.estimators.priors`): what other machines pay, or what physics allows; operators timed one by one
+sharpen it (`profiled`). One formula serves no rows, ten and ten thousand.
 """
 
 from __future__ import annotations
 
-import math
+import base64
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy.optimize import nnls
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.estimators.law import Array, Design, Loss, checked_latencies, latency
+from ftax_model.modeling.estimators.priors import COSTS, HOSTS, Prior, ignorance
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 
@@ -46,8 +47,17 @@ SHARES = (*dict.fromkeys(name.split(".")[0] for name in features.SUMS), "interce
 _MEMBERS = np.array([[name.split(".")[0] == share for share in SHARES[:-1]] for name in features.SUMS], dtype=float)
 """Which column goes to which share."""
 
-_ROUNDS = 12  # of reweighted least squares
-_MOST_ITERATIONS = 3000  # of one non-negative least squares problem
+NOISE = 0.12
+"""Relative error of a row that is to be expected: of the measurement, and of a sum of operators as such."""
+
+PROFILE_NOISE = 0.3
+"""The same of an operator timed under a profiler."""
+
+TRUST = 40.0
+"""Rows that operators of one group, timed one by one, count as at most."""
+
+_ROUNDS = 40  # of Gauss-Newton steps
+_LONGEST_STEP, _MOST_DAMPING = 1.5, 1e7
 _TINY = 1e-12  # seconds that stand for none
 
 
@@ -73,48 +83,72 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     overlap : the exponent p, from 1 to ``inf``; of a platform, so `RegimeModel` fits it better, from fewer columns.
-    strength : rows of evidence for a cost of zero that every column begins with.
-    trust : rows of evidence that a cost begins with that was seen on operators timed one by one.
     loss_scale : relative error up to which a row is no outlier.
 
     Attributes
     ----------
     intercept_ : float, seconds.
     costs_ : Series, seconds per unit of each of `ftax_model.tracing.features.HOST` and ``DEVICE``.
-    seen_ : Series of the same index, rows of the fit in which a column is above zero.
+    covariance_ : array, of the logarithms of intercept and costs: what the fit leaves open.
+    seen_ : Series of the index of ``costs_``, rows in which a column is above zero, of this fit and of those behind it.
     """
 
-    def __init__(
-        self, *, overlap: float = 1.0, strength: float = 2.0, trust: float = 40.0, loss_scale: float = 0.1
-    ) -> None:
+    def __init__(self, *, overlap: float = 1.0, loss_scale: float = 0.1) -> None:
         self.overlap = overlap
-        self.strength = strength
-        self.trust = trust
         self.loss_scale = loss_scale
 
-    def fit(self, X: pd.DataFrame, y: ArrayLike, profiles: pd.DataFrame | None = None) -> Self:
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: ArrayLike,
+        *,
+        prior: Prior | None = None,
+        profiles: pd.DataFrame | None = None,
+        factor: ArrayLike = 1.0,
+        weight: ArrayLike = 1.0,
+    ) -> Self:
         """Fit to ``y``, measured latencies in seconds, one a row of X; X holds the columns of operators.
 
-        ``profiles`` are operators timed one by one (`ftax_model.modeling.rows.of_operators`). Raises `InputError` where
-        columns are missing or latencies are not positive, finite seconds.
+        ``prior`` is what is known beforehand (`ignorance` without); of no rows, the model is what it says. ``profiles``
+        are operators timed one by one (`ftax_model.modeling.rows.of_operators`). The ``factor`` of a row multiplies
+        what its costs sum to, its ``weight`` counts it. Raises `InputError` where columns are missing or latencies are
+        not positive, finite seconds.
         """
-        if not (self.overlap >= 1 and min(self.strength, self.trust, self.loss_scale) > 0):
-            asked = {name: getattr(self, name) for name in ("overlap", "strength", "trust", "loss_scale")}
-            got = ", ".join(f"{name} {value!r}" for name, value in asked.items())
-            raise InputError("overlap is from 1 to inf; strength, trust and loss_scale are above 0", got, "change it")
-        measured = checked_latencies(y)
-        check_consistent_length(X, measured)
-        design = _design(X)
-        loss, held = Loss("soft_l1", self.loss_scale), np.full(design.columns.shape[1], self.strength)
-        expected = np.zeros_like(held)
+        if not (self.overlap >= 1 and self.loss_scale > 0):
+            got = f"overlap {self.overlap!r}, loss_scale {self.loss_scale!r}"
+            raise InputError("overlap is from 1 to inf; loss_scale is above 0", got, "change it")
+        prior = ignorance() if prior is None else prior
+        loss = Loss("soft_l1", self.loss_scale)
         if profiles is not None and len(profiles):
-            seen = profiled_costs(profiles, loss=loss).to_numpy()
-            expected[1:], held[1:] = np.nan_to_num(seen), np.where(np.isnan(seen), self.strength, self.trust)
-        costs = fit_costs(design, measured, overlap=self.overlap, strength=held, loss=loss, expected=expected)
+            prior = profiled(profiles, prior, loss=loss)
+        design = _design(X)
+        logs, covariance = prior.mean, prior.covariance
+        if len(X):
+            measured = checked_latencies(y)
+            check_consistent_length(X, measured)
+            target = measured / np.asarray(factor, dtype=float)
+            logs, covariance = fit_costs(design, target, prior, overlap=self.overlap, loss=loss, weight=weight)
+        self.covariance_ = covariance
+        self._set(np.exp(logs), (design.columns[:, 1:] > 0).sum(axis=0))
+        return self
+
+    def _set(self, costs: Array, seen: NDArray[np.int64]) -> None:
         self.intercept_ = float(costs[0])
         self.costs_ = pd.Series(costs[1:], index=list(features.SUMS))
-        self.seen_ = pd.Series((design.columns[:, 1:] > 0).sum(axis=0), index=self.costs_.index)
-        return self
+        self.seen_ = pd.Series(seen, index=self.costs_.index)
+
+    @property
+    def logs_(self) -> Array:
+        """Logarithms of intercept and costs, shape (n_costs,)."""
+        return np.asarray(np.log(np.append(self.intercept_, self.costs_.to_numpy())))
+
+    def uncertainty(self, X: pd.DataFrame) -> Array:
+        """Standard deviation of the logarithm of each prediction that follows from that of the costs, shape (n,)."""
+        check_is_fitted(self)
+        if not self.covariance_.any():
+            return np.zeros(len(X))
+        slopes = _slopes(_design(X), self.logs_, self.overlap)[1]
+        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", slopes, self.covariance_, slopes)))
 
     def predict(self, X: pd.DataFrame) -> Array:
         """Latency in seconds, shape (n_rows,)."""
@@ -153,13 +187,14 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         groups = [name.split(".")[0] for name in features.HOST]
         return [[groups[at] for at in np.flatnonzero(row)] for row in present & unseen]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fitted model as plain JSON values."""
+    def to_dict(self, *, covariance: bool = True) -> dict[str, Any]:
+        """The fitted model as plain JSON values, without the covariance where that is not wanted."""
         check_is_fitted(self)
         return {
             "overlap": str(self.overlap),
             "intercept": self.intercept_,
-            "costs": {name: float(value) for name, value in self.costs_.items() if value},
+            "costs": {name: float(f"{value:.6g}") for name, value in self.costs_.items()},
+            "covariance": packed(self.covariance_) if covariance else None,
             "seen": {name: int(value) for name, value in self.seen_.items() if value},
         }
 
@@ -169,12 +204,15 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         names = list(features.SUMS)
         try:
             model = cls(overlap=float(record["overlap"]))
-            model.intercept_ = float(record["intercept"])
-            unknown = {*record["costs"], *record["seen"]} - {*names}
-            if unknown:
-                raise ValueError(f"column {min(unknown)}")
-            model.costs_ = pd.Series([float(record["costs"].get(name, 0.0)) for name in names], index=names)
-            model.seen_ = pd.Series([int(record["seen"].get(name, 0)) for name in names], index=names)
+            if {*record["costs"]} != {*names} or not {*record["seen"]} <= {*names}:
+                raise ValueError("other columns")
+            costs = np.array([record["intercept"], *(record["costs"][name] for name in names)], dtype=float)
+            if not (np.isfinite(costs) & (costs > 0)).all():
+                raise ValueError("costs that are not above zero")
+            model._set(costs, np.array([int(record["seen"].get(name, 0)) for name in names]))
+            size = len(COSTS)
+            covariance = record["covariance"]
+            model.covariance_ = np.zeros((size, size)) if covariance is None else unpacked(covariance, size)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             law = "a record of an OperatorModel is what to_dict wrote"
             raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
@@ -187,60 +225,105 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return operator.layer, operator.kind, group, host_s, sum(seconds.values())
 
 
-def profiled_costs(profiles: pd.DataFrame, *, loss: Loss, strength: float = 2.0) -> pd.Series[float]:
-    """Seconds per unit of each column, as operators timed one by one took them; nan where none was seen.
+def profiled(profiles: pd.DataFrame, prior: Prior, *, loss: Loss) -> Prior:
+    """The prior after operators were timed one by one; what of costs they do not tell stays open.
 
     Where the device has a clock of its own, ``host_s`` pays for dispatches and ``device_s`` for the rest, else
-    ``host_s`` for both. Operators of equal columns count once, by their median.
+    ``host_s`` for both. Operators of equal columns count once, by their median, and those of a group as `TRUST` rows at
+    most: a profiler disturbs what it sees, so that whole models are to have the last word.
     """
     kinds = profiles.groupby("kind").median(numeric_only=True)
-    clocks = {"host_s": list(features.SUMS)}
-    if kinds["device_s"].notna().any():
-        clocks = {"host_s": [*features.HOST], "device_s": [*features.DEVICE]}
-    found = pd.Series(math.nan, index=list(features.SUMS))
-    for clock, names in clocks.items():
+    own_clock = bool(kinds["device_s"].notna().any())
+    for clock in ("host_s", "device_s") if own_clock else ("host_s",):
         timed = kinds[kinds[clock] > 0]
-        columns = timed[names].to_numpy(float)
-        costs = fit_costs(
-            Design(columns, columns.shape[1]), timed[clock].to_numpy(float), overlap=1.0, strength=strength, loss=loss
+        columns = np.column_stack([np.zeros(len(timed)), timed[list(features.SUMS)].to_numpy(float)])
+        if own_clock:
+            columns[:, slice(HOSTS, None) if clock == "host_s" else slice(0, HOSTS)] = 0.0
+        told = (columns > 0).any(axis=1)
+        groups = timed[list(features.HOST)].to_numpy().argmax(axis=1)[told]
+        weight = np.minimum(1.0, TRUST / np.bincount(groups)[groups])
+        seconds = timed[clock].to_numpy(float)[told]
+        found = fit_costs(
+            Design(columns[told], HOSTS), seconds, prior, overlap=1.0, loss=loss, noise=PROFILE_NOISE, weight=weight
         )
-        found[names] = np.where((columns > 0).any(axis=0), costs, math.nan)
-    return found
+        prior = Prior(*found)
+    return prior
 
 
 def fit_costs(
     design: Design,
     latency_s: Array,
+    prior: Prior,
     *,
     overlap: float,
-    strength: float | Array,
     loss: Loss,
-    expected: Array | None = None,
-) -> Array:
-    """Non-negative coefficients of the law at a given p, with the least robust loss of log residuals.
+    noise: float = NOISE,
+    weight: ArrayLike = 1.0,
+) -> tuple[Array, Array]:
+    """Mean and covariance of the log costs after the rows of a design were seen (Gaussian, at the most likely costs).
 
-    Gauss-Newton steps as in `fit_law`, each a non-negative least squares problem, reweighted
-    for outliers. Held back toward what is ``expected``, zero without: each column counts as if ``strength`` more rows
-    of its usual share cost that.
+    The robust loss of log residuals in units of ``noise`` and the prior's squared distance are least. Gauss-Newton
+    steps as Levenberg and Marquardt damp them, reweighted for outliers.
     """
-    shares = design.columns / latency_s[:, None]
-    usual = np.sqrt((shares**2).sum(axis=0) / np.maximum((shares > 0).sum(axis=0), 1))
-    scale = np.where(usual > 0, usual, 1.0)
-    scaled, target = Design(design.columns / scale, design.hosts), np.log(latency_s)
-    held = np.sqrt(np.broadcast_to(strength, scale.shape))
-    ridge, kept = np.diag(held), held * scale * (0.0 if expected is None else expected)
-    coef = _nnls(np.vstack([shares / scale, ridge]), np.append(np.ones(len(target)), kept))
-    best, least = coef, np.inf
+    target, weight = np.log(latency_s), np.broadcast_to(np.asarray(weight, dtype=float), latency_s.shape)
+    precision = np.linalg.inv(prior.covariance)
+
+    def cost(logs: Array, residuals: Array) -> float:
+        away = logs - prior.mean
+        rows = weight * loss.derivatives(residuals)[0] * (loss.scale / noise) ** 2
+        return float(rows.sum() + away @ precision @ away)
+
+    logs, damping = prior.mean.copy(), 1e-3
+    predicted, slopes = _slopes(design, logs, overlap)
+    least = cost(logs, predicted - target)
     for _ in range(_ROUNDS):
-        logs, jacobian = scaled.log_latency(np.maximum(coef, _TINY), 1 / overlap)
-        residuals = logs - target
-        total = loss.total(residuals)
-        if total < least:
-            best, least = coef, total
-        weight = np.sqrt(loss.derivatives(residuals)[1])
-        rows = jacobian[:, :-1] * weight[:, None]
-        coef = _nnls(np.vstack([rows, ridge]), np.append((1 - residuals) * weight, kept))
-    return best / scale
+        residuals = predicted - target
+        pull = weight * loss.derivatives(residuals)[1] / noise**2
+        information = slopes.T @ (slopes * pull[:, None]) + precision
+        gradient = slopes.T @ (pull * residuals) + precision @ (logs - prior.mean)
+        while damping < _MOST_DAMPING:
+            step = np.linalg.solve(information + damping * np.diag(np.diag(information)), -gradient)
+            trial = logs + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+            predicted, own = _slopes(design, trial, overlap)
+            total = cost(trial, predicted - target)
+            if total <= least:
+                break
+            damping *= 10
+        else:
+            break
+        gained, least = least - total, total
+        logs, slopes, damping = trial, own, max(damping / 10, 1e-9)
+        if gained < 1e-5 * (1 + least):
+            break
+    predicted, slopes = _slopes(design, logs, overlap)
+    pull = weight * loss.derivatives(predicted - target)[1] / noise**2
+    return logs, np.linalg.inv(slopes.T @ (slopes * pull[:, None]) + precision)
+
+
+def _slopes(design: Design, logs: Array, overlap: float) -> tuple[Array, Array]:
+    """Log latency of each row and its slopes in the log costs: each cost's share of the latency."""
+    costs = np.exp(logs)
+    predicted, jacobian = design.log_latency(costs, 1 / overlap)
+    return predicted, jacobian[:, :-1] * costs
+
+
+def packed(matrix: Array) -> str:
+    """A symmetric matrix as text, in half precision; `unpacked` is the way back."""
+    half = matrix[np.triu_indices(len(matrix))].astype("<f2")
+    return base64.b64encode(zlib.compress(half.tobytes(), 9)).decode()
+
+
+def unpacked(text: str, size: int) -> Array:
+    """The matrix that `packed` wrote, positive again where rounding spoilt that; raises `ValueError` for others."""
+    upper = np.triu_indices(size)
+    values = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True), bufsize=2 * len(upper[0])), "<f2")
+    if len(values) != len(upper[0]) or not np.isfinite(values).all():
+        raise ValueError("not a covariance of all costs")
+    found = np.zeros((size, size))
+    found[upper] = values
+    found = found + np.triu(found, 1).T
+    sizes, vectors = np.linalg.eigh(found)
+    return np.asarray((vectors * np.maximum(sizes, 1e-6)) @ vectors.T)
 
 
 def walk(host_s: Array, device_s: Array, *, overlap: float = np.inf) -> Array:
@@ -264,8 +347,4 @@ def _design(X: pd.DataFrame) -> Design:
     if missing:
         cure = "make them: ftax_model.tracing.features.columns"
         raise InputError("X holds the columns of operators", f"none called {missing[0]}", cure)
-    return Design(np.column_stack([np.ones(len(X)), X[list(features.SUMS)].to_numpy(float)]), 1 + len(features.HOST))
-
-
-def _nnls(rows: Array, target: Array) -> Array:
-    return np.asarray(nnls(rows, target, maxiter=_MOST_ITERATIONS)[0])
+    return Design(np.column_stack([np.ones(len(X)), X[list(features.SUMS)].to_numpy(float)]), HOSTS)

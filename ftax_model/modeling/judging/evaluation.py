@@ -6,15 +6,13 @@ that a predictor would give: from the errors on everything else that was left ou
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -23,23 +21,13 @@ from ftax_model.errors import DataError
 from ftax_model.modeling.estimators.baselines import BASELINES
 from ftax_model.modeling.estimators.crossover import compare, cross_predict, figures
 from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.judging import machines
 from ftax_model.modeling.judging.intervals import Errors, kinds
-from ftax_model.modeling.platforms.calibration import assume, well_known
-from ftax_model.modeling.platforms.platform import (
-    COLUMNS,
-    FAMILY,
-    Learnt,
-    design,
-    find_siblings,
-    fit_platform,
-    law,
-    of_platform,
-    platform_of,
-    regimes,
-    turns,
-)
+from ftax_model.modeling.judging.machines import MACHINE
+from ftax_model.modeling.platforms.known import COLUMNS, law, platform_of
+from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, predict_left_out, regimes, turns
 from ftax_model.modeling.predictor import LatencyPredictor
-from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, with_operators
+from ftax_model.modeling.rows import PLATFORM, of_operators, with_operators
 
 CELL = ("curve", "batch_size", *PLATFORM)
 """Columns that rows share when fresh processes measured the same thing."""
@@ -49,6 +37,7 @@ SPLITS: Mapping[str, str] = {
     "family": "family never seen",
     "framework": "framework never seen for this model, which was measured in others",
     "size": "the largest third of batch and input sizes of each model never seen",
+    MACHINE: "machine never seen, calibrated with a few rows; the others are known",
 }
 """What is held out, by name.
 
@@ -56,6 +45,9 @@ SPLITS: Mapping[str, str] = {
 so what those say of the model is no part of the prediction. (It would be no help: by how much a model is missed in one
 framework says little of another.)
 """
+
+WITHIN = tuple(name for name in SPLITS if name != MACHINE)
+"""What is held out within machines that are known."""
 
 REFERENCES: Mapping[str, Callable[[], Any]] = {f"by {name}": make for name, make in {**BASELINES, "law": law}.items()}
 """What stands beside the predictor in every table, by the name of its column; each has seen the same rows."""
@@ -66,18 +58,11 @@ LARGEST_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Report:
-    """All that `report` found out: rows held out, sweeps held out, and the tables made of them."""
+    """All that `report` found out: rows held out, sweeps held out, and rows on machines held out."""
 
     left_out: pd.DataFrame
     crossovers: pd.DataFrame
-    calibration: pd.DataFrame
-
-    def calibration_means(self) -> pd.DataFrame:
-        """Means over ``platforms`` of what calibration gave, by what was ``known`` beforehand and ``rows`` measured."""
-        groups = self.calibration.drop(columns=["platform", "n"]).groupby(["known", "rows"])
-        means = groups.mean()
-        means.insert(0, "platforms", groups.size())
-        return means.reset_index()
+    machines: pd.DataFrame
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The error tables by title."""
@@ -90,9 +75,8 @@ class Report:
         if len(self.crossovers):
             found["crossover batch size by split"] = crossover_summary(self.crossovers, by=["split"])
             found["crossover batch size by framework"] = crossover_summary(self.crossovers)
-        if len(self.calibration):
-            found["new platform, calibrated on so many rows"] = self.calibration
-            found["new platform, mean over platforms"] = self.calibration_means()
+        if len(self.machines):
+            found |= machines.tables(self.machines)
         return found
 
 
@@ -102,61 +86,67 @@ def report(
     *,
     splits: Iterable[str] = tuple(SPLITS),
     confidence: float = 0.9,
+    plan: Collection[str] = (),
     jobs: int = -1,
 ) -> Report:
-    """Hold out all that `SPLITS` names, compare crossovers, and calibrate to each platform as if it were new.
+    """Hold out all that `SPLITS` names, and compare crossovers.
 
     ``profiles`` are times of single operators (`ftax_model.dataset.load_operators`); those of what is held out are
-    too. Raises as `evaluate` does.
+    too. ``plan`` are keys of workloads that calibrate a machine (see `ftax_model.modeling.judging.machines`). Raises as
+    `evaluate` does.
     """
-    left_out, learnt = _evaluate(table, profiles, set(splits), confidence, jobs)
-    predictor = LatencyPredictor(confidence=confidence, jobs=jobs).of_learnt(learnt)
-    rows = left_out[left_out["split"] == "model"]
-    calibration = calibration_errors(predictor, rows, jobs=jobs) if len(learnt) > 1 else pd.DataFrame()
-    asked = left_out[left_out["split"].isin(set(splits))].reset_index(drop=True)
-    return Report(asked, crossovers(asked[asked["split"].isin(["model", "family"])], jobs=jobs), calibration)
+    asked = set(splits)
+    _check(asked)
+    rows = with_operators(dataset.good(table), jobs=jobs)
+    within = asked - {MACHINE}
+    left_out = evaluate(rows, profiles, splits=within, confidence=confidence, jobs=jobs) if within else pd.DataFrame()
+    new = machines.judge(rows, plan=plan, confidence=confidence, jobs=jobs) if MACHINE in asked else pd.DataFrame()
+    found = left_out[left_out["split"].isin(["model", "family"])] if len(left_out) else left_out
+    return Report(left_out, crossovers(found, jobs=jobs) if len(found) else pd.DataFrame(), new)
 
 
 def evaluate(
     table: pd.DataFrame,
     profiles: pd.DataFrame | None = None,
     *,
-    splits: Iterable[str] = tuple(SPLITS),
+    splits: Iterable[str] = tuple(WITHIN),
     confidence: float = 0.9,
     jobs: int = -1,
 ) -> pd.DataFrame:
     """Every measured row predicted by a fit that saw nothing of what its split holds out; one row each and split.
 
-    The measured rows with ``split``; ``predicted_s`` and its interval ``low_s`` to ``high_s``; ``regime`` as predicted;
-    ``outside``, whether it lies outside of what the fit had seen; ``error`` (predicted over measured, less 1); and a
-    column for each of `REFERENCES`, its prediction in seconds. Platforms where a split holds nothing out are left out
-    of it. Raises `DataError` where no platform has two models.
+    ``splits`` are any of `SPLITS` but ``machine``. The measured rows with ``split``; ``predicted_s`` and its interval
+    ``low_s`` to ``high_s``; ``regime`` as predicted; ``outside``, whether it lies outside of what the fit had seen;
+    ``error`` (predicted over measured, less 1); and a column for each of `REFERENCES`, its prediction in seconds.
+    Platforms where a split holds nothing out are left out of it. Raises `DataError` where there are no two models.
     """
-    left_out, _ = _evaluate(table, profiles, set(splits), confidence, jobs)
-    return left_out[left_out["split"].isin(set(splits))].reset_index(drop=True)
-
-
-def _evaluate(
-    table: pd.DataFrame, profiles: pd.DataFrame | None, splits: set[str], confidence: float, jobs: int
-) -> tuple[pd.DataFrame, list[Learnt]]:
-    """Rows held out by ``splits``, and by model in any case; and what was learnt of each platform with them."""
-    for split in splits:
-        plugins.check(split, SPLITS, what="split")
+    asked = set(splits)
+    _check(asked)
     rows = with_operators(dataset.good(table), jobs=jobs)
-    profiles = None if profiles is None else of_operators(profiles)
-    parts = [part.reset_index(drop=True) for _, part in rows.groupby(list(PLATFORM)) if part["model"].nunique() > 1]
-    if not parts:
+    counts = rows.groupby(list(PLATFORM))["model"].transform("nunique")
+    if not (counts > 1).any():
         raise DataError("holding out needs two of model", f"{rows['model'].nunique()}", "measure another model")
-    parts.sort(key=len, reverse=True)
-    found: list[tuple[Learnt, list[pd.DataFrame]]] = Parallel(n_jobs=jobs if len(rows) > MANY else 1)(
-        delayed(_evaluate_platform)(part, find_siblings(parts, part), of_platform(profiles, part), splits, confidence)
-        for part in parts
-    )
-    left_out = pd.concat([one for _, own in found for one in own], ignore_index=True)
-    if "framework" in splits:
+    rows = rows[counts > 1].reset_index(drop=True)
+    predictor = LatencyPredictor(confidence=confidence, jobs=jobs)
+    learnt = predictor.learn(rows, profiles, most=len(rows))
+    judged = [_with_intervals(part, confidence) for _, part in learnt.left_out.groupby(list(PLATFORM))]
+    found = []
+    for part in judged:
+        own = rows[(rows[list(PLATFORM)] == part[list(PLATFORM)].iloc[0]).all(axis=1)]
+        found += [_with_references(one, own, str(split)) for split, one in part.groupby("split")]
+    left_out = pd.concat(found, ignore_index=True)
+    if "framework" in asked:
         elsewhere = _measured_elsewhere(left_out[left_out["split"] == "model"])
         left_out = pd.concat([left_out, elsewhere], ignore_index=True)
-    return left_out, [learnt for learnt, _ in found]
+    if "size" in asked:
+        timed = None if profiles is None else of_operators(profiles)
+        left_out = pd.concat([left_out, _largest_left_out(rows, timed, learnt.fits, confidence)], ignore_index=True)
+    return left_out[left_out["split"].isin(asked)].reset_index(drop=True)
+
+
+def _check(splits: set[str]) -> None:
+    for split in splits:
+        plugins.check(split, SPLITS, what="split")
 
 
 def _measured_elsewhere(rows: pd.DataFrame) -> pd.DataFrame:
@@ -169,23 +159,8 @@ def hold_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
     return evaluate(table, splits=["model"], confidence=confidence)
 
 
-def _evaluate_platform(
-    rows: pd.DataFrame,
-    siblings: pd.DataFrame | None,
-    profiles: pd.DataFrame | None,
-    splits: set[str],
-    confidence: float,
-) -> tuple[Learnt, list[pd.DataFrame]]:
-    learnt = fit_platform(rows, siblings=siblings, profiles=profiles, most=len(rows))
-    judged = _with_intervals(learnt.left_out, confidence)
-    found = [_with_references(part, rows, str(split)) for split, part in judged.groupby("split")]
-    if "size" in splits:
-        found += _largest_left_out(rows, profiles, confidence)
-    return learnt, found
-
-
 def _with_intervals(missed: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Each row with the interval that the errors of all but its own model and, if that was left out, family give."""
+    """Each row of a platform with the interval that the errors of all but its own model or family give."""
     splits, scale = missed["split"].to_numpy(), missed["expected"].to_numpy()
     own = np.where(splits == "family", missed.get(FAMILY, ""), missed["model"])
     kind = kinds(missed["regime"], missed["outside"])
@@ -220,27 +195,35 @@ def _references(seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, NDArray[n
     return found
 
 
-def _largest_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, confidence: float) -> list[pd.DataFrame]:
-    large = _largest(rows, "curve", "batch_size")
-    inputs = rows["model"] + rows["dtype"] + rows["lengths"] if "lengths" in rows else rows["model"]
-    large |= _largest(rows.assign(of=inputs), "of", "input_size")
-    if not large.any() or rows.loc[~large, "model"].nunique() < 2:
-        return []
-    seen, unseen = rows[~large].reset_index(drop=True), rows[large].reset_index(drop=True)
-    fit = fit_platform(seen, profiles=profiles).fit
-    estimate = fit.estimate(unseen)
-    low, high = fit.quantiles(unseen, estimate, [(1 - confidence) / 2, (1 + confidence) / 2])
-    predicted = estimate["latency_s"]
-    own = unseen.assign(
-        split="size",
-        predicted_s=predicted,
-        low_s=predicted * np.exp(low),
-        high_s=predicted * np.exp(high),
-        regime=estimate["regime"],
-        outside=estimate["outside"],
-        error=predicted / unseen["latency_s"] - 1,
-    )
-    return [own.assign(**_references(seen, unseen))]
+def _largest_left_out(
+    rows: pd.DataFrame, profiles: pd.DataFrame | None, fits: Iterable[PlatformFit], confidence: float
+) -> pd.DataFrame:
+    """The largest sizes of each platform, predicted by models of all others; intervals are those of the whole fit."""
+    large = np.zeros(len(rows), dtype=bool)
+    for _, part in rows.groupby(list(PLATFORM)):
+        own = part.reset_index(drop=True)
+        inputs = own["model"] + own["dtype"] + own["lengths"] if "lengths" in own else own["model"]
+        chosen = _largest(own, "curve", "batch_size") | _largest(own.assign(of=inputs), "of", "input_size")
+        if own.loc[~chosen, "model"].nunique() > 1:
+            large[rows.index.get_indexer(part.index)] = chosen
+    if not large.any():
+        return pd.DataFrame()
+    said = predict_left_out(rows[~large], rows[large], None, profiles)
+    by_platform = {fit.platform: fit for fit in fits}
+    found = []
+    for _, part in said.groupby(list(PLATFORM)):
+        fit = by_platform[platform_of(part)]
+        seen = rows[~large & (rows[list(PLATFORM)] == part[list(PLATFORM)].iloc[0]).all(axis=1)]
+        low, high = fit.quantiles(part, part, [(1 - confidence) / 2, (1 + confidence) / 2])
+        predicted = part["predicted_s"]
+        own = part.assign(
+            split="size",
+            low_s=predicted * np.exp(low),
+            high_s=predicted * np.exp(high),
+            error=predicted / part["latency_s"] - 1,
+        )
+        found.append(own.assign(**_references(seen, part)))
+    return pd.concat(found, ignore_index=True)
 
 
 def _largest(rows: pd.DataFrame, of: str, size: str) -> NDArray[np.bool_]:
@@ -326,69 +309,6 @@ def crossover_summary(sweeps: pd.DataFrame, *, by: Iterable[str] = ("split", "fr
     return pd.DataFrame(rows)
 
 
-def calibration_errors(
-    predictor: LatencyPredictor,
-    table: pd.DataFrame,
-    *,
-    counts: Iterable[int] = (0, 3, 5, 10, 20, 50),
-    draws: int = 5,
-    seed: int = 0,
-    jobs: int = -1,
-) -> pd.DataFrame:
-    """How good a predictor is on a platform it never saw, after ``counts`` rows were measured there.
-
-    Each platform of the table in turn is new; the others are known. Rows are drawn at random ``draws`` times; none are
-    for a count of 0, where specifications must do (and a framework that is not known cannot be predicted). One row for
-    each platform and count: ``n`` rows predicted in each draw, and means over draws of ``mape``, ``median``,
-    ``covered`` and ``width`` (half the interval over the prediction, median), and ``by law``, the median error of the
-    law fitted to the same rows; ``known`` is ``framework`` where another platform of it is known well, else
-    ``nothing``. A count is left out where it is more than half of the platform's rows.
-    """
-    rows = with_operators(dataset.good(table), jobs=jobs)
-    counts, tasks = sorted(counts), []
-    for _, part in rows.groupby(list(PLATFORM)):
-        known = LatencyPredictor(confidence=predictor.confidence, operators=predictor.operators, jobs=1)
-        known.crossovers_ = predictor.crossovers_
-        known.fits_ = [fit for fit in predictor.fits_ if fit.platform != platform_of(part)]
-        if known.fits_:
-            tasks.append((known, part.reset_index(drop=True)))
-    found = Parallel(n_jobs=jobs)(
-        delayed(_calibrated)(known, part, count, draws if count else 1, seed)
-        for known, part in tasks
-        for count in counts
-        if 2 * count <= len(part)
-        if count or assume(known.fits_, **dataclasses.asdict(platform_of(part)))
-    )
-    return pd.DataFrame(found)
-
-
-def _calibrated(known: LatencyPredictor, rows: pd.DataFrame, count: int, draws: int, seed: int) -> dict[str, Any]:
-    drawn = []
-    for draw in range(draws):
-        chosen = np.zeros(len(rows), dtype=bool)
-        chosen[np.random.default_rng([seed, draw]).permutation(len(rows))[:count]] = True
-        seen, rest = rows[chosen], rows[~chosen]
-        predicted = (known.calibrate(seen) if count else known).predict_frame(rest, crossovers=False)
-        drawn.append(
-            {
-                **errors(predicted["latency_s"], rest["latency_s"]),
-                "covered": float(rest["latency_s"].between(predicted["low_s"], predicted["high_s"]).mean()),
-                "width": float(((predicted["high_s"] - predicted["low_s"]) / (2 * predicted["latency_s"])).median()),
-                "by law": _by_law(seen, rest) if count else math.nan,
-            }
-        )
-    means = pd.DataFrame(drawn)[["n", "mape", "median", "covered", "width", "by law"]].mean()
-    platform = platform_of(rows)
-    kin = any(fit.platform.framework == platform.framework for fit in well_known(known.fits_))
-    own = {"platform": str(platform), "known": "framework" if kin else "nothing", "rows": count}
-    return {**own, **{str(name): float(value) for name, value in means.items()}}
-
-
-def _by_law(seen: pd.DataFrame, rest: pd.DataFrame) -> float:
-    predicted = law().fit(design(seen), seen["latency_s"]).predict(design(rest))
-    return errors(predicted, rest["latency_s"])["median"]
-
-
 def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
     """One row for each measured sweep of batch sizes: its latency, regime and crossover.
 
@@ -424,8 +344,9 @@ def _crossover(part: pd.DataFrame) -> dict[str, Any]:
 def errors(predicted: Iterable[float], measured: Iterable[float]) -> dict[str, float]:
     """Error figures of predictions against measurements, both in seconds.
 
-    ``n``, ``median`` and ``mape`` (of the absolute relative error), ``within_10`` (share within 10 %), ``bias`` (mean
-    signed relative error), ``spearman`` (nan below three rows, or where all are the same).
+    ``n``, ``median`` and ``mape`` (of the absolute relative error), ``worst`` (the largest factor that one is off by,
+    up or down), ``within_10`` (share within 10 %), ``bias`` (mean signed relative error), ``spearman`` (nan below three
+    rows, or where all are the same).
     """
     got, truth = np.asarray(list(predicted), float), np.asarray(list(measured), float)
     relative = got / truth - 1
@@ -434,6 +355,7 @@ def errors(predicted: Iterable[float], measured: Iterable[float]) -> dict[str, f
         "n": float(len(truth)),
         "median": float(np.median(np.abs(relative))),
         "mape": float(np.mean(np.abs(relative))),
+        "worst": float(np.exp(np.abs(np.log(got / truth)).max())),
         "within_10": float(np.mean(np.abs(relative) <= 0.1)),
         "bias": float(np.mean(relative)),
         "spearman": float(spearmanr(got, truth).statistic) if ranked else float("nan"),

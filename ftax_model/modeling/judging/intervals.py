@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,15 @@ class Errors:
             raise DataError("intervals follow from errors", "none", "leave rows out and predict them")
         own = {str(kind): np.sort(part.to_numpy()) for kind, part in table.groupby(level=0)}
         return cls({**own, EVERY: np.sort(table[table.index != OUTSIDE].to_numpy() if len(own) > 1 else table)})
+
+    @classmethod
+    def normal(cls, count: int = 199) -> Errors:
+        """Those of a normal distribution of standard deviation 1, where none were seen yet."""
+        return cls({EVERY: np.array([NormalDist().inv_cdf((at + 1) / (count + 1)) for at in range(count)])})
+
+    def times(self, factor: float) -> Errors:
+        """The same errors, larger or smaller by a factor."""
+        return Errors({kind: factor * values for kind, values in self.by_kind.items()})
 
     def quantile(self, level: float, kinds: Iterable[str]) -> Array:
         """Log ratio below which a share ``level`` of what comes lies, for rows of these kinds."""

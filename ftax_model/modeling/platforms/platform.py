@@ -1,4 +1,10 @@
-"""PlatformFit: all that was learnt of one platform: the law, its operators, and by how much both miss."""
+"""PlatformFit: all that was learnt of one platform, from no rows to thousands, and by how much it misses.
+
+One way for all: costs begin where known machines let expect (`ftax_model.modeling.platforms.known`) and move to what
+the rows say; with no rows the beginning is the answer, with ten it is a calibration, with thousands the rows have the
+say. The interval follows from how uncertain costs still are, how much single workloads are missed, and how well both
+held on machines and models that were left out.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +12,42 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
-from ftax_model.modeling.estimators.correction import SITUATION, CorrectedModel, Factors
-from ftax_model.modeling.estimators.crossover import compare
+from ftax_model.modeling.estimators.correction import CorrectedModel, trees_from
 from ftax_model.modeling.estimators.law import Array, latency
+from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
 from ftax_model.modeling.estimators.regime import RegimeModel
-from ftax_model.modeling.estimators.transfer import Transfer
 from ftax_model.modeling.estimators.trees import Trees
-from ftax_model.modeling.judging.intervals import Errors, kinds
+from ftax_model.modeling.judging.intervals import EVERY, Errors, kinds
+from ftax_model.modeling.platforms.known import (
+    ACROSS,
+    COLUMNS,
+    LAW,
+    MANY_ROWS,
+    OWN_TREES,
+    Key,
+    Known,
+    design,
+    domain_of,
+    kind_of,
+    law,
+    learn,
+    nearest,
+    platform_of,
+    weights,
+)
 from ftax_model.modeling.rows import PLATFORM, folds
 from ftax_model.tracing import features
 
-LAW: Mapping[str, Any] = {
-    "overhead": ("n_ops",),
-    "compute": ("macs", "activation_bytes"),
-    "constant": ("weight_bytes",),
-    "memory": ("activation_bytes", "weight_bytes"),
-}
-"""Which features of the trace stand for which term of the law."""
-
-COLUMNS = tuple(dict.fromkeys(name for names in LAW.values() for name in names))
-
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
-
-TREES = (0, 150)
-"""Trees that correct the costs of operators: none, or so many."""
-
-CLEARLY = 0.9
-"""Share of the error of a simpler recipe below which the next one is taken."""
 
 FAMILY = "architecture"
 """Column of what is left out together, beside models."""
@@ -50,44 +55,20 @@ FAMILY = "architecture"
 BLOCK = "block"
 """Value of ``family`` of architectures that are single layers: they teach what operators cost, and are always seen."""
 
-BREADTH = 0.5
-"""Share of the models of the best known platform that another one must have been measured with to be known well."""
+CLEARLY = 0.9
+"""Share of the error of operators below which the law alone is taken."""
 
-STRENGTH = 4.0
-"""Rows that the common factor of host, compute and memory is worth."""
+OWN_ERRORS = 200
+"""Rows of a platform left out in turn that make errors of its own; with fewer, those on machines left out stand."""
 
-_DIFFICULTY_TREES = 60
+LEAST_TIMES, MOST_TIMES = 0.7, 3.0
+"""How much narrower and wider the errors on other machines may become by how a platform's own rows are missed."""
+
+_EVIDENCE = 20.0  # rows of a platform's own that say as much of its errors as other machines do
 _ENOUGH = 300  # misses from which it can be told where they are large
 _LEAST_MISS = 0.02  # of a log ratio, below which a miss is luck
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a model of one platform is made of.
-
-    The law alone; or operators with so many ``trees``; or those of ``siblings``, measured rows of a platform that is
-    known better, with factors of this one's own for the time on the host, computing and moving memory. ``profiles`` are
-    the platform's operators timed one by one (`ftax_model.modeling.rows.of_operators`), of which only those of calls
-    that are seen are looked at.
-    """
-
-    overlap: float
-    trees: int | None = None
-    siblings: pd.DataFrame | None = None
-    profiles: pd.DataFrame | None = None
-
-    def fit(self, seen: pd.DataFrame, *, without: tuple[str, set[Any]] | None = None) -> RegimeModel | CorrectedModel:
-        """Learn from the rows ``seen``; of siblings, rows that hold one of those values in that column stay out."""
-        y = seen["latency_s"].to_numpy(float)
-        if self.trees is None:
-            return law().fit(design(seen), y)
-        model = CorrectedModel(overlap=self.overlap, trees=self.trees)
-        if self.siblings is None:
-            timed = None if self.profiles is None else self.profiles[self.profiles["key"].isin(seen["key"])]
-            return model.fit(seen, y, timed)
-        rows = self.siblings if without is None else self.siblings[~self.siblings[without[0]].isin(without[1])]
-        known = model.fit(rows, rows["latency_s"].to_numpy(float))
-        return known.scaled(nearest_factors(parts(known, seen), y))
+_DIFFICULTY_TREES = 60
+_LAW_ROWS, _LAW_MODELS = 20, 4  # of its own from which the law is fitted to a platform, and may be all of the answer
 
 
 @dataclass(frozen=True)
@@ -95,25 +76,22 @@ class PlatformFit:
     """What was learnt of one platform.
 
     ``law`` is the law on the features of traces; ``model`` the operators and their correction, ``None`` where the law
-    predicts as well. ``errors`` are those of models left out of the fit in turn, families too, in units of what
-    ``difficulty`` expects of a row (of 1 without it). ``domain`` holds the smallest and largest value of each feature
-    measured; ``largest_batch`` the largest batch measured. ``origin`` says of a calibrated platform which one it was
-    taken over from (``known_as``), by what factors, and the median miss of the rows measured. ``assumed_spread`` is 0
-    where anything was measured; of a platform that was not, the standard deviation of the log of what all its
-    predictions may be off by, together.
+    predicts as well or operators are not known. ``errors`` are log ratios of measured over predicted of what was left
+    out, in units of what was `expected`. ``domain`` holds the smallest and largest value of each feature measured;
+    ``largest_batch`` the largest batch measured. ``known`` is what other platforms of the framework say, and ``origin``
+    how its costs began. ``n_rows`` is 0 of a platform that was not measured.
     """
 
     platform: Platform
     law: RegimeModel
     model: CorrectedModel | None
-    difficulty: Trees | None
+    known: Known | None
     errors: Errors
     domain: Mapping[str, tuple[float, float]]
     largest_batch: int
     n_rows: int
     n_models: int
-    origin: Mapping[str, Any] | None = None
-    assumed_spread: float = 0.0
+    origin: str = ""
 
     def constants(self) -> dict[str, Any]:
         """What an operator, a MAC and a byte cost on this platform, each with its standard error (``_se``).
@@ -141,27 +119,40 @@ class PlatformFit:
         found = pd.concat(answers).iloc[np.argsort(np.concatenate([own for _, own in pairs]))]
         notes = np.array(self.notes(rows), dtype=object)
         outside = notes != ""
-        if self.assumed_spread:
-            said = f"of a platform never measured (by specifications, from {dict(self.origin or {})['assumed_as']})"
+        if not self.n_rows:
+            said = f"of a platform never measured (by {self.origin})"
             notes = np.where(outside, notes + " and " + said, said)
         return found.assign(outside=outside, notes=notes)
 
     def quantiles(self, rows: pd.DataFrame, estimate: pd.DataFrame, levels: Sequence[float]) -> list[Array]:
         """For each level the log ratios to the estimates of rows below which such a share of measurements lies."""
-        kind, expected = kinds(estimate["regime"], estimate["outside"]), self.expected_miss(rows)
-        found = []
-        for level in levels:
-            own, common = self.errors.quantile(level, kind) * expected, NormalDist().inv_cdf(level)
-            found.append(np.copysign(np.hypot(own, common * self.assumed_spread), level - 0.5) if common else own)
-        return found
+        kind, expected = kinds(estimate["regime"], estimate["outside"]), self.expected(rows)
+        return [self.errors.quantile(level, kind) * expected for level in levels]
 
-    def expected_miss(self, rows: pd.DataFrame) -> Array:
-        """The absolute log ratio that is expected of each row, shape (n_rows,); 1 where that was not learnt."""
+    def expected(self, rows: pd.DataFrame) -> Array:
+        """The absolute log ratio that is expected of each row, shape (n_rows,); 1 where the law is the answer.
+
+        How far costs are still open, and by how much such a workload is missed where they are not.
+        """
         found = np.ones(len(rows))
         known = self.has_operators(rows)
-        if self.model is not None and self.difficulty is not None and known.any():
-            found[known] = np.exp(self.difficulty.predict(self.model.situation(rows[known])))
+        if self.model is not None and known.any():
+            found[known] = expected(self.model, self.known, rows[known])
         return found
+
+    def expected_errors(self) -> dict[str, float]:
+        """Median relative error to be expected of workloads like those that machines were learnt from, by regime.
+
+        ``all`` holds that of all of them; empty where the law is the answer.
+        """
+        if self.model is None or self.known is None:
+            return {}
+        sample = self.known.sample
+        found = pd.DataFrame({"regime": parts(self.model, sample)["regime"], "expected": self.expected(sample)})
+        usual = float(np.median(np.abs(self.errors.by_kind[EVERY])))
+        by_regime = found.groupby("regime")["expected"].median()
+        own = {"all": found["expected"].median(), **by_regime}
+        return {str(regime): float(np.expm1(usual * value)) for regime, value in own.items()}
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
         """Why to trust a prediction of each row less; empty where there is no reason."""
@@ -182,174 +173,223 @@ class PlatformFit:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values; `from_dict` is the way back."""
+        """As plain JSON values, without what is ``known``; `from_dict` is the way back."""
+        shared = len(self.known.trees) if self.known else 0
         return {
             "platform": dataclasses.asdict(self.platform),
+            "known": list(self.known.key) if self.known else None,
             "law": self.law.to_dict(),
-            "model": self.model.to_dict() if self.model else None,
-            "difficulty": self.difficulty.to_dict() if self.difficulty else None,
+            "structure": self.model.structure_.to_dict(covariance=self.n_rows < MANY_ROWS) if self.model else None,
+            "trees": [one.to_dict() for one in self.model.trees_[shared:]] if self.model else [],
             "errors": self.errors.to_dict(),
             "domain": dict(self.domain),
             "largest_batch": self.largest_batch,
             "n_rows": self.n_rows,
             "n_models": self.n_models,
-            "origin": dict(self.origin) if self.origin else None,
-            "assumed_spread": self.assumed_spread,
+            "origin": self.origin,
         }
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> PlatformFit:
+    def from_dict(cls, record: Mapping[str, Any], known: Mapping[Key, Known]) -> PlatformFit:
         """The fit that `to_dict` wrote; raises what reading anything else raises."""
-        model, difficulty = record["model"], record["difficulty"]
-        own = {
+        values = dict(record)
+        structure, trees = values.pop("structure"), trees_from(values.pop("trees"))
+        key = values["known"]
+        own = known[str(key[0]), str(key[1])] if key else None
+        model = None
+        if structure:
+            model = own.model() if own else CorrectedModel(trees=0)
+            model.structure_ = OperatorModel.from_dict(structure)
+            model.trees_ = (*(own.trees if own else ()), *trees)
+        values |= {
             "platform": Platform(**record["platform"]),
             "law": RegimeModel.from_dict(record["law"]),
-            "model": CorrectedModel.from_dict(model) if model else None,
-            "difficulty": Trees.from_dict(difficulty, features=SITUATION) if difficulty else None,
+            "model": model,
+            "known": own,
             "errors": Errors.from_dict(record["errors"]),
             "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
         }
-        return cls(**{**record, **own})
+        return cls(**values)
 
     def has_operators(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows hold the columns of operators."""
-        if features.HOST[0] not in rows:
-            return np.zeros(len(rows), dtype=bool)
-        return rows[features.HOST[0]].notna().to_numpy()
+        return have_operators(rows)
+
+
+def have_operators(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows hold the columns of operators."""
+    if features.HOST[0] not in rows:
+        return np.zeros(len(rows), dtype=bool)
+    return rows[features.HOST[0]].notna().to_numpy()
+
+
+def expected(model: CorrectedModel, known: Known | None, rows: pd.DataFrame) -> Array:
+    """As `PlatformFit.expected`, of rows that hold the columns of operators."""
+    miss = np.full(len(rows), NOISE)
+    if known is not None and known.difficulty is not None:
+        miss = np.exp(known.difficulty.predict(model.composition(rows)))
+    return np.asarray(np.hypot(miss, model.structure_.uncertainty(rows)))
+
+
+def adapt(rows: pd.DataFrame, known: Mapping[Key, Known], *, own_trees: bool = True) -> dict[Platform, Fitted]:
+    """The models of all platforms in rows of one or more machines, from what is known and these rows.
+
+    Those in the precision and threads that others are told from come first: the others begin there. Platforms of which
+    nothing alike is known are left out.
+    """
+    groups = {platform_of(part): part for _, part in rows.groupby(list(PLATFORM))}
+    found: dict[Platform, Fitted] = {}
+    for platform in sorted(groups, key=lambda one: _rank(one, known)):
+        fitted = fit_one(platform, groups[platform], known, found, own_trees=own_trees)
+        if fitted is not None:
+            found[platform] = fitted
+    return found
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What was learnt of one platform, and what it was judged by.
+class Fitted:
+    """A model of one platform, what of the known it began with, and in words how."""
 
-    ``left_out`` are its rows, each predicted by a fit that saw nothing of its model, then by one that saw nothing of
-    its family where there are enough of them (`leave_out`), with the index of the rows; ``split`` says which,
-    ``expected`` by how much a row was expected to be missed. ``sweeps`` are those of models left out, measured and
-    predicted (`ftax_model.modeling.estimators.crossover.compare`); none where the law predicts.
+    model: CorrectedModel
+    known: Known
+    origin: str
+
+
+def fit_one(
+    platform: Platform,
+    rows: pd.DataFrame,
+    known: Mapping[Key, Known],
+    others: Mapping[Platform, Fitted],
+    *,
+    own_trees: bool = True,
+) -> Fitted | None:
+    """The model of one platform from its rows, none or more; ``others`` are those of the machine that are fitted.
+
+    ``None`` where nothing alike is known, or neither measurements nor specifications say how the platform differs.
     """
+    choices = []
+    for one in nearest(known, platform):
+        plain = dataclasses.replace(platform, dtype=one.plain[0], threads=one.plain[1])
+        near = others.get(plain)
+        begin = one.prior(platform, near=near.model.structure_ if near and near.known is one else None)
+        if begin is None:
+            continue
+        origin = str(plain) if near else f"{one.framework} on {', '.join(one.machines)}"
+        if one.framework != platform.framework:
+            begin = begin.moved(np.zeros_like(begin.mean), ACROSS)
+        many = len(rows) >= MANY_ROWS and platform not in one.platforms
+        model = one.model(trees=OWN_TREES if own_trees and many else 0)
+        model.fit(rows, rows["latency_s"] if len(rows) else [], prior=begin, weight=weights(rows))
+        choices.append(Fitted(model, one, origin))
+    if not choices:
+        return None
+    if len(choices) == 1 or rows.empty:
+        return choices[0] if choices[0].known.framework == platform.framework else None
+    measured = np.log(rows["latency_s"].to_numpy(float))
+    return min(choices, key=lambda one: float(np.abs(np.log(one.model.predict(rows)) - measured).mean()))
 
-    fit: PlatformFit
-    left_out: pd.DataFrame
-    sweeps: pd.DataFrame
+
+def _rank(platform: Platform, known: Mapping[Key, Known]) -> tuple[bool, str]:
+    one = known.get((platform.framework, kind_of(platform.device)))
+    return one is None or (platform.dtype, platform.threads) != one.plain, str(platform)
 
 
-def fit_platform(
+def finished(
+    platform: Platform,
+    fitted: Fitted | None,
+    rows: pd.DataFrame,
+    left_out: pd.DataFrame,
+    *,
+    fresh: bool = False,
+) -> PlatformFit:
+    """The whole of what was learnt of a platform.
+
+    ``rows`` are those measured of it, ``left_out`` the same, predicted by models that had not seen them
+    (`leave_out`, and `with_law`), none where there are too few. Where the law alone does clearly better, it is the
+    answer. ``fresh`` says that nothing was known before these rows.
+    """
+    enough = len(rows) >= _LAW_ROWS and rows["model"].nunique() >= _LAW_MODELS
+    own_law = law()
+    if fitted is None or enough or fresh:
+        own_law.fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows.get("model"))
+    else:
+        sample = pd.concat([fitted.known.sample, rows])[[*fitted.known.sample.columns]]
+        own_law.fit(design(sample), fitted.model.predict(sample))
+    if fitted is not None and len(left_out) and enough:
+        by_law = float(left_out["law_ratio"].abs().median())
+        if by_law < CLEARLY * float(left_out["ratio"].abs().median()):
+            fitted = None
+    if fitted is None:
+        ratios = left_out["law_ratio"] if len(left_out) else _residuals(own_law, rows)
+        regime = parts(own_law, left_out if len(left_out) else rows)["regime"]
+        errors = Errors.of(ratios, regime)
+    else:
+        errors = _errors(fitted, left_out)
+    domain = domain_of(rows) if len(rows) else {}
+    if fitted is not None:
+        low_high = [fitted.known.domain, domain] if domain else [fitted.known.domain]
+        domain = {
+            name: (min(one[name][0] for one in low_high), max(one[name][1] for one in low_high)) for name in COLUMNS
+        }
+    largest = int(rows["batch_size"].max()) if len(rows) else 1
+    return PlatformFit(
+        platform=platform,
+        law=own_law,
+        model=fitted.model if fitted else None,
+        known=fitted.known if fitted else None,
+        errors=errors,
+        domain=domain,
+        largest_batch=max(largest, fitted.known.largest_batch if fitted and not fresh else 1),
+        n_rows=len(rows),
+        n_models=int(rows["model"].nunique()) if "model" in rows else 0,
+        origin="" if fitted is None or fresh else fitted.origin,
+    )
+
+
+def _errors(fitted: Fitted, left_out: pd.DataFrame) -> Errors:
+    """Errors in units of what is expected: a platform's own where they are enough, else those on machines left out.
+
+    The latter are wider or narrower as far as the platform's own few rows are missed by more or less.
+    """
+    own = left_out["ratio"] / left_out["expected"] if len(left_out) else pd.Series(dtype=float)
+    elsewhere = fitted.known.errors
+    if len(own) >= OWN_ERRORS or (elsewhere is None and len(own)):
+        return Errors.of(own, kinds(left_out["regime"], left_out["outside"]))
+    if elsewhere is None:
+        return Errors.normal()
+    if not len(own):
+        return elsewhere
+    usual = float(np.median(np.abs(elsewhere.by_kind[EVERY])))
+    ratio = math.log(max(float(own.abs().median()), 1e-3) / usual)
+    times = math.exp(ratio * len(own) / (len(own) + _EVIDENCE))
+    return elsewhere.times(min(max(times, LEAST_TIMES), MOST_TIMES))
+
+
+def _residuals(own_law: RegimeModel, rows: pd.DataFrame) -> Array:
+    return np.asarray(np.log(rows["latency_s"].to_numpy(float) / own_law.predict(design(rows))))
+
+
+def leave_out(
     rows: pd.DataFrame,
     *,
-    operators: bool = True,
-    siblings: pd.DataFrame | None = None,
+    by: str,
+    known: Mapping[Key, Known] | None = None,
     profiles: pd.DataFrame | None = None,
     most: int = 10,
-) -> Learnt:
-    """Learn from the measured rows of one platform; raises `DataError` where there are fewer than two.
+    jobs: int = 1,
+) -> pd.DataFrame:
+    """Rows of any platforms, each predicted by models that saw nothing of its ``by``; in ``most`` turns at most.
 
-    ``operators`` says whether more than the law may be learnt; ``siblings`` are rows of a platform that is known better
-    and may be taken over, ``profiles`` operators timed one by one (see `Recipe`). What predicts is chosen by the error
-    on models left out; families are left out in ``most`` turns.
+    Without ``known``, what is known is learnt in each turn from the rest of the rows. Returns the rows that could be
+    predicted with ``predicted_s``, ``regime`` as predicted, ``outside`` (of what the fit had seen), ``ratio``, log of
+    measured over predicted, ``uncertainty`` (that of the costs), and ``host_part_s``, ``device_part_s`` and
+    ``constant_part_s`` of the prediction.
     """
-    platform = platform_of(rows)
-    if len(rows) < 2:
-        raise DataError(
-            "a platform needs at least two measured rows", f"1 row of {platform}", "measure more: ftax collect"
-        )
-    fitted = law().fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows["model"])
-    recipe, by_model = choose(rows, operators=operators, siblings=siblings, profiles=profiles)
-    learnt = recipe.fit(rows)
-    model = learnt if isinstance(learnt, CorrectedModel) else None
-    parts_ = [by_model.assign(split="model")]
-    if enough_families(rows):
-        parts_.append(leave_out(rows, recipe, by=FAMILY, most=most).assign(split="family"))
-    left_out = pd.concat(parts_)
-    difficulty, expected = (None, np.ones(len(left_out))) if model is None else learn_difficulty(model, left_out)
-    fit = PlatformFit(
-        platform=platform,
-        law=fitted,
-        model=model,
-        difficulty=difficulty,
-        errors=Errors.of(left_out["ratio"] / expected, kinds(left_out["regime"], left_out["outside"])),
-        domain=_domain(rows),
-        largest_batch=int(rows["batch_size"].max()),
-        n_rows=len(rows),
-        n_models=int(rows["model"].nunique()),
+    pairs = list(turns(rows, by=by, most=most))
+    found = Parallel(n_jobs=jobs)(
+        delayed(predict_left_out)(rows.iloc[train], rows.iloc[test], known, profiles) for train, test in pairs
     )
-    return Learnt(fit, left_out.assign(expected=expected), pd.DataFrame() if model is None else compare(by_model))
-
-
-def choose(
-    rows: pd.DataFrame,
-    *,
-    operators: bool = True,
-    siblings: pd.DataFrame | None = None,
-    profiles: pd.DataFrame | None = None,
-) -> tuple[Recipe, pd.DataFrame]:
-    """The recipe that predicts models never seen best, and what it said of them (`leave_out`)."""
-    overlap = law().fit(design(rows), rows["latency_s"].to_numpy(float)).overlap_
-    recipes = [Recipe(overlap)]
-    if operators and features.HOST[0] in rows and rows[features.HOST[0]].notna().all() and rows["model"].nunique() > 2:
-        recipes += [Recipe(overlap, trees, profiles=profiles) for trees in TREES]
-        recipes += [] if siblings is None else [Recipe(overlap, TREES[-1], siblings)]
-    best, least, found = recipes[0], math.inf, pd.DataFrame()
-    for recipe in recipes:
-        missed = leave_out(rows, recipe, by="model")
-        error = float(missed["ratio"].abs().median())
-        if error < CLEARLY * least:
-            best, least, found = recipe, error, missed
-    return best, found
-
-
-def find_siblings(parts_: Sequence[pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame | None:
-    """Of the rows of all platforms those of the framework's best known one; ``None`` where these rows are as many."""
-    same = [part for part in parts_ if part["framework"].iloc[0] == rows["framework"].iloc[0]]
-    best = max(same, key=lambda part: part["model"].nunique())
-    return best if rows["model"].nunique() < BREADTH * best["model"].nunique() else None
-
-
-def of_platform(profiles: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame | None:
-    """The operators timed one by one on the platform of these rows; ``None`` where there are none."""
-    if profiles is None:
-        return None
-    own = profiles[(profiles[list(PLATFORM)] == rows[list(PLATFORM)].iloc[0]).all(axis=1)]
-    return own if len(own) else None
-
-
-def nearest_factors(times: pd.DataFrame, latency_s: Array, *, prior: Factors | None = None) -> Factors:
-    """The factors, held back toward ``prior``, that bring times of a known platform nearest to measured latencies."""
-    held = np.array(dataclasses.astuple(prior or Factors()))
-    found = Transfer(prior=held, strength=STRENGTH).fit(three_times(times), latency_s)
-    return Factors(*(float(value) for value in found.coef_))
-
-
-def three_times(times: pd.DataFrame) -> Array:
-    """Seconds on the host, computing, and moving memory (of `parts`), shape (n_rows, 3)."""
-    memory_s = times["memory_s"].to_numpy()
-    return np.column_stack([times["host_s"], np.maximum(times["device_s"] - memory_s, 0.0), memory_s])
-
-
-def learn_difficulty(model: CorrectedModel, missed: pd.DataFrame) -> tuple[Trees | None, Array]:
-    """Trees that say by how much a row is missed (log of the absolute log ratio), and what they say of these rows.
-
-    What is said of a row comes from trees that saw nothing of its family, or of its model where families are few. Of
-    few rows nothing can be learnt: no trees then, and all rows are alike.
-    """
-    if len(missed) < _ENOUGH:
-        return None, np.ones(len(missed))
-    rows, target = model.situation(missed), np.log(missed["ratio"].abs().to_numpy() + _LEAST_MISS)
-    groups = missed[FAMILY] if missed[FAMILY].nunique() > 3 else missed["model"]
-    scale = np.ones(len(missed))
-    for train, test in folds(groups):
-        scale[test] = np.exp(Trees.fit(rows[train], target[train], count=_DIFFICULTY_TREES).predict(rows[test]))
-    return Trees.fit(rows, target, count=_DIFFICULTY_TREES), scale
-
-
-def leave_out(rows: pd.DataFrame, recipe: Recipe, *, by: str, most: int = 10) -> pd.DataFrame:
-    """Rows of one platform, each predicted by a fit that saw nothing of its ``by``; in ``most`` turns at most.
-
-    Returns the rows with ``predicted_s``, ``regime`` as predicted, ``outside`` (of what the fit had seen), ``ratio``,
-    log of measured over predicted, and ``host_part_s``, ``device_part_s`` and ``constant_part_s`` of the prediction.
-    """
-    pairs = turns(rows, by=by, most=most)
-    found = [_predict_left_out(rows.iloc[train], rows.iloc[test], recipe, by) for train, test in pairs]
-    return pd.concat(found).sort_index()
+    return pd.concat([one for one in found if len(one)]).sort_index() if any(map(len, found)) else rows[:0]
 
 
 def turns(rows: pd.DataFrame, *, by: str, most: int = 10) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -362,21 +402,56 @@ def enough_families(rows: pd.DataFrame) -> bool:
     return "family" in rows and bool(rows.loc[rows["family"] != BLOCK, FAMILY].nunique() > 3)
 
 
-def _predict_left_out(seen: pd.DataFrame, unseen: pd.DataFrame, recipe: Recipe, by: str) -> pd.DataFrame:
-    model = recipe.fit(seen, without=(by, set(unseen[by])))
-    found = parts(model, unseen)
-    outside = np.any(list(_far(unseen, _domain(seen)).values()), axis=0)
-    if isinstance(model, CorrectedModel):
-        outside |= np.array([bool(groups) for groups in model.structure_.unknown(unseen)], dtype=bool)
-    return unseen.assign(
-        predicted_s=found["latency_s"],
-        regime=found["regime"],
+def predict_left_out(
+    seen: pd.DataFrame,
+    unseen: pd.DataFrame,
+    known: Mapping[Key, Known] | None = None,
+    profiles: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """What models of the rows ``seen`` say of rows ``unseen`` (see `leave_out`)."""
+    own = learn(seen, profiles) if known is None else known
+    fitted = adapt(seen, own)
+    found = []
+    for _, part in unseen.groupby(list(PLATFORM)):
+        platform = platform_of(part)
+        one = fitted.get(platform) or fit_one(platform, part[:0], own, fitted)
+        if one is not None:
+            found.append(_judged(one, part))
+    return pd.concat(found) if found else unseen[:0]
+
+
+def _judged(fitted: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
+    model = fitted.model
+    said = parts(model, rows)
+    outside = np.any(list(_far(rows, fitted.known.domain).values()), axis=0)
+    outside |= np.array([bool(groups) for groups in model.structure_.unknown(rows)], dtype=bool)
+    return rows.assign(
+        predicted_s=said["latency_s"],
+        regime=said["regime"],
         outside=outside,
-        ratio=np.log(unseen["latency_s"].to_numpy(float) / found["latency_s"].to_numpy()),
-        host_part_s=found["host_s"],
-        device_part_s=found["device_s"],
-        constant_part_s=found["constant_s"],
+        ratio=np.log(rows["latency_s"].to_numpy(float) / said["latency_s"].to_numpy()),
+        uncertainty=model.structure_.uncertainty(rows),
+        host_part_s=said["host_s"],
+        device_part_s=said["device_s"],
+        constant_part_s=said["constant_s"],
     )
+
+
+def learn_difficulty(missed: pd.DataFrame, reference: OperatorModel) -> tuple[Trees | None, Array]:
+    """Trees that say by how much a row is missed (log of the absolute log ratio), and what they say of these rows.
+
+    What is said of a row comes from trees that saw nothing of its family, or of its model where families are few. Of
+    few rows nothing can be learnt: no trees then, and all rows are alike.
+    """
+    if len(missed) < _ENOUGH:
+        return None, np.full(len(missed), NOISE)
+    model = CorrectedModel(trees=0, reference=reference)
+    rows, target = model.composition(missed), np.log(missed["ratio"].abs().to_numpy() + _LEAST_MISS)
+    groups = missed[FAMILY] if missed[FAMILY].nunique() > 3 else missed["model"]
+    scale = np.ones(len(missed))
+    for train, test in folds(groups, most=5):
+        scale[test] = np.exp(Trees.fit(rows[train], target[train], count=_DIFFICULTY_TREES).predict(rows[test]))
+    return Trees.fit(rows, target, count=_DIFFICULTY_TREES), scale
 
 
 def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFrame:
@@ -408,26 +483,6 @@ def regimes(estimate: pd.DataFrame, sizes: pd.Series[Any], crossover: float) -> 
     flat = np.where(estimate["host_s"] >= estimate["constant_s"], "framework-bound", "memory-bound")
     grows = np.where(estimate["regime"] == "framework-bound", "compute-bound", estimate["regime"])
     return np.where(sizes < crossover, flat, grows)
-
-
-def platform_of(rows: pd.DataFrame) -> Platform:
-    """The platform that all rows of a part share."""
-    first = rows.iloc[0]
-    return Platform(str(first["framework"]), str(first["device"]), str(first["dtype"]), int(first["threads"]))
-
-
-def law() -> RegimeModel:
-    """The law on the trace's features, not yet fitted."""
-    return RegimeModel(**LAW)
-
-
-def design(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a dataset's frame that the law looks at, and the batch size."""
-    return rows[[*COLUMNS, "batch_size"]].astype(float)
-
-
-def _domain(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    return {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS}
 
 
 def _far(rows: pd.DataFrame, domain: Mapping[str, tuple[float, float]]) -> dict[str, NDArray[np.bool_]]:

@@ -1,0 +1,346 @@
+"""Known: what the machines measured so far say together of a framework, and the prior that follows for another one.
+
+A new machine does the same operators at other rates. What known machines pay in the mean is where its costs begin; how
+far they may move, all together, by class, by group and one by one, is how known machines differ (`BETWEEN`). The peaks
+of device files move the beginning. Another precision or thread count of a machine begins at what that machine is known
+to pay, moved as it moved on the others (`WITHIN`); a framework never seen begins at another one, with all the more
+room (`ACROSS`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ftax_model.device import rates
+from ftax_model.measurement import Platform
+from ftax_model.modeling.estimators.correction import CorrectedModel, trees_from
+from ftax_model.modeling.estimators.law import Array
+from ftax_model.modeling.estimators.operators import OperatorModel
+from ftax_model.modeling.estimators.priors import COSTS, Prior, Spread, class_shift, ignorance
+from ftax_model.modeling.estimators.regime import RegimeModel
+from ftax_model.modeling.estimators.trees import Trees
+from ftax_model.modeling.judging.intervals import Errors
+from ftax_model.modeling.rows import PLATFORM
+from ftax_model.tracing import features
+
+BETWEEN = Spread(0.4, 0.4, 0.15, 0.15)
+"""How the log costs of one machine differ from the mean over others, in one framework."""
+
+WITHIN = Spread(0.3, 0.4, 0.15, 0.15)
+"""How they differ from those of another precision or thread count of the same machine, beyond the usual shift."""
+
+ACROSS = Spread(1.0, 0.7, 0.4, 0.4)
+"""How they differ from those of another framework."""
+
+TREES = 150
+"""Trees that correct the costs of a framework over all machines."""
+
+OWN_TREES, MANY_ROWS = 60, 300
+"""Trees of a platform's own, on top, once it has so many rows."""
+
+PLAIN = ("float32", 1)
+"""Precision and threads that others are told from, where they were measured."""
+
+_COMPUTING = ("products", "convolutions", "depthwise")
+_ROUNDS = 3  # of mean costs and each machine's own
+_SAMPLE = 48  # rows that stand for a framework's workloads
+
+LAW: Mapping[str, Any] = {
+    "overhead": ("n_ops",),
+    "compute": ("macs", "activation_bytes"),
+    "constant": ("weight_bytes",),
+    "memory": ("activation_bytes", "weight_bytes"),
+}
+"""Which features of the trace stand for which term of the law."""
+
+COLUMNS = tuple(dict.fromkeys(name for names in LAW.values() for name in names))
+
+_SAMPLED = (*dict.fromkeys((*COLUMNS, "batch_size", *features.COLUMNS)),)
+
+Key = tuple[str, str]
+"""A framework and the kind of device that it runs on."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a framework on a kind of device.
+
+    ``reference`` holds the mean costs over machines, of ``plain`` (precision and threads); ``trees`` correct them;
+    ``shifts`` say by how much log costs move to another precision and thread count. ``platforms`` are those it was
+    learnt from, ``domain`` the smallest and largest value of each feature measured, ``sample`` a few workloads that
+    stand for it. ``difficulty`` says by how much a row is missed; ``errors`` are those on machines left out, in units
+    of what was expected (`PlatformFit.expected`), ``None`` where one machine was all.
+    """
+
+    framework: str
+    kind: str
+    plain: tuple[str, int]
+    reference: OperatorModel
+    trees: tuple[Trees, ...]
+    shifts: Mapping[str, Array]
+    platforms: tuple[Platform, ...]
+    domain: Mapping[str, tuple[float, float]]
+    largest_batch: int
+    sample: pd.DataFrame = field(repr=False)
+    difficulty: Trees | None = None
+    errors: Errors | None = None
+
+    @property
+    def key(self) -> Key:
+        """The framework and the kind of device."""
+        return self.framework, self.kind
+
+    @property
+    def machines(self) -> list[str]:
+        """Names of the devices that it was learnt from."""
+        return sorted({platform.device for platform in self.platforms})
+
+    def shift(self, platform: Platform) -> Array | None:
+        """By how much log costs move from ``plain`` to a platform's precision and threads; ``None`` where unknown.
+
+        Of more threads than were measured, by what one doubling took; of what was never measured, by the peaks of the
+        platform's device file.
+        """
+        dtype, threads = platform.dtype, platform.threads
+        if (dtype, threads) == self.plain:
+            return np.zeros(len(COSTS))
+        if f"{dtype}/{threads}" in self.shifts:
+            return self.shifts[f"{dtype}/{threads}"]
+        parts = [f"{dtype}/{self.plain[1]}"] if dtype != self.plain[0] else []
+        found = np.zeros(len(COSTS))
+        if threads != self.plain[1] and f"{self.plain[0]}/{2 * self.plain[1]}" in self.shifts:
+            found = found + self.shifts[f"{self.plain[0]}/{2 * self.plain[1]}"] * math.log2(threads / self.plain[1])
+            if all(part in self.shifts for part in parts):
+                return found + sum((self.shifts[part] for part in parts), np.zeros(len(COSTS)))
+        plain = dataclasses.replace(platform, dtype=self.plain[0], threads=self.plain[1])
+        factor = _slower(plain, platform)
+        return None if factor is None else class_shift(factor, _COMPUTING)
+
+    def specified(self, platform: Platform) -> Array | None:
+        """By how much log costs of a device are expected to differ from the mean of known ones, by device files.
+
+        What a device reaches of its peak is taken to be what the known ones reach in the mean. ``None`` where no file
+        tells either peak.
+        """
+        plain = dataclasses.replace(platform, dtype=self.plain[0], threads=self.plain[1])
+        own = [dataclasses.replace(plain, device=machine) for machine in self.machines]
+        factors = [_slower(one, plain) for one in own]
+        told = [factor for factor in factors if factor is not None]
+        return class_shift(float(np.exp(np.mean(np.log(told)))), _COMPUTING) if told else None
+
+    def prior(self, platform: Platform, *, near: OperatorModel | None = None) -> Prior | None:
+        """Where a platform of this framework begins; ``near`` are its costs in ``plain``, where these are known.
+
+        ``None`` where neither measurements nor device files say how its precision and threads differ.
+        """
+        moved = self.shift(platform)
+        if near is not None:
+            begin, spread = Prior(near.logs_, near.covariance_), WITHIN
+            return None if moved is None else begin.moved(moved, spread)
+        specified = self.specified(platform)
+        mean = self.reference.logs_ + (0.0 if specified is None else specified)
+        begin = Prior(mean, BETWEEN.covariance())
+        plain = (platform.dtype, platform.threads) == self.plain
+        if plain:
+            return begin
+        return begin.moved(np.zeros(len(COSTS)) if moved is None else moved, WITHIN)
+
+    def model(self, *, trees: int = 0) -> CorrectedModel:
+        """An unfitted model of a platform, with so many trees of its own."""
+        overlap = self.reference.overlap
+        return CorrectedModel(overlap=overlap, trees=trees, reference=self.reference, shared=self.trees)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; `from_dict` is the way back."""
+        sample = self.sample[list(_SAMPLED)].to_numpy(float)
+        return {
+            "framework": self.framework,
+            "kind": self.kind,
+            "plain": list(self.plain),
+            "reference": self.reference.to_dict(covariance=False),
+            "trees": [one.to_dict() for one in self.trees],
+            "shifts": {name: [float(f"{value:.4g}") for value in own] for name, own in self.shifts.items()},
+            "platforms": [dataclasses.asdict(one) for one in self.platforms],
+            "domain": dict(self.domain),
+            "largest_batch": self.largest_batch,
+            "sample": [{name: float(f"{v:.6g}") for name, v in zip(_SAMPLED, own, strict=True) if v} for own in sample],
+            "difficulty": self.difficulty.to_dict() if self.difficulty else None,
+            "errors": self.errors.to_dict() if self.errors else None,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Known:
+        """What `to_dict` wrote; raises what reading anything else raises."""
+        difficulty, errors = record["difficulty"], record["errors"]
+        own = {
+            "plain": (str(record["plain"][0]), int(record["plain"][1])),
+            "reference": OperatorModel.from_dict(record["reference"]),
+            "trees": trees_from(record["trees"]),
+            "shifts": {str(name): _costs(values) for name, values in record["shifts"].items()},
+            "platforms": tuple(Platform(**one) for one in record["platforms"]),
+            "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
+            "sample": pd.DataFrame(record["sample"], columns=list(_SAMPLED)).fillna(0.0),
+            "difficulty": trees_from([difficulty])[0] if difficulty else None,
+            "errors": Errors.from_dict(errors) if errors else None,
+        }
+        return cls(**{**record, **own})
+
+
+def learn(rows: pd.DataFrame, profiles: pd.DataFrame | None = None, *, trees: int = TREES) -> dict[Key, Known]:
+    """What rows of one or several machines say of each framework; rows hold the columns of operators.
+
+    ``profiles`` are operators timed one by one (`ftax_model.modeling.rows.of_operators`); those of calls that are not
+    among the rows are not looked at.
+    """
+    found = {}
+    kinds = rows["device"].map({name: kind_of(name) for name in rows["device"].unique()})
+    for key, part in rows.groupby([rows["framework"], kinds], sort=True):
+        framework, kind = str(key[0]), str(key[1])
+        found[framework, kind] = _learn(framework, kind, part.reset_index(drop=True), profiles, trees)
+    return found
+
+
+def _learn(framework: str, kind: str, rows: pd.DataFrame, profiles: pd.DataFrame | None, trees: int) -> Known:
+    variants = {
+        (str(part["dtype"].iloc[0]), int(part["threads"].iloc[0])): part.reset_index(drop=True)
+        for _, part in rows.groupby(["dtype", "threads"])
+    }
+    plain = PLAIN if PLAIN in variants else max(variants, key=lambda name: len(variants[name]))
+    base = variants[plain]
+    parts = {str(device): part for device, part in base.groupby("device")}
+    overlap = law().fit(design(base), base["latency_s"].to_numpy(float)).overlap_ if len(base) > len(COLUMNS) else 1.0
+    timed = None if profiles is None else _profiles_of(profiles, base)
+    begin = ignorance(_peak(kind, parts, plain))
+    mean = OperatorModel(overlap=overlap).fit(base, base["latency_s"], prior=begin, profiles=timed)
+    own = dict.fromkeys(parts, mean)
+    for _ in range(_ROUNDS if len(parts) > 1 else 0):
+        prior = Prior(mean.logs_, BETWEEN.covariance())
+        own = {
+            device: OperatorModel(overlap=overlap).fit(part, part["latency_s"], prior=prior)
+            for device, part in parts.items()
+        }
+        mean._set(np.exp(np.mean([one.logs_ for one in own.values()], axis=0)), mean.seen_.to_numpy())
+    mean.covariance_ = np.zeros_like(mean.covariance_)
+    grown: tuple[Trees, ...] = ()
+    if trees and base["model"].nunique() > _FEW_MODELS:
+        model = CorrectedModel(overlap=overlap, trees=0, reference=mean)
+        seen = pd.concat(list(parts.values()))
+        summed = np.concatenate([own[device].predict(part) for device, part in parts.items()])
+        ratio = np.clip(np.log(seen["latency_s"].to_numpy(float) / summed), -1.0, 1.0)
+        model.structure_ = mean
+        grown = (Trees.fit(model.composition(seen), ratio, count=trees),)
+    known = Known(
+        framework=framework,
+        kind=kind,
+        plain=plain,
+        reference=mean,
+        trees=grown,
+        shifts={},
+        platforms=tuple(platform_of(part) for _, part in rows.groupby(list(PLATFORM))),
+        domain=domain_of(base),
+        largest_batch=int(base["batch_size"].max()),
+        sample=base.sample(min(_SAMPLE, len(base)), random_state=0)[list(_SAMPLED)].reset_index(drop=True),
+    )
+    shifts = {f"{v[0]}/{v[1]}": _shift(known, part, own) for v, part in variants.items() if v != plain}
+    return dataclasses.replace(known, shifts={name: shift for name, shift in shifts.items() if shift is not None})
+
+
+def _shift(known: Known, rows: pd.DataFrame, own: Mapping[str, OperatorModel]) -> Array | None:
+    """By how much the log costs of a precision and thread count differ from ``plain`` on the same machine, in mean."""
+    found = []
+    for device, part in rows.groupby("device"):
+        if device in own:
+            near = own[str(device)]
+            prior = known.prior(platform_of(part), near=near) or Prior(near.logs_, WITHIN.covariance())
+            model = known.model().fit(part, part["latency_s"], prior=prior, weight=weights(part))
+            found.append(model.structure_.logs_ - near.logs_)
+    return np.mean(found, axis=0) if found else None
+
+
+def weights(rows: pd.DataFrame) -> Array:
+    """What each row counts: the batch sizes of one curve err together, so that n of them count as the root of n."""
+    if "curve" not in rows or rows.empty:
+        return np.ones(len(rows))
+    count = rows.groupby(["curve", *PLATFORM])["latency_s"].transform("size").to_numpy(float)
+    return np.asarray(count**-0.5)
+
+
+def kind_of(device: str) -> str:
+    """The kind of a device by its name: that of its file, else a CPU's name tells its cores.
+
+    >>> kind_of("amd-epyc-turin-2core"), kind_of("nvidia-h200"), kind_of("fake")
+    ('cpu', 'cuda', 'fake')
+    """
+    if device == "fake":
+        return "fake"
+    told = rates(device, "float32", 1)
+    if told:
+        return told[0]
+    return "cuda" if re.match(r"nvidia|tesla|quadro|geforce", device) else "cpu"
+
+
+def platform_of(rows: pd.DataFrame) -> Platform:
+    """The platform that all rows of a part share."""
+    first = rows.iloc[0]
+    return Platform(str(first["framework"]), str(first["device"]), str(first["dtype"]), int(first["threads"]))
+
+
+def law() -> RegimeModel:
+    """The law on the trace's features, not yet fitted."""
+    return RegimeModel(**LAW)
+
+
+def design(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a dataset's frame that the law looks at, and the batch size."""
+    return rows[[*COLUMNS, "batch_size"]].astype(float)
+
+
+def domain_of(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """The smallest and largest value of each feature of the law."""
+    return {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS}
+
+
+def nearest(known: Mapping[Key, Known], platform: Platform) -> list[Known]:
+    """What is known of a platform's framework, else of all others on its kind of device; empty where nothing is."""
+    kind = kind_of(platform.device)
+    own = known.get((platform.framework, kind))
+    return [own] if own else [one for one in known.values() if one.kind == kind]
+
+
+def _slower(one: Platform, other: Platform) -> float | None:
+    """Peak of one platform over that of another, by device files; ``None`` where these do not tell, or of one kind."""
+    peaks = [rates(own.device, own.dtype, own.threads) for own in (one, other)]
+    if peaks[0] is None or peaks[1] is None or peaks[0][0] != peaks[1][0]:
+        return None
+    return peaks[0][1] / peaks[1][1]
+
+
+def _peak(kind: str, devices: Iterable[str], plain: tuple[str, int]) -> float | None:
+    """Largest peak of the devices, of a GPU: the means of ignorance are those of a CPU."""
+    if kind != "cuda":
+        return None
+    told = [rates(device, *plain) for device in devices]
+    return max((one[1] for one in told if one), default=1e13)
+
+
+def _profiles_of(profiles: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame | None:
+    own = profiles[profiles["key"].isin(rows["key"])] if "key" in rows else profiles[:0]
+    return own if len(own) else None
+
+
+def _costs(values: Sequence[Any]) -> Array:
+    found = np.array(values, dtype=float)
+    if found.shape != (len(COSTS),) or not np.isfinite(found).all():
+        raise ValueError("a shift of other costs")
+    return found
+
+
+_FEW_MODELS = 5
