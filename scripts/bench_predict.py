@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ftax_model import architectures
 from ftax_model.collection import frameworks, timing
 from ftax_model.device import detect
-from ftax_model.modeling.predictor import LatencyPredictor, shipped
+from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
 from ftax_model.modeling.rows import row
 from ftax_model.tracing import trace_workload
 from ftax_model.workload import Workload
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    predictor = LatencyPredictor.load(shipped()[0])
+    predictor = LatencyPredictor.load(SHIPPED)
     rows = [compare(predictor, workload) for workload in WORKLOADS]
     if options.json:
         print(json.dumps(rows))

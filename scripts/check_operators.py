@@ -25,17 +25,8 @@ from joblib import Parallel, delayed
 from ftax_model import dataset
 from ftax_model.cli import _options, _print
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.modeling.estimators.correction import CorrectedModel
-from ftax_model.modeling.platforms.platform import (
-    FAMILY,
-    Recipe,
-    design,
-    enough_families,
-    law,
-    of_platform,
-    platform_of,
-    turns,
-)
+from ftax_model.modeling.platforms.known import learn, platform_of
+from ftax_model.modeling.platforms.platform import FAMILY, enough_families, turns
 from ftax_model.modeling.rows import PLATFORM, of_operators, with_operators
 from ftax_model.tracing import features
 
@@ -45,13 +36,11 @@ GROUPS = np.array([name.split(".")[0] for name in features.HOST])
 
 def check(rows: pd.DataFrame, profiles: pd.DataFrame, *, jobs: int) -> list[dict[str, Any]]:
     """The figures of one platform, without and with profiles; both with the columns of operators."""
-    overlap = law().fit(design(rows), rows["latency_s"].to_numpy(float)).overlap_
     pairs = list(turns(rows, by=FAMILY, most=len(rows)))
     found = []
     for name, timed in (("whole models", None), ("and profiles", profiles)):
-        recipe = Recipe(overlap, trees=0, profiles=timed)
         parts = Parallel(n_jobs=jobs)(
-            delayed(_held_out)(rows.iloc[train], rows.iloc[test], profiles, recipe) for train, test in pairs
+            delayed(_held_out)(rows.iloc[train], rows.iloc[test], profiles, timed) for train, test in pairs
         )
         figures = pd.concat(parts)
         means = figures.median(numeric_only=True).to_dict() | {"same top": float(figures["same top"].mean())}
@@ -59,10 +48,11 @@ def check(rows: pd.DataFrame, profiles: pd.DataFrame, *, jobs: int) -> list[dict
     return found
 
 
-def _held_out(seen: pd.DataFrame, unseen: pd.DataFrame, profiles: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
-    model = recipe.fit(seen)
-    assert isinstance(model, CorrectedModel)
-    costs = model.structure_.costs_[COLUMNS].to_numpy()
+def _held_out(
+    seen: pd.DataFrame, unseen: pd.DataFrame, profiles: pd.DataFrame, timed: pd.DataFrame | None
+) -> pd.DataFrame:
+    (known,) = learn(seen, timed, trees=0).values()
+    costs = known.reference.costs_[COLUMNS].to_numpy()
     asked = profiles[profiles["key"].isin(unseen["key"])]
     times = pd.DataFrame(
         {
@@ -100,8 +90,8 @@ def main(words: Sequence[str] | None = None) -> int:
         rows = with_operators(dataset.good(dataset.load_dataset(asked.dataset)), jobs=jobs)
         found: list[dict[str, Any]] = []
         for _, part in rows.groupby(list(PLATFORM)):
-            own = of_platform(profiles, part)
-            if own is not None and enough_families(part):
+            own = profiles[(profiles[list(PLATFORM)] == part[list(PLATFORM)].iloc[0]).all(axis=1)]
+            if len(own) and enough_families(part):
                 found += check(part.reset_index(drop=True), own, jobs=jobs)
         if not found:
             law_ = "operators are checked where a platform has profiles, and four families, single layers aside"

@@ -14,7 +14,7 @@ import time
 import click
 import optuna
 
-from ftax_model.modeling.predictor import LatencyPredictor
+from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
 from ftax_model.nas import LatencyCost
 from ftax_model.tracing import trace_workload
 from ftax_model.workload import Workload
@@ -36,7 +36,7 @@ def candidate(trial: optuna.Trial) -> Workload:
 
 
 @click.command()
-@click.option("--model", default="x86-epyc-2core", show_default=True, help="A predictor that ships, or a file.")
+@click.option("--model", default=SHIPPED, show_default=True, help="A predictor that ships, or a file.")
 @click.option("--framework", default="eager", show_default=True)
 @click.option("--batch-size", default=1, show_default=True)
 @click.option("--budget-ms", default=5.0, show_default=True, help="Latency that the winner may have.")

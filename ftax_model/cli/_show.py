@@ -117,19 +117,36 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
                 "batch": " | ".join(str(end["batch_size"]) for end in ends),
                 "measured": " | ".join(seconds(end["latency_s"]) for end in ends),
                 "predicted": " | ".join(seconds(end["predicted_s"]) for end in ends),
+                "law alone": " | ".join(seconds(end["by law"]) for end in ends),
                 "interval at the larger": f"{seconds(ends[-1]['low_s'])} to {seconds(ends[-1]['high_s'])}",
                 "median error": f"{100 * part['error'].abs().median():.0f} %",
             }
         )
     _print.table(rows, dict.fromkeys(rows[0]))
-    shares = ("median", "mape", "within_10", "bias", "covered", "floor")
+    shares = ("median", "mape", "within_10", "bias", "covered", "floor", "by law")
     lines = [
-        {"framework": row["framework"], "regime": row["regime"], "rows": f"{row['n']:.0f}"}
+        {"framework": row["framework"], "regime": row.get("regime", "all"), "rows": f"{row['n']:.0f}"}
         | {name: percent(row[name]) for name in shares}
-        | {"spearman": signed(row["spearman"])}
+        | {"worst": f"{number(row['worst'])} x"}
         for row in _print.rows(summary)
     ]
     _print.table(lines, dict.fromkeys(lines[0]), title="\nErrors on models never seen, and the repeatability floor")
+
+
+def outside(frame: pd.DataFrame) -> None:
+    """A module from outside the zoo: measured, predicted, and the interval."""
+    rows = [
+        {
+            "framework": row["framework"],
+            "batch": str(row["batch_size"]),
+            "measured": seconds(row["latency_s"]),
+            "predicted": seconds(row["predicted_s"]),
+            "interval": f"{seconds(row['low_s'])} to {seconds(row['high_s'])}",
+            "error": percent(row["predicted_s"] / row["latency_s"] - 1),
+        }
+        for row in _print.rows(frame)
+    ]
+    _print.table(rows, dict.fromkeys(rows[0]))
 
 
 def collect(plan: Plan, out: Path, **options: Any) -> Summary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,18 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
 
 
+def predicted(left_out: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 12) -> Path:
+    """Draw predicted curves with their bands over measured points, one panel per curve, and write it as PNG.
+
+    ``left_out`` are rows that were predicted without their model (`ftax_model.modeling.judging.evaluation.hold_out`):
+    lines and bands are predictions and their intervals, points what was measured (median over repeats). Returns the
+    path; raises `DataError` as `figure` does.
+    """
+    columns = ["latency_s", "predicted_s", "low_s", "high_s"]
+    rows = left_out.groupby(["curve", "framework", "batch_size"])[columns].median().reset_index()
+    return _drawn(rows, path, _predicted_panel, largest=largest, marks={})
+
+
 def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 12) -> Path:
     """Draw one panel per curve (model, input, dtype), one colour per framework, and write it as PNG.
 
@@ -41,12 +54,24 @@ def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 
 
     Returns the path. Raises `DataError` where nothing was measured at three batch sizes, or the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     rows = dataset.good(table)
     rows = rows.groupby(["curve", "framework", "batch_size"])["latency_s"].median().reset_index()
+    return _drawn(rows, path, _panel, largest=largest, marks={"crossover": Line2D([], [], **DIAMOND, color="grey")})
+
+
+def _drawn(
+    rows: pd.DataFrame,
+    path: str | os.PathLike[str],
+    draw: Callable[[Axes, pd.DataFrame, dict[str, str]], None],
+    *,
+    largest: int,
+    marks: Mapping[str, Any],
+) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     distinct = rows.groupby(["curve", "framework"])["batch_size"].transform("nunique")
     rows = rows[distinct >= SMALLEST]
     if rows.empty:
@@ -59,11 +84,12 @@ def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 
     drawing = Figure(figsize=(4.2 * columns, 3.2 * lines + 0.6), layout="constrained")
     panels = drawing.subplots(lines, columns, squeeze=False).flatten()
     for panel, name in zip(panels, sorted(names), strict=False):
-        _panel(panel, name, rows[rows["curve"] == name], colours)
+        draw(panel, rows[rows["curve"] == name], colours)
+        _axes(panel, name)
     for panel in panels[len(names) :]:
         panel.set_axis_off()
     handles = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    handles["crossover"] = Line2D([], [], **DIAMOND, color="grey")
+    handles |= marks
     drawing.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), frameon=False)
     FigureCanvasAgg(drawing)
     path = Path(path)
@@ -74,9 +100,16 @@ def figure(table: pd.DataFrame, path: str | os.PathLike[str], *, largest: int = 
     return path
 
 
-def _panel(panel: Axes, name: str, rows: pd.DataFrame, colours: dict[str, str]) -> None:
-    from matplotlib.ticker import LogLocator
+def _predicted_panel(panel: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+    for framework, part in rows.groupby("framework"):
+        part = part.sort_values("batch_size")
+        size, colour = part["batch_size"].to_numpy(float), colours[str(framework)]
+        panel.plot(size, 1e3 * part["latency_s"], "o", color=colour, markersize=4, label=f"{framework}, measured")
+        panel.plot(size, 1e3 * part["predicted_s"], color=colour, linewidth=1.2, label="predicted unseen")
+        panel.fill_between(size, 1e3 * part["low_s"], 1e3 * part["high_s"], color=colour, alpha=0.15, linewidth=0)
 
+
+def _panel(panel: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
     for framework, part in rows.groupby("framework"):
         part = part.sort_values("batch_size")
         size, latency = part["batch_size"].to_numpy(float), part["latency_s"].to_numpy(float)
@@ -89,6 +122,11 @@ def _panel(panel: Axes, name: str, rows: pd.DataFrame, colours: dict[str, str]) 
         if size.min() <= crossover <= size.max():
             height = 1e3 * float(curve.latency_s(crossover))
             panel.plot(crossover, height, color=colour, **DIAMOND)
+
+
+def _axes(panel: Axes, name: str) -> None:
+    from matplotlib.ticker import LogLocator
+
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -204,6 +204,8 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         names = list(features.SUMS)
         try:
             model = cls(overlap=float(record["overlap"]))
+            if not model.overlap >= 1:
+                raise ValueError("an overlap below 1")
             if {*record["costs"]} != {*names} or not {*record["seen"]} <= {*names}:
                 raise ValueError("other columns")
             costs = np.array([record["intercept"], *(record["costs"][name] for name in names)], dtype=float)
@@ -316,7 +318,11 @@ def packed(matrix: Array) -> str:
 def unpacked(text: str, size: int) -> Array:
     """The matrix that `packed` wrote, positive again where rounding spoilt that; raises `ValueError` for others."""
     upper = np.triu_indices(size)
-    values = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True), bufsize=2 * len(upper[0])), "<f2")
+    try:
+        content = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), 2 * len(upper[0]) + 2)
+    except zlib.error as error:
+        raise ValueError(f"a covariance that cannot be unpacked, {error}") from error
+    values = np.frombuffer(content, "<f2")
     if len(values) != len(upper[0]) or not np.isfinite(values).all():
         raise ValueError("not a covariance of all costs")
     found = np.zeros((size, size))

@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 
 from ftax_model import dataset, plugins
 from ftax_model.errors import DataError
+from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.baselines import BASELINES
 from ftax_model.modeling.estimators.crossover import compare, cross_predict, figures
 from ftax_model.modeling.estimators.regime import fit_curve
@@ -110,13 +111,15 @@ def evaluate(
     profiles: pd.DataFrame | None = None,
     *,
     splits: Iterable[str] = tuple(WITHIN),
+    known: LatencyPredictor | None = None,
     confidence: float = 0.9,
     jobs: int = -1,
 ) -> pd.DataFrame:
     """Every measured row predicted by a fit that saw nothing of what its split holds out; one row each and split.
 
-    ``splits`` are any of `SPLITS` but ``machine``. The measured rows with ``split``; ``predicted_s`` and its interval
-    ``low_s`` to ``high_s``; ``regime`` as predicted; ``outside``, whether it lies outside of what the fit had seen;
+    ``splits`` are any of `SPLITS` but ``machine``; ``known`` is a predictor that the rows calibrate. Returns the
+    measured rows with ``split``; ``predicted_s`` and its interval ``low_s`` to ``high_s``; ``regime`` as predicted;
+    ``outside``, whether it lies outside of what the fit had seen;
     ``error`` (predicted over measured, less 1); and a column for each of `REFERENCES`, its prediction in seconds.
     Platforms where a split holds nothing out are left out of it. Raises `DataError` where there are no two models.
     """
@@ -128,8 +131,10 @@ def evaluate(
         raise DataError("holding out needs two of model", f"{rows['model'].nunique()}", "measure another model")
     rows = rows[counts > 1].reset_index(drop=True)
     predictor = LatencyPredictor(confidence=confidence, jobs=jobs)
-    learnt = predictor.learn(rows, profiles, most=len(rows))
-    judged = [_with_intervals(part, confidence) for _, part in learnt.left_out.groupby(list(PLATFORM))]
+    learnt = predictor.learn(rows, profiles, known=known, families="family" in asked, most=len(rows))
+    fits = {fit.platform: fit for fit in learnt.fits}
+    parts = [part for _, part in learnt.left_out.groupby(list(PLATFORM))]
+    judged = [_with_intervals(part, confidence, fits[platform_of(part)] if known else None) for part in parts]
     found = []
     for part in judged:
         own = rows[(rows[list(PLATFORM)] == part[list(PLATFORM)].iloc[0]).all(axis=1)]
@@ -140,7 +145,7 @@ def evaluate(
         left_out = pd.concat([left_out, elsewhere], ignore_index=True)
     if "size" in asked:
         timed = None if profiles is None else of_operators(profiles)
-        left_out = pd.concat([left_out, _largest_left_out(rows, timed, learnt.fits, confidence)], ignore_index=True)
+        left_out = pd.concat([left_out, _largest_left_out(rows, timed, fits, confidence)], ignore_index=True)
     return left_out[left_out["split"].isin(asked)].reset_index(drop=True)
 
 
@@ -154,13 +159,16 @@ def _measured_elsewhere(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.groupby(cell)["framework"].transform("nunique") > 1].assign(split="framework")
 
 
-def hold_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
+def hold_out(table: pd.DataFrame, *, known: LatencyPredictor | None = None, confidence: float = 0.9) -> pd.DataFrame:
     """Every measured row predicted by a fit that saw no row of its model (`evaluate`)."""
-    return evaluate(table, splits=["model"], confidence=confidence)
+    return evaluate(table, splits=["model"], known=known, confidence=confidence)
 
 
-def _with_intervals(missed: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Each row of a platform with the interval that the errors of all but its own model or family give."""
+def _with_intervals(missed: pd.DataFrame, confidence: float, calibrated: PlatformFit | None = None) -> pd.DataFrame:
+    """Each row of a platform with the interval that the errors of all but its own model or family give.
+
+    Of a platform that was ``calibrated``, whose few rows tell little, it is the one that its fit gives.
+    """
     splits, scale = missed["split"].to_numpy(), missed["expected"].to_numpy()
     own = np.where(splits == "family", missed.get(FAMILY, ""), missed["model"])
     kind = kinds(missed["regime"], missed["outside"])
@@ -170,7 +178,10 @@ def _with_intervals(missed: pd.DataFrame, confidence: float) -> pd.DataFrame:
         asked = (splits == split) & (own == group)
         same = missed[FAMILY] == group if split == "family" else missed["model"] == group
         others = ~same.to_numpy()
-        if others.any():
+        if calibrated is not None and calibrated.model is not None:
+            ends = calibrated.errors.interval(confidence, kind[asked])
+            low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
+        elif others.any():
             ends = Errors.of(ratio[others], kind[others]).interval(confidence, kind[asked])
             low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
     predicted = missed["predicted_s"]
@@ -196,7 +207,7 @@ def _references(seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, NDArray[n
 
 
 def _largest_left_out(
-    rows: pd.DataFrame, profiles: pd.DataFrame | None, fits: Iterable[PlatformFit], confidence: float
+    rows: pd.DataFrame, profiles: pd.DataFrame | None, fits: Mapping[Platform, PlatformFit], confidence: float
 ) -> pd.DataFrame:
     """The largest sizes of each platform, predicted by models of all others; intervals are those of the whole fit."""
     large = np.zeros(len(rows), dtype=bool)
@@ -209,10 +220,9 @@ def _largest_left_out(
     if not large.any():
         return pd.DataFrame()
     said = predict_left_out(rows[~large], rows[large], None, profiles)
-    by_platform = {fit.platform: fit for fit in fits}
     found = []
     for _, part in said.groupby(list(PLATFORM)):
-        fit = by_platform[platform_of(part)]
+        fit = fits[platform_of(part)]
         seen = rows[~large & (rows[list(PLATFORM)] == part[list(PLATFORM)].iloc[0]).all(axis=1)]
         low, high = fit.quantiles(part, part, [(1 - confidence) / 2, (1 + confidence) / 2])
         predicted = part["predicted_s"]

@@ -7,7 +7,7 @@ same rows and three factors (host, computing, memory) on the known costs; with n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ftax_model.modeling.estimators.crossover import compare, figures
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.transfer import Transfer
 from ftax_model.modeling.platforms.fitting import drawn
-from ftax_model.modeling.platforms.known import design, kind_of, law, platform_of
+from ftax_model.modeling.platforms.known import Key, Known, design, kind_of, law, platform_of
 from ftax_model.modeling.platforms.platform import BLOCK
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.rows import PLATFORM
@@ -55,7 +55,8 @@ def judge(
     those of the rows: ``known`` (machines), ``rows`` (the count), ``seen`` (rows measured on the platform), ``draw``,
     ``predicted_s``, ``low_s``, ``high_s``, ``regime``, ``outside``, ``error``, ``by law`` and ``by three factors``,
     seconds, ``crossover_octaves``, absolute log2 of predicted over measured at the first row of each sweep whose
-    crossover was measured inside. Raises `DataError` where there are not two machines.
+    crossover was measured inside, in the first draw of no rows, most rows and plan. Raises `DataError` where there are
+    not two machines.
     """
     machines = sorted(rows["device"].unique())
     if len(machines) < 2:
@@ -82,12 +83,13 @@ def _calibrated(
     whole = whole if whole.any() else ~whole
     rest = rows[~chosen & whole & ~rows["model"].isin(seen["model"].unique())]
     predictor = LatencyPredictor(confidence=known.confidence, jobs=1).fit(seen, known=known) if len(seen) else known
+    crossovers = draw == 0 and count in (0, PLAN, max(COUNTS))  # each sweep takes a second
     machines = ", ".join(sorted({machine for one in known.known_.values() for machine in one.machines}))
     found = []
     for _, part in rest.groupby(list(PLATFORM)):
         of_platform = seen[(seen[list(PLATFORM)] == part[list(PLATFORM)].iloc[0]).all(axis=1)]
         try:
-            said = predictor.predict_frame(part, crossovers=len(part) > 0)
+            said = predictor.predict_frame(part, crossovers=crossovers)
         except InputError:
             continue  # no device file says what the machine is
         own = part.assign(
@@ -102,8 +104,8 @@ def _calibrated(
             error=said["latency_s"] / part["latency_s"] - 1,
         )
         own["by law"] = _by_law(of_platform, part)
-        own["by three factors"] = _by_factors(known, of_platform, part)
-        found.append(own.assign(crossover_octaves=_octaves(own, said)))
+        own["by three factors"] = factored(known.known_, of_platform, part)
+        found.append(own.assign(crossover_octaves=_octaves(own, said) if crossovers else math.nan))
     return pd.concat(found) if found else rows[:0]
 
 
@@ -129,10 +131,10 @@ def _by_law(seen: pd.DataFrame, rest: pd.DataFrame) -> Array:
     return law().fit(design(seen), seen["latency_s"].to_numpy(float)).predict(design(rest))
 
 
-def _by_factors(known: LatencyPredictor, seen: pd.DataFrame, rest: pd.DataFrame) -> Array:
-    """Three factors on the mean costs of known machines, as many rows as there are."""
+def factored(known: Mapping[Key, Known], seen: pd.DataFrame, rest: pd.DataFrame) -> Array:
+    """Seconds of rows by three factors on the mean costs of known machines, fitted to the rows seen; nan without."""
     platform = platform_of(rest)
-    one = known.known_.get((platform.framework, kind_of(platform.device)))
+    one = known.get((platform.framework, kind_of(platform.device)))
     if one is None or seen.empty:
         return np.full(len(rest), math.nan)
     model = one.model()

@@ -283,8 +283,10 @@ def fit_one(
         choices.append(Fitted(model, one, origin))
     if not choices:
         return None
-    if len(choices) == 1 or rows.empty:
-        return choices[0] if choices[0].known.framework == platform.framework else None
+    if choices[0].known.framework == platform.framework:
+        return choices[0]
+    if rows.empty:
+        return None
     measured = np.log(rows["latency_s"].to_numpy(float))
     return min(choices, key=lambda one: float(np.abs(np.log(one.model.predict(rows)) - measured).mean()))
 

@@ -6,12 +6,12 @@ import pytest
 from sklearn.ensemble import GradientBoostingRegressor
 
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.estimators.correction import CorrectedModel, Factors
+from ftax_model.modeling.estimators.correction import CorrectedModel
 from ftax_model.modeling.estimators.law import Loss
-from ftax_model.modeling.estimators.operators import OperatorModel, profiled_costs, walk
+from ftax_model.modeling.estimators.operators import OperatorModel, packed, profiled, unpacked, walk
+from ftax_model.modeling.estimators.priors import COSTS, Prior, Spread, group_of, ignorance
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import EVERY, FEWEST, OUTSIDE, WIDER, Errors
-from ftax_model.modeling.platforms.platform import Recipe
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 
@@ -35,14 +35,14 @@ def rows(count=300, *, seed=0, noise=0.0):
 
 def test_costs_that_went_in_come_out():
     X, y = rows()
-    model = OperatorModel(strength=1e-6).fit(X, y)
-    assert model.predict(X) == pytest.approx(y, rel=1e-3)
+    model = OperatorModel().fit(X, y)
+    assert model.predict(X) == pytest.approx(y, rel=0.01)
     assert model.costs_["linear.ops"] == pytest.approx(DISPATCH, rel=0.01)
     assert model.costs_["linear.macs"] == pytest.approx(MAC, rel=0.01)
     terms = model.terms(X)
     assert terms.host_s + terms.device_s == pytest.approx(model.predict(X))
     assert terms.memory_s == pytest.approx(BYTE * X["copy.bytes"], rel=0.01)
-    assert terms.constant_s == pytest.approx(0)
+    assert terms.constant_s == pytest.approx(0, abs=1e-12)
     assert terms.shares.sum(axis=1) == pytest.approx(np.ones(len(X)))
 
 
@@ -113,8 +113,6 @@ def test_the_correction_learns_what_the_sum_cannot():
     alone, corrected = (CorrectedModel(trees=trees).fit(X[:200], bent[:200]) for trees in (0, 100))
     missed = [np.median(np.abs(model.predict(X[200:]) / bent[200:] - 1)) for model in (alone, corrected)]
     assert missed[1] < 0.5 * missed[0]
-    again = CorrectedModel.from_dict(corrected.to_dict())
-    assert again.predict(X) == pytest.approx(corrected.predict(X), rel=1e-6)
 
 
 def test_intervals_hold_what_they_promise():
@@ -161,31 +159,182 @@ def timed(device=False):
 
 @pytest.mark.parametrize("device", [False, True])
 def test_operators_timed_one_by_one_tell_apart_what_whole_models_do_not(device):
-    costs = profiled_costs(timed(device), loss=Loss("soft_l1", 0.1), strength=1e-6)
+    found = profiled(timed(device), ignorance(), loss=Loss("soft_l1", 0.1))
+    costs = pd.Series(np.exp(found.mean), index=list(COSTS))
     truth = {"linear.ops": DISPATCH, "copy.ops": 2e-6, "linear.macs": MAC, "copy.bytes": DEAR}
-    assert costs[list(truth)].to_dict() == pytest.approx(truth, rel=0.01)
-    assert costs.drop(list(truth)).isna().all()
+    assert costs[list(truth)].to_dict() == pytest.approx(truth, rel=0.15)
     X, y = alike()
     missed = []
     for profiles in (None, timed(device)):
-        model = OperatorModel(overlap=1).fit(X, y, profiles)
+        model = OperatorModel().fit(X, y, profiles=profiles)
         assert model.predict(X) == pytest.approx(y, rel=0.1)
-        missed.append(abs(np.log((model.costs_["copy.bytes"] + 1e-15) / DEAR)))
-    assert missed[1] < 0.1 < missed[0]
+        missed.append(abs(np.log(model.costs_["copy.bytes"] / DEAR)))
+    assert missed[1] < 0.15 < missed[0]
 
 
-def test_profiles_of_calls_that_are_held_out_are_not_looked_at():
-    X, y = alike()
-    seen = X.assign(latency_s=y, key="another")
-    recipe = Recipe(1.0, 0, profiles=timed())
-    plain = Recipe(1.0, 0).fit(seen)
-    assert recipe.fit(seen).structure_.costs_.equals(plain.structure_.costs_)
-    assert not recipe.fit(seen.assign(key="some")).structure_.costs_.equals(plain.structure_.costs_)
+def test_what_profiles_do_not_tell_stays_as_open_as_it_was_by_itself():
+    before, after = ignorance(), profiled(timed(), ignorance(), loss=Loss("soft_l1", 0.1))
+    known, unknown = COSTS.index("linear.macs"), COSTS.index("fourier.ops")
+    left = np.sqrt(np.diag(after.covariance) / np.diag(before.covariance))
+    assert left[known] < 0.2 < 0.4 < left[unknown] <= 1
 
 
-def test_factors_upon_factors_multiply():
+# ---- priors: from no rows to many
+
+
+@pytest.fixture
+def prior():
+    """Of a machine whose costs are all three times those of `rows`, where these have any; and which is fairly sure."""
+    own = pd.Series(np.exp(ignorance().mean), index=list(COSTS))
+    own["intercept"], own["linear.ops"], own["copy.ops"] = 3e-5, 3 * DISPATCH, 6e-6
+    own["linear.macs"], own["copy.bytes"] = 3 * MAC, 3 * BYTE
+    return Prior(np.log(own.to_numpy()), Spread(0.4, 0.4, 0.15, 0.15).covariance())
+
+
+def test_with_no_rows_the_prior_is_the_answer(prior):
+    X, y = rows(20)
+    model = OperatorModel().fit(X[:0], [], prior=prior)
+    assert model.logs_ == pytest.approx(prior.mean)
+    assert model.predict(X) == pytest.approx(3 * y, rel=0.02)
+    assert (model.seen_ == 0).all()
+
+
+@pytest.mark.parametrize("times", [1 / 30, 1.0, 30.0])
+def test_with_many_rows_the_truth_comes_out_whatever_the_prior(times, prior):
+    X, y = rows(1500, noise=0.02)
+    shifted = Prior(prior.mean + np.log(times), ignorance().covariance)
+    model = OperatorModel().fit(X, y, prior=shifted)
+    truth = {"linear.ops": DISPATCH, "copy.ops": 2e-6, "linear.macs": MAC, "copy.bytes": BYTE}
+    assert model.costs_[list(truth)].to_dict() == pytest.approx(truth, rel=0.05)
+
+
+def test_each_row_brings_the_answer_nearer(prior):
+    X, y = rows(400, noise=0.02)
+    missed = []
+    for count in (0, 3, 20, 200):
+        model = OperatorModel().fit(X[:count], y[:count], prior=prior)
+        missed.append(np.median(np.abs(np.log(model.predict(X[200:]) / y[200:]))))
+    assert missed == sorted(missed, reverse=True)
+    assert missed[-1] < 0.02 < 0.9 < missed[0]
+
+
+def test_rows_make_the_costs_they_hold_surer_and_predictions_too(prior):
+    X, y = rows(400, noise=0.02)
+    none, few, many = (OperatorModel().fit(X[:n], y[:n], prior=prior) for n in (0, 10, 400))
+    widths = [np.median(model.uncertainty(X)) for model in (none, few, many)]
+    assert widths[0] > 3 * widths[1] > 6 * widths[2] > 0
+    open_ = [np.diag(model.covariance_)[COSTS.index("fourier.ops")] for model in (none, many)]
+    assert open_[1] > 0.1 * open_[0]
+
+
+def test_a_cost_that_four_outliers_speak_of_stays_near_its_group():
+    X, y = rows(400, noise=0.02)
+    X["softmax.ops"], X["softmax.bytes"] = 0.0, 0.0
+    few, y = X.index[:4], y.copy()
+    X.loc[few, "softmax.ops"], X.loc[few, "softmax.bytes"] = 3.0, 1e5
+    y[:4] *= 100
+    before, model = pd.Series(np.exp(ignorance().mean), index=list(COSTS)), OperatorModel().fit(X, y)
+    others = [name for name in COSTS if name.startswith(("linear.", "copy."))]
+    for name in ("softmax.ops", "softmax.bytes"):
+        assert 1 / 30 < model.costs_[name] / before[name] < 30
+    assert model.costs_["linear.macs"] == pytest.approx(MAC, rel=0.05)
+    assert (model.costs_[[n for n in others if n.endswith("ops")]] < 1e-3).all()
+    assert model.predict(X)[4:] == pytest.approx(y[4:], rel=0.1)
+
+
+def test_no_cost_is_absurd_where_columns_say_next_to_nothing():
+    X, y = rows(60, noise=0.3)
+    X[list(features.SUMS)] = X[list(features.SUMS)].astype(float)
+    draw = np.random.default_rng(1)
+    for at, name in enumerate(features.SUMS):
+        X.loc[X.index[at % 56 : at % 56 + 4], name] = draw.uniform(1, 5, 4)
+    model = OperatorModel().fit(X, y)
+    assert (np.exp(np.abs(model.logs_ - ignorance().mean)) < 100).all()
+    assert model.costs_[list(features.HOST)].max() < 1e-3
+
+
+def test_costs_of_a_group_move_together():
+    same = [at for at, name in enumerate(COSTS) if group_of(name) == group_of("linear.macs")]
+    assert len(same) > 1
+    covariance = ignorance().covariance
+    other = COSTS.index("softmax.bytes")
+    assert covariance[same[0], same[1]] > covariance[same[0], other] > 0
+    assert np.linalg.eigvalsh(covariance).min() > 0
+
+
+def test_a_row_of_little_weight_says_little(prior):
+    X, y = rows(30)
+    heavy, light = (OperatorModel().fit(X, y, prior=prior, weight=weight) for weight in (1.0, 1e-6))
+    assert light.logs_ == pytest.approx(prior.mean, abs=0.01)
+    assert heavy.predict(X) == pytest.approx(y, rel=0.05)
+
+
+def test_what_is_a_factor_is_no_cost(prior):
+    X, y = rows(30)
+    factor = np.linspace(0.5, 2, 30)
+    plain = OperatorModel().fit(X, y, prior=prior)
+    factored = OperatorModel().fit(X, y * factor, prior=prior, factor=factor)
+    assert factored.logs_ == pytest.approx(plain.logs_)
+
+
+@pytest.mark.parametrize("settings", [{"overlap": 0.5}, {"loss_scale": 0.0}])
+def test_settings_that_make_no_sense_are_refused(settings):
+    X, y = rows(5)
+    with pytest.raises(InputError, match="overlap is from 1 to inf"):
+        OperatorModel(**settings).fit(X, y)
+
+
+# ---- records
+
+
+@pytest.fixture(scope="module")
+def record():
     X, y = rows(60)
-    model = CorrectedModel(trees=0).fit(X, y)
-    before, after = model.times(X), model.scaled(Factors(2, 1, 3)).scaled(Factors(5, 1, 1)).times(X)
-    assert after["host_s"].to_numpy() == pytest.approx(10 * before["host_s"])
-    assert after["memory_s"].to_numpy() == pytest.approx(3 * before["memory_s"])
+    return OperatorModel(overlap=2.0).fit(X, y).to_dict()
+
+
+def test_a_model_survives_its_record(record):
+    X, y = rows(60)
+    model, again = OperatorModel(overlap=2.0).fit(X, y), OperatorModel.from_dict(record)
+    assert again.predict(X) == pytest.approx(model.predict(X), rel=1e-5)
+    assert again.uncertainty(X) == pytest.approx(model.uncertainty(X), rel=0.05)
+    assert again.seen_.to_dict() == model.seen_.to_dict()
+    without = OperatorModel.from_dict(model.to_dict(covariance=False))
+    assert (without.uncertainty(X) == 0).all()
+
+
+SIZE = len(COSTS)
+HOSTILE = {
+    "a negative cost": lambda one: {**one, "costs": {**one["costs"], "linear.macs": -1e-12}},
+    "a cost of nothing": lambda one: {**one, "costs": {**one["costs"], "linear.macs": 0.0}},
+    "a cost that is no number": lambda one: {**one, "costs": {**one["costs"], "linear.macs": float("nan")}},
+    "a cost without end": lambda one: {**one, "costs": {**one["costs"], "linear.macs": float("inf")}},
+    "a cost in words": lambda one: {**one, "costs": {**one["costs"], "linear.macs": "dear"}},
+    "a negative intercept": lambda one: {**one, "intercept": -1.0},
+    "a cost too few": lambda one: {**one, "costs": dict(list(one["costs"].items())[1:])},
+    "a cost too many": lambda one: {**one, "costs": {**one["costs"], "colour": 1.0}},
+    "a column seen that is none": lambda one: {**one, "seen": {"colour": 3}},
+    "no costs": lambda one: {**one, "costs": None},
+    "nothing": lambda one: {},
+    "bad base64": lambda one: {**one, "covariance": "no base64!"},
+    "base64 of something else": lambda one: {**one, "covariance": "AAAA"},
+    "a covariance of another size": lambda one: {**one, "covariance": packed(np.eye(3))},
+    "a covariance too large": lambda one: {**one, "covariance": packed(np.eye(SIZE + 5))},
+    "a covariance of no numbers": lambda one: {**one, "covariance": packed(np.full((SIZE, SIZE), np.nan))},
+    "an overlap below 1": lambda one: {**one, "overlap": "0.5"},
+    "an overlap that is no number": lambda one: {**one, "overlap": "nan"},
+    "a covariance that is a list": lambda one: {**one, "covariance": [1.0]},
+}
+
+
+@pytest.mark.parametrize("spoilt", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_records_are_refused(spoilt, record):
+    with pytest.raises(DataError, match="record of an OperatorModel"):
+        OperatorModel.from_dict(spoilt(record))
+
+
+def test_a_covariance_comes_back_positive():
+    draw = np.random.default_rng(0).normal(size=(SIZE, 3))
+    found = unpacked(packed(draw @ draw.T), SIZE)  # of rank 3: rounding makes some of its sizes negative
+    assert found == pytest.approx(draw @ draw.T, abs=0.02)
+    assert np.linalg.eigvalsh(found).min() > 0
