@@ -17,7 +17,9 @@ from ftax_model.errors import DataError, InputError, MissingError
 from ftax_model.workload import DTYPES
 
 EPYC = "processor : 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7B13\n\nprocessor : 1\nmodel name : x\n"
-HIDDEN = "cpu family : 6\nmodel : 167\nmodel name : Intel Xeon Processor\nflags : fpu avx2 avx512f avx512_vnni amx_tile\n"
+HIDDEN = (
+    "cpu family : 6\nmodel : 167\nmodel name : Intel Xeon Processor\nflags : fpu avx2 avx512f avx512_vnni amx_tile\n"
+)
 SKYLAKE = "cpu family : 6\nmodel : 85\nmodel name : Intel(R) Xeon(R) Processor\nflags : avx2 avx512f\n"
 GRAVITON = "processor : 0\nFeatures : fp asimd sve bf16\nCPU implementer : 0x41\nCPU part : 0xd4f\n"
 XEON = "cpu family : 6\nmodel : 79\nmodel name : Intel(R) Xeon(R)  CPU @ 2.20GHz\n"
@@ -92,11 +94,17 @@ def test_cpu_of_this_machine() -> None:
         (EPYC.replace(" 7B13", ""), "AMD EPYC (family 25, model 1)", "amd-epyc-milan"),
         (XEON, "Intel Xeon CPU @ 2.20GHz (family 6, model 79)", "intel-xeon-broadwell"),
         (HIDDEN, "Intel Xeon Processor (family 6, model 167, avx2, avx512, avx512-vnni, amx)", "intel-xeon-amx"),
-        (HIDDEN.replace("167", "200"), "Intel Xeon Processor (family 6, model 200, avx2, avx512, avx512-vnni, amx)",
-         "intel-xeon-amx"),
+        (
+            HIDDEN.replace("167", "200"),
+            "Intel Xeon Processor (family 6, model 200, avx2, avx512, avx512-vnni, amx)",
+            "intel-xeon-amx",
+        ),
         (SKYLAKE, "Intel Xeon Processor (family 6, model 85, avx2, avx512)", "intel-xeon-skylake"),
-        (SKYLAKE.replace("avx512f", "avx512f avx512_vnni"),
-         "Intel Xeon Processor (family 6, model 85, avx2, avx512, avx512-vnni)", "intel-xeon-cascade-lake"),
+        (
+            SKYLAKE.replace("avx512f", "avx512f avx512_vnni"),
+            "Intel Xeon Processor (family 6, model 85, avx2, avx512, avx512-vnni)",
+            "intel-xeon-cascade-lake",
+        ),
         (GRAVITON, "ARM (implementer 0x41, part 0xd4f, asimd, sve, bf16, Amazon EC2)", "aws-graviton-4"),
         ("model name : AMD EPYC 7763 64-Core Processor\n", "AMD EPYC 7763 64-Core Processor", "amd-epyc-7763-64-core"),
     ],

@@ -29,7 +29,7 @@ CONTRADICTIONS = {
 }
 """What each refuses; seven heads where nothing else is given."""
 
-NO_PRODUCT = dict.fromkeys(("layer-norm", "streaming"), {"macs", "depth", "activations"})
+NO_PRODUCT = {name: {"macs", "depth", "activations"} for name in ("layer-norm", "streaming")}
 """Architectures without a single product, and the features that are zero for it."""
 
 POSITION_MACS = {"deberta": 2 * 2 * 32 * 128 * 128, "funnel": 4 * 32 * 64 * 64}

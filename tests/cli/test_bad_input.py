@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset and a fitted model, and files that are neither."""
     path = tmp_path_factory.mktemp("bad")
     assert main(["collect", "toy", "--out", str(path / "toy.jsonl")]) == 0
-    assert main(["fit", str(path / "toy.jsonl"), "--out", str(path / "MODEL")]) == 0
+    assert main(["fit", str(path / "toy.jsonl"), "--known", "none", "--out", str(path / "MODEL")]) == 0
     (path / "not.yaml").write_text("workloads: [unclosed\n")
     (path / "list.yaml").write_text("- a\n- list\n")
     (path / "key.yaml").write_text(plan(framworks="[fake]"))
@@ -95,7 +95,7 @@ CASES = {
     "no dataset file": (("fit", "none.jsonl", "--out", "x.json"), "none.jsonl"),
     "unknown dataset": (("fit", "nothing", "--out", "x.json"), "dataset"),
     "dataset empty": (("fit", "empty.jsonl", "--out", "x.json"), "no row"),
-    "dataset of one row": (("fit", "one.jsonl", "--out", "x.json"), "two"),
+    "dataset of one row": (("fit", "one.jsonl", "--known", "none", "--out", "x.json"), "two"),
     "dataset corrupt in the middle": (("fit", "corrupt.jsonl", "--out", "x.json"), "line 2"),
     "dataset of mixed schemas": (("fit", "mixed.jsonl", "--out", "x.json"), "schema 2"),
     "dataset of words": (("fit", "words.jsonl", "--out", "x.json"), "line 1"),

@@ -16,7 +16,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the toy measured and fitted."""
     path = tmp_path_factory.mktemp("dry")
     assert main(["collect", "toy", "--out", str(path / "toy.jsonl")]) == 0
-    assert main(["fit", str(path / "toy.jsonl"), "--out", str(path / "toy.json")]) == 0
+    assert main(["fit", str(path / "toy.jsonl"), "--known", "none", "--out", str(path / "toy.json")]) == 0
     return path
 
 

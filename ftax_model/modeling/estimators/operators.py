@@ -53,6 +53,9 @@ NOISE = 0.12
 PROFILE_NOISE = 0.3
 """The same of an operator timed under a profiler."""
 
+FARTHEST = 2.5
+"""Standard deviations that a log cost may move from its prior, whatever rows say: what physics allows."""
+
 TRUST = 40.0
 """Rows that operators of one group, timed one by one, count as at most."""
 
@@ -275,6 +278,7 @@ def fit_costs(
         rows = weight * loss.derivatives(residuals)[0] * (loss.scale / noise) ** 2
         return float(rows.sum() + away @ precision @ away)
 
+    room = FARTHEST * np.sqrt(np.diag(prior.covariance))
     logs, damping = prior.mean.copy(), 1e-3
     predicted, slopes = _slopes(design, logs, overlap)
     least = cost(logs, predicted - target)
@@ -286,6 +290,7 @@ def fit_costs(
         while damping < _MOST_DAMPING:
             step = np.linalg.solve(information + damping * np.diag(np.diag(information)), -gradient)
             trial = logs + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+            trial = np.clip(trial, prior.mean - room, prior.mean + room)
             predicted, own = _slopes(design, trial, overlap)
             total = cost(trial, predicted - target)
             if total <= least:

@@ -130,6 +130,8 @@ def _by_law(rows: pd.DataFrame, *, by: str, most: int) -> pd.DataFrame:
     """What `leave_out` says of the rows of one platform, by the law alone."""
     found = []
     for train, test in turns(rows, by=by, most=most):
+        if len(train) < 2:
+            continue
         fitted = law().fit(design(rows.iloc[train]), rows["latency_s"].iloc[train])
         said = parts(fitted, rows.iloc[test])
         ratio = np.log(rows["latency_s"].iloc[test] / said["latency_s"])
@@ -147,7 +149,7 @@ def _by_law(rows: pd.DataFrame, *, by: str, most: int) -> pd.DataFrame:
                 **{name: said[own] for name, own in names.items()},
             )
         )
-    return pd.concat(found).sort_index()
+    return pd.concat(found).sort_index() if found else rows[:0]
 
 
 def _left_out(

@@ -136,15 +136,14 @@ class Known:
         told = [factor for factor in factors if factor is not None]
         return class_shift(float(np.exp(np.mean(np.log(told)))), _COMPUTING) if told else None
 
-    def prior(self, platform: Platform, *, near: OperatorModel | None = None) -> Prior | None:
+    def prior(self, platform: Platform, *, near: OperatorModel | None = None) -> Prior:
         """Where a platform of this framework begins; ``near`` are its costs in ``plain``, where these are known.
 
-        ``None`` where neither measurements nor device files say how its precision and threads differ.
+        Where neither measurements nor device files say how its precision and threads differ, they are taken not to.
         """
         moved = self.shift(platform)
         if near is not None:
-            begin, spread = Prior(near.logs_, near.covariance_), WITHIN
-            return None if moved is None else begin.moved(moved, spread)
+            return Prior(near.logs_, near.covariance_).moved(np.zeros(len(COSTS)) if moved is None else moved, WITHIN)
         specified = self.specified(platform)
         mean = self.reference.logs_ + (0.0 if specified is None else specified)
         begin = Prior(mean, BETWEEN.covariance())
@@ -259,7 +258,7 @@ def _shift(known: Known, rows: pd.DataFrame, own: Mapping[str, OperatorModel]) -
     for device, part in rows.groupby("device"):
         if device in own:
             near = own[str(device)]
-            prior = known.prior(platform_of(part), near=near) or Prior(near.logs_, WITHIN.covariance())
+            prior = known.prior(platform_of(part), near=near)
             model = known.model().fit(part, part["latency_s"], prior=prior, weight=weights(part))
             found.append(model.structure_.logs_ - near.logs_)
     return np.mean(found, axis=0) if found else None

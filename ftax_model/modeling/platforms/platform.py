@@ -272,7 +272,7 @@ def fit_one(
         plain = dataclasses.replace(platform, dtype=one.plain[0], threads=one.plain[1])
         near = others.get(plain)
         begin = one.prior(platform, near=near.model.structure_ if near and near.known is one else None)
-        if begin is None:
+        if rows.empty and one.shift(platform) is None:
             continue
         origin = str(plain) if near else f"{one.framework} on {', '.join(one.machines)}"
         if one.framework != platform.framework:

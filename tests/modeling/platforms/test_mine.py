@@ -51,7 +51,7 @@ def test_another_version_or_machine_makes_it_stale(monkeypatch: pytest.MonkeyPat
     other = Device(name="other-4core", kind="cpu", model="Other", host_cpu="Other", cores=4)
     assert mine.stale(said, other)[0] == "it is of this-2core, this is other-4core"
     monkeypatch.setattr(mine, "versions", lambda: {"torch": "99"})
-    (why, *_) = [why for why in mine.stale({**said, "versions": {"torch": "98"}}, HERE)]
+    why, *_ = mine.stale({**said, "versions": {"torch": "98"}}, HERE)
     assert why == "torch was 98, is 99"
 
 
