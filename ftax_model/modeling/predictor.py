@@ -25,7 +25,16 @@ from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.platforms import fitting, mine
 from ftax_model.modeling.platforms.fitting import Learnt
 from ftax_model.modeling.platforms.known import COLUMNS, Key, Known, design, learn, platform_of
-from ftax_model.modeling.platforms.platform import Fitted, PlatformFit, adapt, expected, finished, fit_one, regimes
+from ftax_model.modeling.platforms.platform import (
+    Fitted,
+    PlatformFit,
+    adapt,
+    expected,
+    finished,
+    fit_one,
+    have_operators,
+    regimes,
+)
 from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, row, with_operators
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, features, trace_sweep
@@ -128,7 +137,8 @@ class LatencyPredictor:
         if known is not None and known.crossovers_ is not None:
             self.crossovers_ = known.crossovers_
         elif len(learnt.left_out):
-            self.crossovers_ = Crossovers.learn(compare(learnt.left_out[learnt.left_out["split"] == "model"]))
+            judged = learnt.left_out[(learnt.left_out["split"] == "model") & have_operators(learnt.left_out)]
+            self.crossovers_ = Crossovers.learn(compare(judged)) if len(judged) else None
         return self
 
     def expected_error(self, table: pd.DataFrame) -> dict[str, float]:
