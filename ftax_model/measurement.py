@@ -111,8 +111,9 @@ class Record:
         try:
             cell = Cell.from_record({f.name: values.pop(f.name) for f in dataclasses.fields(Cell)})
             del values["schema"], values["key"]
-            model = (values.get("environment") or {}).get("device_model")
-            if model:
+            environment = values.get("environment")
+            model = environment.get("device_model") if isinstance(environment, Mapping) else None
+            if isinstance(model, str):
                 cell = dataclasses.replace(cell, device=renamed(cell.device, model))
             return cls(cell=cell, **cls._values(values))
         except FtaxError:
