@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Search BERT-like encoders with Optuna: as many parameters as possible within a latency budget on a platform.
 
-    .venv/bin/python scripts/search_architecture.py --budget-ms 5 --trials 200
+    .venv/bin/python scripts/search_architecture.py --device amd-epyc-genoa-2core --budget-ms 5
 
 Every candidate is judged by a predictor in milliseconds of its own, none is ever run. The budget is held against the
 upper quantile of its latency, so that the winner keeps it with that probability.
@@ -14,7 +14,7 @@ import time
 import click
 import optuna
 
-from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
+from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.nas import LatencyCost
 from ftax_model.tracing import trace_workload
 from ftax_model.workload import Workload
@@ -36,19 +36,32 @@ def candidate(trial: optuna.Trial) -> Workload:
 
 
 @click.command()
-@click.option("--model", default=SHIPPED, show_default=True, help="A predictor that ships, or a file.")
+@click.option("--model", help="A predictor that ships, or a file; else this machine's own, or the one that ships.")
 @click.option("--framework", default="eager", show_default=True)
+@click.option("--device", help="One that the predictor knows; not needed for this machine's own (ftax calibrate).")
 @click.option("--batch-size", default=1, show_default=True)
 @click.option("--budget-ms", default=5.0, show_default=True, help="Latency that the winner may have.")
 @click.option("--quantile", default=0.9, show_default=True, help="Probability with which it keeps it.")
 @click.option("--trials", default=100, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(
-    model: str, framework: str, batch_size: int, budget_ms: float, quantile: float, trials: int, seed: int
+    model: str | None,
+    framework: str,
+    device: str | None,
+    batch_size: int,
+    budget_ms: float,
+    quantile: float,
+    trials: int,
+    seed: int,
 ) -> None:
     """Print the best encoder, its predicted latency, and how fast the search was."""
     cost = LatencyCost(
-        LatencyPredictor.load(model), framework=framework, threads=1, batch_size=batch_size, quantile=quantile
+        LatencyPredictor.load(model),
+        framework=framework,
+        device=device,
+        threads=1,
+        batch_size=batch_size,
+        quantile=quantile,
     )
 
     def objective(trial: optuna.Trial) -> float:
