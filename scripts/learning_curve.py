@@ -48,12 +48,13 @@ def _judge(rows: pd.DataFrame, known: dict[Key, Known], count: int) -> list[dict
         chosen = drawn(rows, count)
         seen = rows[chosen]
         rest = rows[~chosen & (rows["family"] != BLOCK) & ~rows["model"].isin(seen["model"].unique())]
+        ours = predict_left_out(seen, rest, known)["predicted_s"]
         found = []
         for framework, part in rest.groupby("framework"):
             own = seen[seen["framework"] == framework]
             if len(own) < min(count, 1):
                 continue
-            said = {"ours": predict_left_out(own, part, known)["predicted_s"].reindex(part.index)}
+            said = {"ours": ours.reindex(part.index)}
             if len(own) > 1:
                 said["three factors"] = factored(known, own, part)
                 said["from scratch"] = predict_left_out(own, part)["predicted_s"].reindex(part.index)

@@ -47,7 +47,7 @@ SHARES = (*dict.fromkeys(name.split(".")[0] for name in features.SUMS), "interce
 _MEMBERS = np.array([[name.split(".")[0] == share for share in SHARES[:-1]] for name in features.SUMS], dtype=float)
 """Which column goes to which share."""
 
-NOISE = 0.12
+NOISE = 0.16
 """Relative error of a row that is to be expected: of the measurement, and of a sum of operators as such."""
 
 PROFILE_NOISE = 0.3

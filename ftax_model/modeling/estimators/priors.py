@@ -1,19 +1,19 @@
 """Prior: what the costs of operators are likely to be before a platform was measured, and how they move together.
 
 Costs are held in log space, where a factor of two up is as far as one down and no cost is ever negative. They move
-together on levels: all of them (a faster machine), those of a class (products of matrices, convolutions), those of a
-group of operators, and each by itself. A level has a standard deviation; a cost that few rows speak of stays near its
-group, a group near its class. So a column that four rows hold cannot ruin a family.
+together on levels: all of them (a faster machine), those of a term (the host, computing, memory), those of a class
+(products of matrices, convolutions), those of a group of operators, and each by itself. A level has a standard
+deviation, which is learnt from how machines differ; a cost that few rows speak of stays near its group, a group near
+its class. So a column that four rows hold cannot ruin a family.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.tracing import features
@@ -47,6 +47,16 @@ def class_of(cost: str) -> str:
     return _CLASSES.get(cost.split(".")[0], "streaming")
 
 
+def term_of(cost: str) -> str:
+    """The term of a cost: ``host``, ``computing`` or ``memory``.
+
+    >>> term_of("linear.ops"), term_of("linear.macs"), term_of("softmax.rows")
+    ('host', 'computing', 'memory')
+    """
+    own = class_of(cost)
+    return own if own == "host" else "memory" if own in ("streaming", "traffic") else "computing"
+
+
 def group_of(cost: str) -> str:
     """The group of operators of a cost; the host's of a group is another than the device's."""
     own = cost.split(".")[0]
@@ -58,18 +68,40 @@ class Spread:
     """Standard deviations of log costs, by level."""
 
     everything: float
+    of_term: float
     of_class: float
     of_group: float
     own: float
 
-    def covariance(self) -> Array:
-        """Of the logarithms of `COSTS`, shape (n_costs, n_costs)."""
-        return np.asarray(
-            self.everything**2
-            + self.of_class**2 * _SAME_CLASS
-            + self.of_group**2 * _SAME_GROUP
-            + self.own**2 * np.eye(len(COSTS))
-        )
+    @property
+    def _levels(self) -> Array:
+        return np.array([self.everything, self.of_term, self.of_class, self.of_group, self.own])
+
+    def covariance(self, other: Spread | None = None) -> Array:
+        """Of the logarithms of `COSTS`, shape (n_costs, n_costs); with those of another spread that moves alike."""
+        levels = zip(self._levels, (other or self)._levels, _MEMBERS, strict=True)
+        return np.asarray(sum(one * another * members @ members.T for one, another, members in levels))
+
+    def learnt(self, moves: Sequence[Array], covariances: Sequence[Array], *, begin: Spread, trust: float) -> Spread:
+        """The spread after several machines were seen to differ from their mean by ``moves``, each so uncertain.
+
+        One step of expectation and maximisation for the variances of the levels (Dempster, Laird and Rubin, 1977);
+        ``begin``, what was held before any machine was seen, counts as ``trust`` machines. Of one machine nothing
+        follows.
+        """
+        count = len(moves)
+        if count < 2:
+            return self
+        precision = np.linalg.inv(self.covariance())
+        found = []
+        for deviation, first, members in zip(self._levels, begin._levels, _MEMBERS, strict=True):
+            gain = deviation**2 * members.T @ precision
+            rest = deviation**2 * np.eye(members.shape[1]) - deviation**2 * gain @ members
+            seen = sum(float(((gain @ move) ** 2).sum()) for move in moves) * count / (count - 1)
+            still_open = sum(float(np.trace(rest + gain @ one @ gain.T)) for one in covariances)
+            mean = (seen + still_open) / members.shape[1]
+            found.append(math.sqrt((trust * first**2 + mean) / (trust + count)))
+        return Spread(*found)
 
 
 @dataclass(frozen=True)
@@ -84,7 +116,13 @@ class Prior:
         return Prior(self.mean + by, self.covariance + spread.covariance())
 
 
-IGNORANCE = Spread(1.0, 2.0, 0.7, 0.7)
+def by_class(moves: Array) -> Array:
+    """The mean of what costs are moved by, class by class, shape (n_classes,)."""
+    members = _MEMBERS[2]
+    return np.asarray(moves @ members / members.sum(axis=0))
+
+
+IGNORANCE = Spread(1.0, 1.0, 1.7, 0.7, 0.7)
 """Of a platform like none that is known."""
 
 
@@ -120,9 +158,14 @@ def _usual(cost: str) -> float:
     return _UNITS.get(quantity, 1 / _CORE_MACS if quantity.endswith("macs") else 1 / 40e9)
 
 
-def _same(labels: list[str]) -> NDArray[np.float64]:
+def _members(labels: list[str]) -> Array:
     own = np.array(labels)
-    return np.asarray(own[:, None] == own[None, :], dtype=float)
+    return np.asarray(own[:, None] == np.unique(own)[None, :], dtype=float)
 
 
-_SAME_CLASS, _SAME_GROUP = _same([class_of(cost) for cost in COSTS]), _same([group_of(cost) for cost in COSTS])
+_MEMBERS = (
+    np.ones((len(COSTS), 1)),
+    *(_members([of(cost) for cost in COSTS]) for of in (term_of, class_of, group_of)),
+    np.eye(len(COSTS)),
+)
+"""Which cost belongs to what on each level, shapes (n_costs, n_members)."""

@@ -17,7 +17,6 @@ from joblib import Parallel, delayed
 
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import NOISE
-from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors, kinds
 from ftax_model.modeling.platforms.known import Key, Known, design, kind_of, law, learn, platform_of
 from ftax_model.modeling.platforms.platform import (
@@ -87,8 +86,7 @@ def fit(
     own: dict[Key, Known] = dict(known) if known is not None else learn(traced, profiles) if len(traced) else {}
     left_out = _left_out(traced, known, profiles, families=families, most=most, jobs=jobs)
     if known is None:
-        own, left_out = _with_difficulty(own, left_out)
-        own = _with_machine_errors(own, traced, left_out, profiles, jobs=jobs)
+        own, left_out = _with_errors(own, left_out, _machines_left_out(traced, profiles, jobs=jobs))
     elif len(left_out):
         left_out = left_out.assign(expected=_expected(left_out, own))
     models = adapt(traced, own) if len(traced) else {}
@@ -190,17 +188,42 @@ def _keys(rows: pd.DataFrame) -> pd.Series[str]:
     return rows["framework"] + "/" + rows["device"].map(kind)
 
 
-def _with_difficulty(known: dict[Key, Known], left_out: pd.DataFrame) -> tuple[dict[Key, Known], pd.DataFrame]:
+def _with_errors(
+    known: dict[Key, Known], left_out: pd.DataFrame, machines: pd.DataFrame
+) -> tuple[dict[Key, Known], pd.DataFrame]:
+    """What is known, with the errors that were made: on machines left out, or of one machine on models left out.
+
+    By how much a row is missed is learnt from those with the most rows measured. Returned besides is ``left_out`` with
+    what was ``expected``.
+    """
     if left_out.empty:
         return known, left_out
-    scale = np.full(len(left_out), np.nan)
-    keys, found = _keys(left_out).to_numpy(), dict(known)
+    missed = machines if len(machines) else left_out.assign(count=0)
+    keys, found, scales = _keys(missed).to_numpy(), dict(known), np.full(len(missed), NOISE)
     for key, one in known.items():
-        own = np.flatnonzero(keys == "/".join(key))
-        if len(own):
-            trees, expected = learn_difficulty(left_out.iloc[own].reset_index(drop=True), one.reference)
-            found[key], scale[own] = dataclasses.replace(one, difficulty=trees), expected
-    return found, left_out.assign(expected=np.hypot(scale, left_out["uncertainty"].to_numpy()))
+        at = np.flatnonzero(keys == "/".join(key))
+        if len(at) == 0:
+            continue
+        own = missed.iloc[at].reset_index(drop=True)
+        most = (own["count"] == own["count"].max()).to_numpy()
+        trees, scales[at] = learn_difficulty(own, one.reference, telling=most)
+        ratio = own["ratio"] / np.hypot(scales[at], own["uncertainty"])
+        kind = pd.Series(kinds(own["regime"], own["outside"]))
+        indices = {int(str(count)): part.index for count, part in own.groupby("count")}
+        errors = {count: Errors.of(ratio[index], kind[index]) for count, index in indices.items()}
+        found[key] = dataclasses.replace(one, difficulty=trees, errors=errors)
+    if missed is machines:
+        return found, left_out.assign(expected=_expected(left_out, found))
+    return found, left_out.assign(expected=np.hypot(scales, left_out["uncertainty"].to_numpy(float)))
+
+
+def _machines_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, *, jobs: int) -> pd.DataFrame:
+    """What `leave_out` says of each machine's rows, known by ``count`` rows of it; none where it is alone."""
+    machines = sorted(rows["device"].unique()) if len(rows) else []
+    if len(machines) < 2:
+        return rows[:0]
+    found: list[pd.DataFrame] = Parallel(n_jobs=jobs)(delayed(_on_machine)(rows, profiles, name) for name in machines)
+    return pd.concat(found)
 
 
 def _expected(rows: pd.DataFrame, known: Mapping[Key, Known]) -> Array:
@@ -213,48 +236,11 @@ def _expected(rows: pd.DataFrame, known: Mapping[Key, Known]) -> Array:
     return np.asarray(np.hypot(miss, rows["uncertainty"].to_numpy(float)))
 
 
-def _with_machine_errors(
-    known: dict[Key, Known],
-    rows: pd.DataFrame,
-    left_out: pd.DataFrame,
-    profiles: pd.DataFrame | None,
-    *,
-    jobs: int,
-) -> dict[Key, Known]:
-    """What is known, with the errors on each machine where that was left out; of one machine, on models left out."""
-    machines = sorted(rows["device"].unique()) if len(rows) else []
-    if len(machines) < 2:
-        return _with_own_errors(known, left_out)
-    found = Parallel(n_jobs=jobs)(
-        delayed(_on_machine)(rows, profiles, machine, {key: one.difficulty for key, one in known.items()})
-        for machine in machines
-    )
-    return _with_own_errors(known, pd.concat(found))
-
-
-def _with_own_errors(known: dict[Key, Known], missed: pd.DataFrame) -> dict[Key, Known]:
-    if missed.empty:
-        return known
-    keys = _keys(missed)
-    errors = {}
-    for key in known:
-        own = missed[keys == "/".join(key)]
-        if len(own):
-            errors[key] = Errors.of(own["ratio"] / own["expected"], kinds(own["regime"], own["outside"]))
-    return {key: dataclasses.replace(one, errors=errors.get(key)) for key, one in known.items()}
-
-
-def _on_machine(
-    rows: pd.DataFrame, profiles: pd.DataFrame | None, machine: str, difficulty: Mapping[Key, Trees | None]
-) -> pd.DataFrame:
+def _on_machine(rows: pd.DataFrame, profiles: pd.DataFrame | None, machine: str) -> pd.DataFrame:
     others = learn(rows[rows["device"] != machine], profiles)
-    others = {key: dataclasses.replace(one, difficulty=difficulty.get(key)) for key, one in others.items()}
-    found = []
-    for count in COUNTS:
-        missed = on_machine(rows[rows["device"] == machine], others, count=count)
-        if len(missed):
-            found.append(missed.assign(expected=_expected(missed, others)))
-    return pd.concat(found) if found else rows[:0]
+    own = rows[rows["device"] == machine]
+    missed: pd.DataFrame = pd.concat([on_machine(own, others, count=count).assign(count=count) for count in COUNTS])
+    return missed
 
 
 def on_machine(rows: pd.DataFrame, known: Mapping[Key, Known], *, count: int, seed: int = 0) -> pd.DataFrame:

@@ -21,23 +21,29 @@ import pandas as pd
 
 from ftax_model.device import rates
 from ftax_model.measurement import Platform
-from ftax_model.modeling.estimators.correction import CorrectedModel, trees_from
+from ftax_model.modeling.estimators.correction import LARGEST, CorrectedModel, composition, trees_from
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import OperatorModel
-from ftax_model.modeling.estimators.priors import COSTS, Prior, Spread, class_shift, ignorance
+from ftax_model.modeling.estimators.priors import COSTS, Prior, Spread, by_class, class_shift, ignorance
 from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors
 from ftax_model.modeling.rows import PLATFORM
 from ftax_model.tracing import features
 
-BETWEEN = Spread(0.4, 0.4, 0.15, 0.15)
-"""How the log costs of one machine differ from the mean over others, in one framework."""
+BETWEEN = Spread(0.25, 0.2, 0.3, 0.2, 0.15)
+"""How the log costs of one machine differ from the mean over others, in one framework, before any two were seen."""
 
-WITHIN = Spread(0.3, 0.4, 0.15, 0.15)
+TRUST = 2.0
+"""Machines that `BETWEEN` counts as."""
+
+LIKENESS = 0.5
+"""Correlation of what two frameworks' log costs are moved by from machine to machine, before any two were seen."""
+
+WITHIN = Spread(0.3, 0.3, 0.25, 0.15, 0.15)
 """How they differ from those of another precision or thread count of the same machine, beyond the usual shift."""
 
-ACROSS = Spread(1.0, 0.7, 0.4, 0.4)
+ACROSS = Spread(0.8, 0.6, 0.4, 0.4, 0.4)
 """How they differ from those of another framework."""
 
 TREES = 150
@@ -75,9 +81,11 @@ class Known:
 
     ``reference`` holds the mean costs over machines, of ``plain`` (precision and threads); ``trees`` correct them;
     ``shifts`` say by how much log costs move to another precision and thread count. ``platforms`` are those it was
-    learnt from, ``domain`` the smallest and largest value of each feature measured, ``sample`` a few workloads that
-    stand for it. ``difficulty`` says by how much a row is missed; ``errors`` are those on machines left out, in units
-    of what was expected (`PlatformFit.expected`), ``None`` where one machine was all.
+    learnt from, ``domain`` the smallest and largest value of each feature measured, ``spread`` how machines differ,
+    ``moves`` by how much each one's log costs do, class by class, and ``sample`` a few workloads that stand for it.
+    ``difficulty`` says by how much a row is missed; ``errors`` are those
+    on machines left out, by the count of rows that were measured there, in units of what was expected
+    (`PlatformFit.expected`); of one machine alone they are those on models left out.
     """
 
     framework: str
@@ -89,9 +97,16 @@ class Known:
     platforms: tuple[Platform, ...]
     domain: Mapping[str, tuple[float, float]]
     largest_batch: int
+    spread: Spread
+    moves: Mapping[str, Array]
     sample: pd.DataFrame = field(repr=False)
     difficulty: Trees | None = None
-    errors: Errors | None = None
+    errors: Mapping[int, Errors] = field(default_factory=dict)
+
+    def errors_after(self, count: int) -> Errors | None:
+        """The errors after so many rows of a platform were measured, or fewer; ``None`` where none were seen yet."""
+        fewer = [own for own in self.errors if own <= count]
+        return self.errors[max(fewer)] if fewer else None
 
     @property
     def key(self) -> Key:
@@ -136,21 +151,49 @@ class Known:
         told = [factor for factor in factors if factor is not None]
         return class_shift(float(np.exp(np.mean(np.log(told)))), _COMPUTING) if told else None
 
-    def prior(self, platform: Platform, *, near: OperatorModel | None = None) -> Prior:
+    def prior(
+        self,
+        platform: Platform,
+        *,
+        near: OperatorModel | None = None,
+        others: Sequence[tuple[Known, OperatorModel]] = (),
+    ) -> Prior:
         """Where a platform of this framework begins; ``near`` are its costs in ``plain``, where these are known.
 
-        Where neither measurements nor device files say how its precision and threads differ, they are taken not to.
+        ``others`` are costs of other frameworks on the same machine, each in its ``plain``: machines that are faster
+        than thought in one are so in others, as far as the known ones were (`correlations`). Where neither
+        measurements nor device files say how its precision and threads differ, they are taken not to.
         """
         moved = self.shift(platform)
         if near is not None:
             return Prior(near.logs_, near.covariance_).moved(np.zeros(len(COSTS)) if moved is None else moved, WITHIN)
         specified = self.specified(platform)
         mean = self.reference.logs_ + (0.0 if specified is None else specified)
-        begin = Prior(mean, BETWEEN.covariance())
-        plain = (platform.dtype, platform.threads) == self.plain
-        if plain:
-            return begin
+        begin = Prior(mean, self.spread.covariance())
+        if (platform.dtype, platform.threads) == self.plain:
+            return self._given(begin, platform, others) if others else begin
         return begin.moved(np.zeros(len(COSTS)) if moved is None else moved, WITHIN)
+
+    def _given(self, begin: Prior, platform: Platform, others: Sequence[tuple[Known, OperatorModel]]) -> Prior:
+        """A prior after what the costs of other frameworks on the machine turned out to be.
+
+        All their costs are Gaussian together; what rows said of the others is what their fits know beyond their priors.
+        """
+        group, n = [self, *(one for one, _ in others)], len(COSTS)
+        together = correlations(group)
+        blocks = [
+            [likeness * one.spread.covariance(other.spread) for other, likeness in zip(group, row, strict=True)]
+            for one, row in zip(group, together, strict=True)
+        ]
+        precision, told = np.asarray(np.linalg.inv(np.block(blocks)), dtype=float), np.zeros(n * len(group))
+        for at, (one, model) in enumerate(others, 1):
+            own = slice(at * n, (at + 1) * n)
+            first = one.prior(dataclasses.replace(platform, framework=one.framework))
+            after = np.linalg.inv(model.covariance_ + _LEAST_VARIANCE * np.eye(n))
+            precision[own, own] += after - np.linalg.inv(first.covariance)
+            told[own] = after @ (model.logs_ - first.mean)
+        covariance = np.asarray(np.linalg.inv(precision), dtype=float)
+        return Prior(begin.mean + (covariance @ told)[:n], covariance[:n, :n])
 
     def model(self, *, trees: int = 0) -> CorrectedModel:
         """An unfitted model of a platform, with so many trees of its own."""
@@ -170,15 +213,17 @@ class Known:
             "platforms": [dataclasses.asdict(one) for one in self.platforms],
             "domain": dict(self.domain),
             "largest_batch": self.largest_batch,
+            "spread": dataclasses.asdict(self.spread),
+            "moves": {name: [float(f"{value:.4g}") for value in own] for name, own in self.moves.items()},
             "sample": [{name: float(f"{v:.6g}") for name, v in zip(_SAMPLED, own, strict=True) if v} for own in sample],
             "difficulty": self.difficulty.to_dict() if self.difficulty else None,
-            "errors": self.errors.to_dict() if self.errors else None,
+            "errors": {str(count): errors.to_dict() for count, errors in self.errors.items()},
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Known:
         """What `to_dict` wrote; raises what reading anything else raises."""
-        difficulty, errors = record["difficulty"], record["errors"]
+        difficulty = record["difficulty"]
         own = {
             "plain": (str(record["plain"][0]), int(record["plain"][1])),
             "reference": OperatorModel.from_dict(record["reference"]),
@@ -186,11 +231,30 @@ class Known:
             "shifts": {str(name): _costs(values) for name, values in record["shifts"].items()},
             "platforms": tuple(Platform(**one) for one in record["platforms"]),
             "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
+            "spread": Spread(**{name: float(value) for name, value in record["spread"].items()}),
+            "moves": {str(name): np.array(values, dtype=float) for name, values in record["moves"].items()},
             "sample": pd.DataFrame(record["sample"], columns=list(_SAMPLED)).fillna(0.0),
             "difficulty": trees_from([difficulty])[0] if difficulty else None,
-            "errors": Errors.from_dict(errors) if errors else None,
+            "errors": {int(count): Errors.from_dict(errors) for count, errors in record["errors"].items()},
         }
         return cls(**{**record, **own})
+
+
+def correlations(group: Sequence[Known]) -> Array:
+    """How alike machines move in frameworks, shape (n, n): learnt from those that were measured, class by class.
+
+    `LIKENESS` of any two counts as `TRUST` machines.
+    """
+    machines = sorted({machine for one in group for machine in one.moves})
+    none = np.zeros_like(by_class(np.zeros(len(COSTS))))
+    moves = np.array([np.concatenate([one.moves.get(machine, none) for machine in machines]) for one in group])
+    lengths = np.linalg.norm(moves, axis=1, keepdims=True)
+    seen = (moves / np.maximum(lengths, _LEAST_VARIANCE)) @ (moves / np.maximum(lengths, _LEAST_VARIANCE)).T
+    np.fill_diagonal(seen, 1.0)
+    usual = np.full_like(seen, LIKENESS)
+    np.fill_diagonal(usual, 1.0)
+    count = len(machines) if len(machines) > 1 else 0
+    return np.asarray((TRUST * usual + count * seen) / (TRUST + count))
 
 
 def learn(rows: pd.DataFrame, profiles: pd.DataFrame | None = None, *, trees: int = TREES) -> dict[Key, Known]:
@@ -219,23 +283,23 @@ def _learn(framework: str, kind: str, rows: pd.DataFrame, profiles: pd.DataFrame
     timed = None if profiles is None else _profiles_of(profiles, base)
     begin = ignorance(_peak(kind, parts, plain))
     mean = OperatorModel(overlap=overlap).fit(base, base["latency_s"], prior=begin, profiles=timed)
-    own = dict.fromkeys(parts, mean)
+    own, spread = dict.fromkeys(parts, mean), BETWEEN
     for _ in range(_ROUNDS if len(parts) > 1 else 0):
-        prior = Prior(mean.logs_, BETWEEN.covariance())
+        prior = Prior(mean.logs_, spread.covariance())
         own = {
             device: OperatorModel(overlap=overlap).fit(part, part["latency_s"], prior=prior)
             for device, part in parts.items()
         }
         mean._set(np.exp(np.mean([one.logs_ for one in own.values()], axis=0)), mean.seen_.to_numpy())
+        moves = [one.logs_ - mean.logs_ for one in own.values()]
+        spread = spread.learnt(moves, [one.covariance_ for one in own.values()], begin=BETWEEN, trust=TRUST)
     mean.covariance_ = np.zeros_like(mean.covariance_)
     grown: tuple[Trees, ...] = ()
     if trees and base["model"].nunique() > _FEW_MODELS:
-        model = CorrectedModel(overlap=overlap, trees=0, reference=mean)
         seen = pd.concat(list(parts.values()))
         summed = np.concatenate([own[device].predict(part) for device, part in parts.items()])
-        ratio = np.clip(np.log(seen["latency_s"].to_numpy(float) / summed), -1.0, 1.0)
-        model.structure_ = mean
-        grown = (Trees.fit(model.composition(seen), ratio, count=trees),)
+        ratio = np.log(seen["latency_s"].to_numpy(float) / summed)
+        grown = (Trees.fit(composition(mean, seen), np.clip(ratio, -LARGEST, LARGEST), count=trees),)
     known = Known(
         framework=framework,
         kind=kind,
@@ -246,6 +310,8 @@ def _learn(framework: str, kind: str, rows: pd.DataFrame, profiles: pd.DataFrame
         platforms=tuple(platform_of(part) for _, part in rows.groupby(list(PLATFORM))),
         domain=domain_of(base),
         largest_batch=int(base["batch_size"].max()),
+        spread=spread,
+        moves={device: by_class(one.logs_ - mean.logs_) for device, one in own.items()},
         sample=base.sample(min(_SAMPLE, len(base)), random_state=0)[list(_SAMPLED)].reset_index(drop=True),
     )
     shifts = {f"{v[0]}/{v[1]}": _shift(known, part, own) for v, part in variants.items() if v != plain}
@@ -343,3 +409,4 @@ def _costs(values: Sequence[Any]) -> Array:
 
 
 _FEW_MODELS = 5
+_LEAST_VARIANCE = 1e-6  # of a log cost

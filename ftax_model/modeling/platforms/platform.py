@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from ftax_model.measurement import Platform
-from ftax_model.modeling.estimators.correction import CorrectedModel, trees_from
+from ftax_model.modeling.estimators.correction import CorrectedModel, composition, trees_from
 from ftax_model.modeling.estimators.law import Array, latency
 from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
 from ftax_model.modeling.estimators.regime import RegimeModel
@@ -234,13 +234,19 @@ def expected(model: CorrectedModel, known: Known | None, rows: pd.DataFrame) -> 
 def adapt(rows: pd.DataFrame, known: Mapping[Key, Known], *, own_trees: bool = True) -> dict[Platform, Fitted]:
     """The models of all platforms in rows of one or more machines, from what is known and these rows.
 
-    Those in the precision and threads that others are told from come first: the others begin there. Platforms of which
-    nothing alike is known are left out.
+    Those in the precision and threads that others are told from come first, each by itself, then from what the rows of
+    the other frameworks say of the machine; the others begin there. Platforms of which nothing alike is known are left
+    out.
     """
     groups = {platform_of(part): part for _, part in rows.groupby(list(PLATFORM))}
+    order = sorted(groups, key=lambda one: _rank(one, known))
+    plain = [one for one in order if not _rank(one, known)[0]]
+    alone = {one: fit_one(one, groups[one], known, {}, own_trees=own_trees) for one in plain}
+    seen = {platform: fitted for platform, fitted in alone.items() if fitted is not None}
     found: dict[Platform, Fitted] = {}
-    for platform in sorted(groups, key=lambda one: _rank(one, known)):
-        fitted = fit_one(platform, groups[platform], known, found, own_trees=own_trees)
+    for platform in order:
+        others = seen if platform in plain else found
+        fitted = fit_one(platform, groups[platform], known, others, own_trees=own_trees)
         if fitted is not None:
             found[platform] = fitted
     return found
@@ -269,9 +275,9 @@ def fit_one(
     """
     choices = []
     for one in nearest(known, platform):
-        plain = dataclasses.replace(platform, dtype=one.plain[0], threads=one.plain[1])
-        near = others.get(plain)
-        begin = one.prior(platform, near=near.model.structure_ if near and near.known is one else None)
+        plain = dataclasses.replace(platform, framework=one.framework, dtype=one.plain[0], threads=one.plain[1])
+        near = others.get(plain) if plain != platform else None
+        begin = one.prior(platform, near=near.model.structure_ if near else None, others=_other(platform, others))
         if rows.empty and one.shift(platform) is None:
             continue
         origin = str(plain) if near else f"{one.framework} on {', '.join(one.machines)}"
@@ -289,6 +295,17 @@ def fit_one(
         return None
     measured = np.log(rows["latency_s"].to_numpy(float))
     return min(choices, key=lambda one: float(np.abs(np.log(one.model.predict(rows)) - measured).mean()))
+
+
+def _other(platform: Platform, fits: Mapping[Platform, Fitted]) -> list[tuple[Known, OperatorModel]]:
+    """What other frameworks' costs are on the same machine, each in the precision and threads that it is told from."""
+    return [
+        (fitted.known, fitted.model.structure_)
+        for one, fitted in fits.items()
+        if one.device == platform.device
+        and one.framework != platform.framework
+        and (fitted.known.framework, fitted.known.plain) == (one.framework, (one.dtype, one.threads))
+    ]
 
 
 def _rank(platform: Platform, known: Mapping[Key, Known]) -> tuple[bool, str]:
@@ -326,7 +343,7 @@ def finished(
         regime = parts(own_law, left_out if len(left_out) else rows)["regime"]
         errors = Errors.of(ratios, regime)
     else:
-        errors = _errors(fitted, left_out)
+        errors = _errors(fitted, len(rows), left_out)
     domain = domain_of(rows) if len(rows) else {}
     if fitted is not None:
         low_high = [fitted.known.domain, domain] if domain else [fitted.known.domain]
@@ -348,13 +365,14 @@ def finished(
     )
 
 
-def _errors(fitted: Fitted, left_out: pd.DataFrame) -> Errors:
+def _errors(fitted: Fitted, count: int, left_out: pd.DataFrame) -> Errors:
     """Errors in units of what is expected: a platform's own where they are enough, else those on machines left out.
 
-    The latter are wider or narrower as far as the platform's own few rows are missed by more or less.
+    The latter are those after as many rows, ``count``, and are wider or narrower as far as the platform's own few rows
+    are missed by more or less.
     """
     own = left_out["ratio"] / left_out["expected"] if len(left_out) else pd.Series(dtype=float)
-    elsewhere = fitted.known.errors
+    elsewhere = fitted.known.errors_after(count)
     if len(own) >= OWN_ERRORS or (elsewhere is None and len(own)):
         return Errors.of(own, kinds(left_out["regime"], left_out["outside"]))
     if elsewhere is None:
@@ -439,21 +457,23 @@ def _judged(fitted: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def learn_difficulty(missed: pd.DataFrame, reference: OperatorModel) -> tuple[Trees | None, Array]:
+def learn_difficulty(
+    missed: pd.DataFrame, reference: OperatorModel, telling: NDArray[np.bool_]
+) -> tuple[Trees | None, Array]:
     """Trees that say by how much a row is missed (log of the absolute log ratio), and what they say of these rows.
 
-    What is said of a row comes from trees that saw nothing of its family, or of its model where families are few. Of
-    few rows nothing can be learnt: no trees then, and all rows are alike.
+    They grow on the rows that are ``telling``. What is said of a row comes from trees that saw nothing of its family,
+    or of its model where families are few. Of few rows nothing can be learnt: no trees then, and all rows are alike.
     """
-    if len(missed) < _ENOUGH:
+    if telling.sum() < _ENOUGH:
         return None, np.full(len(missed), NOISE)
-    model = CorrectedModel(trees=0, reference=reference)
-    rows, target = model.composition(missed), np.log(missed["ratio"].abs().to_numpy() + _LEAST_MISS)
+    rows, target = composition(reference, missed), np.log(missed["ratio"].abs().to_numpy() + _LEAST_MISS)
     groups = missed[FAMILY] if missed[FAMILY].nunique() > 3 else missed["model"]
     scale = np.ones(len(missed))
     for train, test in folds(groups, most=5):
-        scale[test] = np.exp(Trees.fit(rows[train], target[train], count=_DIFFICULTY_TREES).predict(rows[test]))
-    return Trees.fit(rows, target, count=_DIFFICULTY_TREES), scale
+        seen = train[telling[train]]
+        scale[test] = np.exp(Trees.fit(rows[seen], target[seen], count=_DIFFICULTY_TREES).predict(rows[test]))
+    return Trees.fit(rows[telling], target[telling], count=_DIFFICULTY_TREES), scale
 
 
 def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFrame:

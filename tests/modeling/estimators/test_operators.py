@@ -188,7 +188,7 @@ def prior():
     own = pd.Series(np.exp(ignorance().mean), index=list(COSTS))
     own["intercept"], own["linear.ops"], own["copy.ops"] = 3e-5, 3 * DISPATCH, 6e-6
     own["linear.macs"], own["copy.bytes"] = 3 * MAC, 3 * BYTE
-    return Prior(np.log(own.to_numpy()), Spread(0.4, 0.4, 0.15, 0.15).covariance())
+    return Prior(np.log(own.to_numpy()), Spread(0.4, 0.3, 0.3, 0.15, 0.15).covariance())
 
 
 def test_with_no_rows_the_prior_is_the_answer(prior):
