@@ -62,7 +62,12 @@ def models() -> Iterator[tuple[str, Any, Inputs]]:
     )
     yield "qwen2", transformers.Qwen2Model(qwen), _tokens(32)
     bart = transformers.BartConfig(
-        vocab_size=2048, d_model=256, encoder_layers=4, encoder_ffn_dim=1024, encoder_attention_heads=4, decoder_layers=1
+        vocab_size=2048,
+        d_model=256,
+        encoder_layers=4,
+        encoder_ffn_dim=1024,
+        encoder_attention_heads=4,
+        decoder_layers=1,
     )
     yield "bart-encoder", transformers.BartModel(bart).get_encoder(), _tokens(64)
 

@@ -27,8 +27,8 @@ def fingerprint(plan: Plan, device: Device, threads: Sequence[int] | None = None
     for count in (first, *others):
         if not 1 <= count <= device.cores:
             raise InputError(f"threads are from 1 to the {device.cores} cores here", str(count), "choose fewer")
-    grids = [dataclasses.replace(one, threads=_threads(one, first, others)) for one in plan.grids]
-    return dataclasses.replace(plan, grids=tuple(one for one in grids if one.threads and _runs(one, device)))
+    asked = [(one, _threads(one, first, others)) for one in plan.grids if _runs(one, device)]
+    return dataclasses.replace(plan, grids=tuple(dataclasses.replace(one, threads=own) for one, own in asked if own))
 
 
 def _threads(grid: Grid, first: int, others: Sequence[int]) -> tuple[int, ...]:

@@ -409,7 +409,7 @@ class LatencyPredictor:
             predictor.about_ = dict(record["about"])
             crossovers = record["crossovers"]
             predictor.crossovers_ = Crossovers.from_dict(crossovers) if crossovers else None
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
         return predictor
 

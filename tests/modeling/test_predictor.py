@@ -1,6 +1,7 @@
 """The predictor on made-up platforms whose costs are known: calibration, modules, crossovers, costs of a search."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -315,3 +316,36 @@ def test_a_predictor_of_other_columns_is_refused(predictor, tmp_path, monkeypatc
     monkeypatch.setattr("ftax_model.modeling.predictor._FINGERPRINT", 1)
     with pytest.raises(DataError, match="columns of another version; fit one"):
         LatencyPredictor.load(tmp_path / "old.json")
+
+
+HOSTILE = {
+    "a list for a mapping": lambda r: r["known"][0].update(domain=[1, 2]),
+    "text for a number": lambda r: r["known"][0]["spread"].update(own="wide"),
+    "another spread": lambda r: r["known"][0].update(spread={"sideways": 1.0}),
+    "moves of other classes": lambda r: r["known"][0].update(moves={"made-up": [0.0]}),
+    "a shift of other costs": lambda r: r["known"][0].update(shifts={"float32/2": [0.1]}),
+    "costs below zero": lambda r: r["known"][0]["reference"].update(intercept=-1.0),
+    "costs that are no number": lambda r: r["known"][0]["reference"]["costs"].update({"linear.macs": None}),
+    "errors after no count": lambda r: r["known"][0].update(errors={"many": {"every": [0.1]}}),
+    "errors without any": lambda r: r["known"][0].update(errors={"0": {}}),
+    "trees of nothing": lambda r: r["known"][0].update(trees=[{"roots": [0]}]),
+    "a fit of what is not known": lambda r: r["fits"][0].update(known=["other", "cpu"]),
+    "a platform without a name": lambda r: r["fits"][0].update(platform={"framework": "eager"}),
+    "a law of other features": lambda r: r["fits"][0].update(law={}),
+    "known that is no list": lambda r: r.update(known=7),
+    "nothing about it": lambda r: r.update(about=None),
+    "a confidence beyond one": lambda r: r.update(confidence=90),
+    "crossovers of nothing": lambda r: r.update(crossovers=[1]),
+}
+
+
+@pytest.mark.parametrize("spoil", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_spoilt_file_is_one_error(predictor, tmp_path, spoil):
+    path = tmp_path / "spoilt.json"
+    predictor.save(path)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    spoil(record)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises((DataError, InputError)) as error:
+        LatencyPredictor.load(path)
+    assert "\n" not in str(error.value)

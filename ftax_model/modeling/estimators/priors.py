@@ -116,6 +116,10 @@ class Prior:
         return Prior(self.mean + by, self.covariance + spread.covariance())
 
 
+CLASSES = tuple(sorted({class_of(cost) for cost in COSTS}))
+"""All classes, in the order of `by_class`."""
+
+
 def by_class(moves: Array) -> Array:
     """The mean of what costs are moved by, class by class, shape (n_classes,)."""
     members = _MEMBERS[2]

@@ -80,8 +80,11 @@ class Errors:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Errors:
-        """The errors that `to_dict` wrote."""
-        return cls({str(kind): np.sort(np.array(values, dtype=float)) for kind, values in record.items()})
+        """The errors that `to_dict` wrote; raises `DataError` where there are none."""
+        found = {str(kind): np.sort(np.array(values, dtype=float)) for kind, values in record.items()}
+        if EVERY not in found or any(own.ndim != 1 or not len(own) or np.isnan(own).any() for own in found.values()):
+            raise DataError("intervals follow from errors", "none, or no numbers", "fit the predictor again")
+        return cls(found)
 
     def _of(self, kind: str, level: float) -> float:
         own = self.by_kind.get(kind, np.zeros(0))

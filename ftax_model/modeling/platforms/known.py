@@ -24,7 +24,7 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import LARGEST, CorrectedModel, composition, trees_from
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import OperatorModel
-from ftax_model.modeling.estimators.priors import COSTS, Prior, Spread, by_class, class_shift, ignorance
+from ftax_model.modeling.estimators.priors import CLASSES, COSTS, Prior, Spread, by_class, class_shift, ignorance
 from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors
@@ -228,11 +228,11 @@ class Known:
             "plain": (str(record["plain"][0]), int(record["plain"][1])),
             "reference": OperatorModel.from_dict(record["reference"]),
             "trees": trees_from(record["trees"]),
-            "shifts": {str(name): _costs(values) for name, values in record["shifts"].items()},
+            "shifts": {str(name): _array(values, (len(COSTS),)) for name, values in record["shifts"].items()},
             "platforms": tuple(Platform(**one) for one in record["platforms"]),
             "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
             "spread": Spread(**{name: float(value) for name, value in record["spread"].items()}),
-            "moves": {str(name): np.array(values, dtype=float) for name, values in record["moves"].items()},
+            "moves": {str(name): _array(values, (len(CLASSES),)) for name, values in record["moves"].items()},
             "sample": pd.DataFrame(record["sample"], columns=list(_SAMPLED)).fillna(0.0),
             "difficulty": trees_from([difficulty])[0] if difficulty else None,
             "errors": {int(count): Errors.from_dict(errors) for count, errors in record["errors"].items()},
@@ -246,7 +246,7 @@ def correlations(group: Sequence[Known]) -> Array:
     `LIKENESS` of any two counts as `TRUST` machines.
     """
     machines = sorted({machine for one in group for machine in one.moves})
-    none = np.zeros_like(by_class(np.zeros(len(COSTS))))
+    none = np.zeros(len(CLASSES))
     moves = np.array([np.concatenate([one.moves.get(machine, none) for machine in machines]) for one in group])
     lengths = np.linalg.norm(moves, axis=1, keepdims=True)
     seen = (moves / np.maximum(lengths, _LEAST_VARIANCE)) @ (moves / np.maximum(lengths, _LEAST_VARIANCE)).T
@@ -401,10 +401,10 @@ def _profiles_of(profiles: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame | N
     return own if len(own) else None
 
 
-def _costs(values: Sequence[Any]) -> Array:
+def _array(values: Sequence[Any], shape: tuple[int, ...]) -> Array:
     found = np.array(values, dtype=float)
-    if found.shape != (len(COSTS),) or not np.isfinite(found).all():
-        raise ValueError("a shift of other costs")
+    if found.shape != shape or not np.isfinite(found).all():
+        raise ValueError(f"numbers of another shape than {shape}")
     return found
 
 
