@@ -38,8 +38,14 @@ from ftax_model.modeling.rows import PLATFORM, folds
 COUNTS = (0, 10, 40)
 """Rows of each platform of a machine left out that it is calibrated with, for the errors that intervals follow from."""
 
-WHOLE_MODELS = 4
-"""Whole models, the smallest, that are among the rows which calibrate a machine; the rest are single layers."""
+FAMILY_TURNS = 3
+"""Turns in which families are left out besides."""
+
+WHOLE_MODELS = 8
+"""Whole models, of the smallest, that are among the rows which calibrate a machine; the rest are single layers."""
+
+WHOLE_SHARE = 0.4
+"""Share of those rows that are of whole models."""
 
 FEWEST_MODELS = 3
 """Models from which more than the law is learnt, where nothing is known."""
@@ -237,28 +243,22 @@ def _expected(rows: pd.DataFrame, known: Mapping[Key, Known]) -> Array:
 
 
 def _on_machine(rows: pd.DataFrame, profiles: pd.DataFrame | None, machine: str) -> pd.DataFrame:
-    others = learn(rows[rows["device"] != machine], profiles)
-    own = rows[rows["device"] == machine]
-    missed: pd.DataFrame = pd.concat([on_machine(own, others, count=count).assign(count=count) for count in COUNTS])
-    return missed
-
-
-def on_machine(rows: pd.DataFrame, known: Mapping[Key, Known], *, count: int, seed: int = 0) -> pd.DataFrame:
-    """Rows of a machine that is not known, predicted after ``count`` rows of each platform were measured there.
-
-    Those predicted are of whole models, where there are any, that are not among the rows measured (see `drawn`).
-    """
-    chosen = drawn(rows, count, seed=seed)
-    seen = rows[chosen]
-    whole = (rows["family"] != BLOCK) if (rows["family"] != BLOCK).any() else pd.Series(True, index=rows.index)
-    rest = rows[~chosen & whole & ~rows["model"].isin(seen.loc[whole[chosen], "model"].unique())]
-    return predict_left_out(seen, rest, known)
+    """Rows of a machine, predicted after so many others (`drawn`) were measured there; their families are new too."""
+    of_machine, found = (rows["device"] == machine).to_numpy(), []
+    for train, test in turns(rows, by=FAMILY if enough_families(rows) else "model", most=FAMILY_TURNS):
+        others = learn(rows.iloc[train[~of_machine[train]]], profiles)
+        seen, unseen = rows.iloc[train[of_machine[train]]], rows.iloc[test[of_machine[test]]]
+        if others and len(unseen):
+            for count in COUNTS:
+                missed = predict_left_out(seen[drawn(seen, count)], unseen, others)
+                found.append(missed.assign(count=count))
+    return pd.concat(found) if found else rows[:0].assign(count=0)
 
 
 def drawn(rows: pd.DataFrame, count: int, *, seed: int = 0) -> pd.Series[bool]:
-    """Which rows calibrate a machine: so many of each platform, at random, mostly of single layers, as in a plan.
+    """Which rows calibrate a machine: so many of each platform, at random, of single layers and of a few small models.
 
-    A fifth of them are of the four smallest whole models.
+    It is what the plan `calibrate` measures in kind.
     """
     chosen = pd.Series(False, index=rows.index)
     if not count:
@@ -270,7 +270,7 @@ def drawn(rows: pd.DataFrame, count: int, *, seed: int = 0) -> pd.Series[bool]:
     for _, part in shuffled.groupby(list(PLATFORM)):
         layers = part[part["family"] == BLOCK]
         models = part[part["model"].isin(picked)]
-        few = min(len(models), max(round(count / 5), 1)) if len(layers) else count
+        few = min(len(models), max(round(WHOLE_SHARE * count), 1)) if len(layers) else count
         own = [*models.index[:few], *layers.index[: count - few]]
         chosen.loc[own if own else part.index[:count]] = True
     return chosen

@@ -61,7 +61,7 @@ CLEARLY = 0.9
 OWN_ERRORS = 200
 """Rows of a platform left out in turn that make errors of its own; with fewer, those on machines left out stand."""
 
-LEAST_TIMES, MOST_TIMES = 0.7, 3.0
+LEAST_TIMES, MOST_TIMES = 0.85, 3.0
 """How much narrower and wider the errors on other machines may become by how a platform's own rows are missed."""
 
 _EVIDENCE = 20.0  # rows of a platform's own that say as much of its errors as other machines do
