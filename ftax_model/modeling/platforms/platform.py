@@ -148,7 +148,8 @@ class PlatformFit:
         if self.model is None or self.known is None:
             return {}
         sample = self.known.sample
-        found = pd.DataFrame({"regime": parts(self.model, sample)["regime"], "expected": self.expected(sample)})
+        usual = float(np.median(np.abs(self.errors.by_kind[EVERY])))
+        found = pd.DataFrame({"regime": parts(self.model, sample)["regime"], "expected": usual * self.expected(sample)})
         usual = float(np.median(np.abs(self.errors.by_kind[EVERY])))
         by_regime = found.groupby("regime")["expected"].median()
         own = {"all": found["expected"].median(), **by_regime}
