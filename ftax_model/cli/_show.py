@@ -55,7 +55,7 @@ def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
         }
         for row in _print.rows(frame)
     ]
-    _print.table(rows, dict.fromkeys(rows[0]))
+    _print.table(rows, dict.fromkeys(rows[0] if rows else ("workload", "crossover_batch_size")))
     _notes(frame)
 
 
@@ -102,7 +102,7 @@ def sweeps(frame: pd.DataFrame) -> None:
         }
         for row in _print.rows(frame)
     ]
-    _print.table(rows, dict.fromkeys(rows[0]))
+    _print.table(rows, dict.fromkeys(rows[0] if rows else ("workload", "crossover_batch_size")))
 
 
 def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
@@ -125,7 +125,7 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
     _print.table(rows, dict.fromkeys(rows[0]))
     shares = ("median", "mape", "within_10", "bias", "covered", "floor", "by law")
     lines = [
-        {"framework": row["framework"], "regime": row.get("regime", "all"), "rows": f"{row['n']:.0f}"}
+        {"framework": row["framework"], "regime": row["regime"], "rows": f"{row['n']:.0f}"}
         | {name: percent(row[name]) for name in shares}
         | {"worst": f"{number(row['worst'])} x"}
         for row in _print.rows(summary)

@@ -57,8 +57,9 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
     predictor.save(folder / "model.json.gz")
     left_out = evaluation.hold_out(table, known=known)
     whole = left_out[left_out["family"] != "block"] if (left_out["family"] != "block").any() else left_out
-    figures = pd.concat([evaluation.summary(whole), evaluation.summary(whole, by=["framework"])], ignore_index=True)
-    sweeps = evaluation.sweeps(table, predictor)
+    every = evaluation.summary(whole, by=["framework"]).assign(regime="all")
+    figures = pd.concat([evaluation.summary(whole), every], ignore_index=True)
+    sweeps = evaluation.sweeps(table, predictor).dropna(subset="crossover_batch_size")
     correlations = proxies(table, predictor=predictor)
     picture = curves.predicted(whole, folder / "curves.png")
     other = _outside(predictor, whole["framework"].unique()) if here.kind == "cpu" else pd.DataFrame()
@@ -76,8 +77,11 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
         return
     click.echo("\n1. What each framework costs here\n")
     _show.fits(predictor, as_json=False)
-    click.echo("\n2. Each workload: measured latency at batch 1, regime, crossover batch size with its 90 % interval\n")
-    _show.sweeps(sweeps)
+    if len(sweeps):
+        click.echo(
+            "\n2. Each workload: measured latency at batch 1, regime, crossover batch size with its 90 % interval\n"
+        )
+        _show.sweeps(sweeps)
     click.echo("\n3. Held-out truth: each model predicted by a calibration that never saw it\n")
     _show.held_out(whole, figures)
     if len(other):

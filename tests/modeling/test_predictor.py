@@ -249,7 +249,7 @@ def test_a_platform_never_measured_is_made_of_specifications(turin, asked, compu
     times = [parts(model, with_operators(measured([BIG.curve]), jobs=1)).iloc[-1] for model in (mean(turin), fit.model)]
     computing = [one["device_s"] - one["memory_s"] for one in times]
     assert computing[1] / computing[0] == pytest.approx(compute, rel=0.05)
-    assert times[1]["host_s"] == pytest.approx(times[0]["host_s"])
+    assert times[1]["host_s"] == pytest.approx(times[0]["host_s"], rel=0.05)
     assert np.log(made["high_s"] / made["low_s"]) > np.log(known["high_s"] / known["low_s"])
     with pytest.raises(InputError, match="never measured"):
         turin.predict(BIG, **asked, strict=True)

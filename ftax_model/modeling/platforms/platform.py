@@ -68,7 +68,7 @@ _EVIDENCE = 20.0  # rows of a platform's own that say as much of its errors as o
 _ENOUGH = 300  # misses from which it can be told where they are large
 _LEAST_MISS = 0.02  # of a log ratio, below which a miss is luck
 _DIFFICULTY_TREES = 60
-_LAW_ROWS, _LAW_MODELS = 20, 4  # of its own from which the law is fitted to a platform, and may be all of the answer
+_LAW_ROWS, _LAW_MODELS = 20, 4  # of its own from which the law may be all of the answer
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,7 @@ class PlatformFit:
         if self.model is None or self.known is None:
             return {}
         sample = self.known.sample
-        usual = float(np.median(np.abs(self.errors.by_kind[EVERY])))
-        found = pd.DataFrame({"regime": parts(self.model, sample)["regime"], "expected": usual * self.expected(sample)})
+        found = pd.DataFrame({"regime": parts(self.model, sample)["regime"], "expected": self.expected(sample)})
         usual = float(np.median(np.abs(self.errors.by_kind[EVERY])))
         by_regime = found.groupby("regime")["expected"].median()
         own = {"all": found["expected"].median(), **by_regime}
@@ -329,16 +328,16 @@ def finished(
     answer. ``fresh`` says that nothing was known before these rows.
     """
     enough = len(rows) >= _LAW_ROWS and rows["model"].nunique() >= _LAW_MODELS
-    own_law = law()
-    if fitted is None or enough or fresh:
-        own_law.fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows.get("model"))
-    else:
-        sample = pd.concat([fitted.known.sample, rows])[[*fitted.known.sample.columns]]
-        own_law.fit(design(sample), fitted.model.predict(sample))
     if fitted is not None and len(left_out) and enough:
         by_law = float(left_out["law_ratio"].abs().median())
         if by_law < CLEARLY * float(left_out["ratio"].abs().median()):
             fitted = None
+    own_law = law()
+    if fitted is None or fresh or len(rows) >= MANY_ROWS:
+        own_law.fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows.get("model"))
+    else:  # what a few rows make of the known machines' workloads tells rates that the rows alone could not
+        sample = pd.concat([fitted.known.sample, rows])[[*fitted.known.sample.columns]]
+        own_law.fit(design(sample), fitted.model.predict(sample))
     if fitted is None:
         ratios = left_out["law_ratio"] if len(left_out) else _residuals(own_law, rows)
         regime = parts(own_law, left_out if len(left_out) else rows)["regime"]
