@@ -42,12 +42,14 @@ def table(
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    shown = Table(box=None, pad_edge=False)
     for name, form in columns.items():
         shown.add_column(name.replace("_", " "), justify="left" if form is None else "right", no_wrap=form is not None)
     for row in rows:
         shown.add_row(*(str(row[name]) if form is None else form(row[name]) for name, form in columns.items()))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
+    if title:
+        console.print(title, style="bold")
     console.print(shown)
 
 
