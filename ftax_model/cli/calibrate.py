@@ -72,6 +72,12 @@ def command(
     adapted.about_ = {**mine.about(here), "device": adapted.fits_[0].platform.device}
     target = out or mine.predictor_file(here.name)
     adapted.save(target)
+    for fit in adapted.fits_:
+        lacking = fit.lacking()
+        if lacking and fit.known and (fit.platform.dtype, fit.platform.threads) == fit.known.plain:
+            count = "one cell" if fit.n_rows == 1 else f"{fit.n_rows} cells"
+            said = f"{count} of {fit.platform}, none of {', '.join(lacking)}: there it is what other machines take"
+            click.echo(f"note: {said}", err=True)
     _show.calibrated(adapted, target, as_json=as_json)
 
 

@@ -349,3 +349,9 @@ def test_a_spoilt_file_is_one_error(predictor, tmp_path, spoil):
     with pytest.raises((DataError, InputError)) as error:
         LatencyPredictor.load(path)
     assert "\n" not in str(error.value)
+
+
+def test_what_no_row_was_measured_of_is_told(predictor):
+    (fit,) = predictor.calibrate(measured(MODELS[:2], framework="other")).fits_
+    assert {"convolutions", "depthwise"} <= set(fit.lacking())
+    assert not {"host", "products"} & set(fit.lacking())

@@ -23,6 +23,7 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, composition, trees_from
 from ftax_model.modeling.estimators.law import Array, latency
 from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
+from ftax_model.modeling.estimators.priors import CLASSES, class_of
 from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import EVERY, Errors, kinds
@@ -153,6 +154,14 @@ class PlatformFit:
         by_regime = found.groupby("regime")["expected"].median()
         own = {"all": found["expected"].median(), **by_regime}
         return {str(regime): float(np.expm1(usual * value)) for regime, value in own.items()}
+
+    def lacking(self) -> list[str]:
+        """Classes of operators that no row measured here holds, so that their costs are what other machines pay."""
+        if self.model is None:
+            return []
+        seen = self.model.structure_.seen_
+        held = {class_of(str(cost)) for cost, count in seen.items() if count}
+        return [name for name in CLASSES if name not in held]
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
         """Why to trust a prediction of each row less; empty where there is no reason."""
