@@ -75,13 +75,15 @@ def _figures(said: dict[str, Any], rows: pd.DataFrame) -> dict[str, float]:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Median errors over counts, one panel for each machine and framework."""
+    """Median errors over counts, one panel for each machine and framework that was measured on all of them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from ftax_model.report.curves import COLOURS
 
-    machines, frameworks = sorted(table["machine"].unique()), sorted(table["framework"].unique())
+    machines = sorted(table["machine"].unique())
+    everywhere = table.groupby("framework")["machine"].nunique() == len(machines)
+    frameworks = sorted(everywhere[everywhere].index)
     drawing = Figure(figsize=(3.4 * len(frameworks), 2.8 * len(machines)), layout="constrained")
     FigureCanvasAgg(drawing)
     panels = drawing.subplots(len(machines), len(frameworks), squeeze=False, sharey=True)
@@ -121,10 +123,19 @@ def main(names: tuple[str, ...], picture: Path | None, jobs: int, as_json: bool)
     if as_json:
         _print.as_json(found)
         return
-    shares = {name: _print.percent for way in WAYS for name in (way, f"{way}, mean")}
-    worst = {f"{way}, worst": _print.number for way in WAYS}
-    columns = {"machine": None, "framework": None, "rows": str, "n": str}
-    _print.table(found, {**columns, **{k: v for w in WAYS for k, v in {**shares, **worst}.items() if k.startswith(w)}})
+    lines = [
+        {name: str(row[name]) for name in ("machine", "framework", "rows", "n")}
+        | {way: _cell(row, way) for way in WAYS}
+        for row in found
+    ]
+    _print.table(lines, dict.fromkeys(lines[0]), title="median / mean, % / worst, times")
+
+
+def _cell(row: dict[str, Any], way: str) -> str:
+    """Median, mean and worst in short."""
+    if np.isnan(row[way]):
+        return "-"
+    return f"{100 * row[way]:.1f} / {100 * row[f'{way}, mean']:.1f} / {row[f'{way}, worst']:.1f}"
 
 
 if __name__ == "__main__":
