@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
-import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -28,6 +27,7 @@ from ftax_model.cli import _print
 from ftax_model.collection import environment, frameworks, outside
 from ftax_model.device import detect
 from ftax_model.errors import FtaxError
+from ftax_model.modeling.judging.evaluation import errors
 from ftax_model.modeling.predictor import LatencyPredictor
 
 BATCH_SIZES = (1, 4, 16, 32)
@@ -106,18 +106,8 @@ def summary(judged: pd.DataFrame, by: str) -> list[dict[str, Any]]:
     """Error figures by a column."""
     found = []
     for value, part in judged.groupby(by):
-        ratio = part["predicted_s"] / part["measured_s"]
-        found.append(
-            {
-                by: value,
-                "n": len(part),
-                "median": float((ratio - 1).abs().median()),
-                "mape": float((ratio - 1).abs().mean()),
-                "worst": float(np.exp(np.abs(np.log(ratio)).max())),
-                "bias": float(ratio.median() - 1),
-                "covered": float(part["measured_s"].between(part["low_s"], part["high_s"]).mean()),
-            }
-        )
+        covered = float(part["measured_s"].between(part["low_s"], part["high_s"]).mean())
+        found.append({by: value, **errors(part["predicted_s"], part["measured_s"]), "covered": covered})
     return found
 
 
@@ -136,7 +126,7 @@ def main(model: str | None, least_s: float, as_json: bool) -> None:
         return
     shares = dict.fromkeys(("median", "mape", "bias", "covered"), _print.percent)
     for by in ("framework", "model", "regime"):
-        _print.table(summary(judged, by), {by: None, "n": str, **shares, "worst": _print.number})
+        _print.table(summary(judged, by), {by: None, "n": _print.number, **shares, "worst": _print.number})
         click.echo()
 
 

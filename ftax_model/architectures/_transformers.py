@@ -58,7 +58,6 @@ class TransformersArchitecture(TorchArchitecture):
         import torch
         import transformers
 
-        transformers.logging.set_verbosity_error()  # it tells users of trained models what means nothing here
         config = getattr(transformers, self.config_class)(**self.configuration(workload))
         model_class = operator.attrgetter(self.model_class)(transformers)
         model = model_class._from_config(config, dtype=getattr(torch, workload.dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0, or what the command says (1: it ran, and found something bad); 2 for bad input, with one line that says what to
     do; 130 when interrupted.
     """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it tells users of trained models what means nothing here
     with warnings.catch_warnings():
         warnings.simplefilter("always", DatasetWarning)
         warnings.showwarning = _one_line

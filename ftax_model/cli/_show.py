@@ -55,7 +55,7 @@ def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
         }
         for row in _print.rows(frame)
     ]
-    _print.table(rows, dict.fromkeys(rows[0] if rows else ("workload", "crossover_batch_size")))
+    _print.table(rows, dict.fromkeys(rows[0]))
     _notes(frame)
 
 
@@ -102,7 +102,7 @@ def sweeps(frame: pd.DataFrame) -> None:
         }
         for row in _print.rows(frame)
     ]
-    _print.table(rows, dict.fromkeys(rows[0] if rows else ("workload", "crossover_batch_size")))
+    _print.table(rows, dict.fromkeys(rows[0]))
 
 
 def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:

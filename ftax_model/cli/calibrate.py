@@ -74,7 +74,7 @@ def command(
     adapted.save(target)
     for fit in adapted.fits_:
         lacking = fit.lacking()
-        if lacking and fit.known and (fit.platform.dtype, fit.platform.threads) == fit.known.plain:
+        if lacking and fit.known and fit.known.is_plain(fit.platform):
             count = "one cell" if fit.n_rows == 1 else f"{fit.n_rows} cells"
             said = f"{count} of {fit.platform}, none of {', '.join(lacking)}: there it is what other machines take"
             click.echo(f"note: {said}", err=True)

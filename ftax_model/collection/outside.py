@@ -21,7 +21,6 @@ def electra() -> tuple[Any, dict[str, Any]]:
     from ftax_model.architectures._modules import TensorOutputs
 
     torch.manual_seed(0)
-    transformers.logging.set_verbosity_error()
     config = transformers.ElectraConfig(
         vocab_size=2048,
         embedding_size=96,

@@ -215,8 +215,8 @@ def _with_errors(
         trees, scales[at] = learn_difficulty(own, one.reference, telling=most)
         ratio = own["ratio"] / np.hypot(scales[at], own["uncertainty"])
         kind = pd.Series(kinds(own["regime"], own["outside"]))
-        indices = {int(str(count)): part.index for count, part in own.groupby("count")}
-        errors = {count: Errors.of(ratio[index], kind[index]) for count, index in indices.items()}
+        after = {int(count): own["count"] == count for count in sorted(own["count"].unique())}
+        errors = {count: Errors.of(ratio[those], kind[those]) for count, those in after.items()}
         found[key] = dataclasses.replace(one, difficulty=trees, errors=errors)
     if missed is machines:
         return found, left_out.assign(expected=_expected(left_out, found))

@@ -83,9 +83,9 @@ class Known:
     ``shifts`` say by how much log costs move to another precision and thread count. ``platforms`` are those it was
     learnt from, ``domain`` the smallest and largest value of each feature measured, ``spread`` how machines differ,
     ``moves`` by how much each one's log costs do, class by class, and ``sample`` a few workloads that stand for it.
-    ``difficulty`` says by how much a row is missed; ``errors`` are those
-    on machines left out, by the count of rows that were measured there, in units of what was expected
-    (`PlatformFit.expected`); of one machine alone they are those on models left out.
+    ``difficulty`` says by how much a row is missed; ``errors`` are those on machines left out, by the count of rows
+    that were measured there, in units of what was expected (`PlatformFit.expected`); of one machine alone they are
+    those on models left out.
     """
 
     framework: str
@@ -102,6 +102,14 @@ class Known:
     sample: pd.DataFrame = field(repr=False)
     difficulty: Trees | None = None
     errors: Mapping[int, Errors] = field(default_factory=dict)
+
+    def is_plain(self, platform: Platform) -> bool:
+        """Whether a platform is in the precision and threads that others are told from."""
+        return (platform.dtype, platform.threads) == self.plain
+
+    def plain_of(self, platform: Platform) -> Platform:
+        """The same framework as here, on the device of a platform, in ``plain``."""
+        return dataclasses.replace(platform, framework=self.framework, dtype=self.plain[0], threads=self.plain[1])
 
     def errors_after(self, count: int) -> Errors | None:
         """The errors after so many rows of a platform were measured, or fewer; ``None`` where none were seen yet."""
@@ -125,7 +133,7 @@ class Known:
         platform's device file.
         """
         dtype, threads = platform.dtype, platform.threads
-        if (dtype, threads) == self.plain:
+        if self.is_plain(platform):
             return np.zeros(len(COSTS))
         if f"{dtype}/{threads}" in self.shifts:
             return self.shifts[f"{dtype}/{threads}"]
@@ -135,8 +143,7 @@ class Known:
             found = found + self.shifts[f"{self.plain[0]}/{2 * self.plain[1]}"] * math.log2(threads / self.plain[1])
             if all(part in self.shifts for part in parts):
                 return found + sum((self.shifts[part] for part in parts), np.zeros(len(COSTS)))
-        plain = dataclasses.replace(platform, dtype=self.plain[0], threads=self.plain[1])
-        factor = _slower(plain, platform)
+        factor = _slower(self.plain_of(platform), platform)
         return None if factor is None else class_shift(factor, _COMPUTING)
 
     def specified(self, platform: Platform) -> Array | None:
@@ -145,7 +152,7 @@ class Known:
         What a device reaches of its peak is taken to be what the known ones reach in the mean. ``None`` where no file
         tells either peak.
         """
-        plain = dataclasses.replace(platform, dtype=self.plain[0], threads=self.plain[1])
+        plain = self.plain_of(platform)
         own = [dataclasses.replace(plain, device=machine) for machine in self.machines]
         factors = [_slower(one, plain) for one in own]
         told = [factor for factor in factors if factor is not None]
@@ -170,7 +177,7 @@ class Known:
         specified = self.specified(platform)
         mean = self.reference.logs_ + (0.0 if specified is None else specified)
         begin = Prior(mean, self.spread.covariance())
-        if (platform.dtype, platform.threads) == self.plain:
+        if self.is_plain(platform):
             return self._given(begin, platform, others) if others else begin
         return begin.moved(np.zeros(len(COSTS)) if moved is None else moved, WITHIN)
 
@@ -188,7 +195,7 @@ class Known:
         precision, told = np.asarray(np.linalg.inv(np.block(blocks)), dtype=float), np.zeros(n * len(group))
         for at, (one, model) in enumerate(others, 1):
             own = slice(at * n, (at + 1) * n)
-            first = one.prior(dataclasses.replace(platform, framework=one.framework))
+            first = one.prior(one.plain_of(platform))
             after = np.linalg.inv(model.covariance_ + _LEAST_VARIANCE * np.eye(n))
             precision[own, own] += after - np.linalg.inv(first.covariance)
             told[own] = after @ (model.logs_ - first.mean)
@@ -248,8 +255,8 @@ def correlations(group: Sequence[Known]) -> Array:
     machines = sorted({machine for one in group for machine in one.moves})
     none = np.zeros(len(CLASSES))
     moves = np.array([np.concatenate([one.moves.get(machine, none) for machine in machines]) for one in group])
-    lengths = np.linalg.norm(moves, axis=1, keepdims=True)
-    seen = (moves / np.maximum(lengths, _LEAST_VARIANCE)) @ (moves / np.maximum(lengths, _LEAST_VARIANCE)).T
+    directions = moves / np.maximum(np.linalg.norm(moves, axis=1, keepdims=True), _LEAST_VARIANCE)
+    seen = directions @ directions.T
     np.fill_diagonal(seen, 1.0)
     usual = np.full_like(seen, LIKENESS)
     np.fill_diagonal(usual, 1.0)

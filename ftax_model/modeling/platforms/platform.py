@@ -250,7 +250,7 @@ def adapt(rows: pd.DataFrame, known: Mapping[Key, Known], *, own_trees: bool = T
     groups = {platform_of(part): part for _, part in rows.groupby(list(PLATFORM))}
     order = sorted(groups, key=lambda one: _rank(one, known))
     plain = [one for one in order if not _rank(one, known)[0]]
-    alone = {one: fit_one(one, groups[one], known, {}, own_trees=own_trees) for one in plain}
+    alone = {one: fit_one(one, groups[one], known, {}, own_trees=False) for one in plain}
     seen = {platform: fitted for platform, fitted in alone.items() if fitted is not None}
     found: dict[Platform, Fitted] = {}
     for platform in order:
@@ -284,7 +284,7 @@ def fit_one(
     """
     choices = []
     for one in nearest(known, platform):
-        plain = dataclasses.replace(platform, framework=one.framework, dtype=one.plain[0], threads=one.plain[1])
+        plain = one.plain_of(platform)
         near = others.get(plain) if plain != platform else None
         begin = one.prior(platform, near=near.model.structure_ if near else None, others=_other(platform, others))
         if rows.empty and one.shift(platform) is None:
@@ -311,15 +311,13 @@ def _other(platform: Platform, fits: Mapping[Platform, Fitted]) -> list[tuple[Kn
     return [
         (fitted.known, fitted.model.structure_)
         for one, fitted in fits.items()
-        if one.device == platform.device
-        and one.framework != platform.framework
-        and (fitted.known.framework, fitted.known.plain) == (one.framework, (one.dtype, one.threads))
+        if one.device == platform.device and one.framework != platform.framework and fitted.known.plain_of(one) == one
     ]
 
 
 def _rank(platform: Platform, known: Mapping[Key, Known]) -> tuple[bool, str]:
     one = known.get((platform.framework, kind_of(platform.device)))
-    return one is None or (platform.dtype, platform.threads) != one.plain, str(platform)
+    return one is None or not one.is_plain(platform), str(platform)
 
 
 def finished(
