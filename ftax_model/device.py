@@ -71,24 +71,74 @@ def names() -> list[str]:
     return plugins.names("ftax_model.devices", suffix=".toml")
 
 
-def rates(device: str, dtype: str, threads: int) -> tuple[str, float, float | None] | None:
+@dataclass(frozen=True)
+class Rates:
+    """What a device can do at most in one precision, by its data sheet.
+
+    ``macs`` are the multiply-accumulates per second of products of matrices, ``convolution_macs`` those of
+    convolutions, as torch uses the device by default: on NVIDIA GPUs TF32 for convolutions of single precision and not
+    for products. ``vector_macs`` are those of units that are not made for matrices. ``bandwidth`` is in bytes per
+    second, ``None`` where unknown; ``l2_bytes`` and ``multiprocessors`` are those of a GPU, 0 elsewhere.
+    """
+
+    kind: str
+    macs: float
+    convolution_macs: float
+    vector_macs: float
+    bandwidth: float | None = None
+    l2_bytes: float = 0.0
+    multiprocessors: int = 0
+
+
+def rates(device: str, dtype: str, threads: int) -> Rates | None:
     """What the device file for a device says of it, by the name that measurements carry, that of the file or its path.
 
-    Its kind, peak multiply-accumulates per second in ``dtype`` of so many threads (of the whole of a GPU), and peak
-    bytes per second, ``None`` where unknown. ``None`` where no file says the first two.
+    On a CPU of so many threads, on a GPU of the whole. ``None`` where no file tells the multiply-accumulates in
+    ``dtype``.
 
-    >>> rates("amd-epyc-turin-2core", "float32", 2)
-    ('cpu', 320000000000.0, None)
+    >>> rates("amd-epyc-turin-2core", "float32", 2).macs
+    320000000000.0
+    >>> rates("nvidia-a100-sxm4-40gb", "float32", 1).convolution_macs
+    78000000000000.0
     """
-    own = device.endswith(".toml")
+    table = file_of(device)
+    if table is None:
+        return None
+    units = threads if table["kind"] == "cpu" else 1
+    vector, matrix = table["peak_macs"].get(dtype), table.get("tensor_macs", {}).get(dtype)
+    macs = matrix or vector
+    if not macs:
+        return None
+    by_default = table.get("tensor_macs", {}).get("tf32") if dtype == "float32" else None
+    return Rates(
+        kind=table["kind"],
+        macs=float(macs) * units,
+        convolution_macs=float(by_default or macs) * units,
+        vector_macs=float(vector or table["peak_macs"]["float32"]) * units,
+        bandwidth=table.get("bandwidth"),
+        l2_bytes=float(table.get("l2_bytes", 0)),
+        multiprocessors=int(table.get("multiprocessors", 0)),
+    )
+
+
+def file_of(device: str) -> dict[str, Any] | None:
+    """The table of the device file that a name means: of a file's own name, its path, or one that its pattern matches.
+
+    ``None`` where there is no such file. Raises what `specification` raises for a path.
+    """
+    return specification(device) if device.endswith(".toml") else _file_of(device)
+
+
+@cache
+def _file_of(device: str) -> dict[str, Any] | None:
+    if device in names():
+        return specification(device)
+    begins = [name for name in names() if re.match(rf"{name}\b", device)]
+    if begins:
+        return specification(max(begins, key=len))
     words = device.replace("-", " ")
-    for name in [device] if own else names():
-        table = specification(name)
-        if own or re.match(rf"{name}\b", device) or re.search(table["match"], words, re.IGNORECASE):
-            peak = table["peak_macs"].get(dtype)
-            units = threads if table["kind"] == "cpu" else 1
-            return (table["kind"], float(peak) * units, table.get("bandwidth")) if peak else None
-    return None
+    found = (specification(name) for name in names())
+    return next((table for table in found if re.search(table["match"], words, re.IGNORECASE)), None)
 
 
 def specification(name: str) -> dict[str, Any]:
@@ -126,7 +176,14 @@ def detect(kind: str = "cpu") -> Device:
         return _with_peaks(found, per_core=True)
     if kind == "cuda":
         model, memory = _gpu()
-        found = Device(name=_slug(model), kind="cuda", model=model, host_cpu=host, cores=cores, memory_bytes=memory)
+        found = Device(
+            name=_known("cuda", model) or _slug(model),
+            kind="cuda",
+            model=model,
+            host_cpu=host,
+            cores=cores,
+            memory_bytes=memory,
+        )
         return _with_peaks(found, per_core=False)
     raise InputError(f"device kind is one of {', '.join(KINDS)}", repr(kind), "choose one of those")
 
@@ -229,8 +286,11 @@ def _with_peaks(device: Device, *, per_core: bool) -> Device:
         return device
     table = specification(name)
     factor = device.cores if per_core else 1
-    peaks = tuple((dtype, float(rate) * factor) for dtype, rate in table["peak_macs"].items())
-    return replace(device, peak_macs=peaks, bandwidth=table.get("bandwidth"), source=table["source"])
+    peaks = {dtype: float(rate) * factor for dtype, rate in table["peak_macs"].items()}
+    for own, rate in table.get("tensor_macs", {}).items():
+        dtype = "float32" if own == "tf32" else own
+        peaks[dtype] = max(peaks.get(dtype, 0.0), float(rate))
+    return replace(device, peak_macs=tuple(peaks.items()), bandwidth=table.get("bandwidth"), source=table["source"])
 
 
 def _slug(model: str) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from ftax_model import device, plugins
-from ftax_model.device import Device, detect, names, specification
+from ftax_model.device import Device, detect, names, rates, specification
 from ftax_model.errors import DataError, InputError, MissingError
 from ftax_model.workload import DTYPES
 
+GPU = ("memory_bytes", "l2_bytes", "multiprocessors")
 EPYC = "processor : 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7B13\n\nprocessor : 1\nmodel name : x\n"
 HIDDEN = (
     "cpu family : 6\nmodel : 167\nmodel name : Intel Xeon Processor\nflags : fpu avx2 avx512f avx512_vnni amx_tile\n"
@@ -28,7 +29,10 @@ XEON = "cpu family : 6\nmodel : 79\nmodel name : Intel(R) Xeon(R)  CPU @ 2.20GHz
 @pytest.mark.parametrize("name", names())
 def test_device_file_keeps_the_contract(name: str) -> None:
     table = specification(name)
-    assert set(table) <= {"kind", "match", "formerly", "source", "bandwidth", "peak_macs"}
+    known = {"kind", "match", "formerly", "source", "bandwidth", "peak_macs"}
+    assert set(table) <= known | (
+        {*GPU, "launch_s", "graph_launch_s", "tensor_macs"} if table["kind"] == "cuda" else set()
+    )
     assert all(re.compile(pattern) for pattern in table.get("formerly", []))
     assert table["kind"] in ("cpu", "cuda")
     assert re.compile(table["match"]).search("") is None, "a device file matches some devices, not all"
@@ -37,6 +41,47 @@ def test_device_file_keeps_the_contract(name: str) -> None:
     assert table["peak_macs"].keys() <= DTYPES.keys()
     assert table["peak_macs"], "a device file gives at least one peak"
     assert all(1e9 < rate < 1e16 for rate in table["peak_macs"].values())
+    if table["kind"] == "cuda":
+        assert {*GPU, "bandwidth"} <= set(table), "a GPU's file tells its caches and multiprocessors"
+        assert 1e6 < table["l2_bytes"] < table["memory_bytes"]
+        assert 1e-7 < table.get("graph_launch_s", 1e-6) <= table.get("launch_s", 1e-6) < 1e-5
+        matrix = table.get("tensor_macs", {})
+        assert matrix.keys() <= {*DTYPES, "tf32"}
+        assert all(rate >= table["peak_macs"].get(dtype, 0) for dtype, rate in matrix.items())
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("Tesla T4", "nvidia-t4"),
+        ("Tesla V100-PCIE-32GB", "nvidia-v100-pcie"),
+        ("NVIDIA A100-SXM4-40GB", "nvidia-a100-sxm-40gb"),
+        ("NVIDIA A100 80GB PCIe", "nvidia-a100-pcie-80gb"),
+        ("NVIDIA A10G", "nvidia-a10g"),
+        ("NVIDIA L40S", "nvidia-l40s"),
+        ("NVIDIA GeForce RTX 3090 Ti", "nvidia-rtx-3090-ti"),
+        ("NVIDIA GeForce RTX 4070 Ti", "nvidia-rtx-4070-ti"),
+        ("NVIDIA H100 80GB HBM3", "nvidia-h100-sxm"),
+        ("NVIDIA GB200", "nvidia-gb200"),
+        ("AMD Instinct MI300X", "amd-mi300x"),
+    ],
+)
+def test_a_gpu_is_called_by_its_file(house: House, model: str, name: str) -> None:
+    house.gpus(model)
+    assert detect("cuda").name == name
+    slug = "-".join(re.findall(r"[a-z0-9]+", model.lower()))
+    assert rates(slug, "float32", 1) == rates(name, "float32", 1), "records of the driver's name find the file"
+
+
+def test_torch_takes_tf32_for_convolutions_alone() -> None:
+    a100, t4, half = (
+        rates(*of, 1)
+        for of in (("nvidia-a100-sxm-40gb", "float32"), ("nvidia-t4", "float32"), ("nvidia-a100-sxm-40gb", "float16"))
+    )
+    assert a100 and t4 and half
+    assert (a100.macs, a100.convolution_macs) == (9.75e12, 78e12)
+    assert t4.macs == t4.convolution_macs == t4.vector_macs, "Turing has no TF32"
+    assert half.macs == half.convolution_macs == 156e12
 
 
 def test_no_two_files_claim_one_gpu() -> None:
@@ -210,14 +255,14 @@ def test_known_gpu(house: House) -> None:
     assert (found.name, found.kind, found.model) == ("nvidia-h200", "cuda", "NVIDIA H200")
     assert found.host_cpu == "AMD EPYC 7B13 (family 25, model 1)"
     assert found.memory_bytes == 80 * 2**30
-    assert (found.bandwidth, found.peak("float16")) == (table["bandwidth"], table["peak_macs"]["float16"])
+    assert (found.bandwidth, found.peak("float16")) == (table["bandwidth"], table["tensor_macs"]["float16"])
     assert house.opened == 0, "NVML is closed again"
 
 
 def test_unknown_gpu_is_a_device_without_peaks(house: House) -> None:
-    house.gpus("NVIDIA GeForce GTX 1080 Ti")
+    house.gpus("NVIDIA GeForce GTX 960")
     found = detect("cuda")
-    assert (found.name, found.peak_macs, found.bandwidth) == ("nvidia-geforce-gtx-1080-ti", (), None)
+    assert (found.name, found.peak_macs, found.bandwidth) == ("nvidia-geforce-gtx-960", (), None)
 
 
 @pytest.mark.parametrize(("visible", "index"), [("1", 1), ("1,0", 1), (" 0", 0), ("GPU-1", 1), ("2,1,0", 2)])

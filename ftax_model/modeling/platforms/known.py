@@ -355,7 +355,7 @@ def kind_of(device: str) -> str:
         return "fake"
     told = rates(device, "float32", 1)
     if told:
-        return told[0]
+        return told.kind
     return "cuda" if re.match(r"nvidia|tesla|quadro|geforce", device) else "cpu"
 
 
@@ -390,9 +390,9 @@ def nearest(known: Mapping[Key, Known], platform: Platform) -> list[Known]:
 def _slower(one: Platform, other: Platform) -> float | None:
     """Peak of one platform over that of another, by device files; ``None`` where these do not tell, or of one kind."""
     peaks = [rates(own.device, own.dtype, own.threads) for own in (one, other)]
-    if peaks[0] is None or peaks[1] is None or peaks[0][0] != peaks[1][0]:
+    if peaks[0] is None or peaks[1] is None or peaks[0].kind != peaks[1].kind:
         return None
-    return peaks[0][1] / peaks[1][1]
+    return peaks[0].macs / peaks[1].macs
 
 
 def _peak(kind: str, devices: Iterable[str], plain: tuple[str, int]) -> float | None:
@@ -400,7 +400,7 @@ def _peak(kind: str, devices: Iterable[str], plain: tuple[str, int]) -> float | 
     if kind != "cuda":
         return None
     told = [rates(device, *plain) for device in devices]
-    return max((one[1] for one in told if one), default=1e13)
+    return max((one.macs for one in told if one), default=1e13)
 
 
 def _profiles_of(profiles: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame | None:
