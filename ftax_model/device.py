@@ -126,19 +126,25 @@ def file_of(device: str) -> dict[str, Any] | None:
 
     ``None`` where there is no such file. Raises what `specification` raises for a path.
     """
-    return specification(device) if device.endswith(".toml") else _file_of(device)
+    name = canonical(device)
+    return specification(name) if name.endswith(".toml") or name in names() else None
 
 
 @cache
-def _file_of(device: str) -> dict[str, Any] | None:
-    if device in names():
-        return specification(device)
+def canonical(device: str) -> str:
+    """The name of the device file that a name means, or the name itself where there is none.
+
+    >>> canonical("nvidia-a100-sxm4-40gb"), canonical("amd-epyc-turin-2core"), canonical("fake")
+    ('nvidia-a100-sxm-40gb', 'amd-epyc-turin', 'fake')
+    """
+    if device.endswith(".toml") or device in names():
+        return device
     begins = [name for name in names() if re.match(rf"{name}\b", device)]
     if begins:
-        return specification(max(begins, key=len))
+        return max(begins, key=len)
     words = device.replace("-", " ")
-    found = (specification(name) for name in names())
-    return next((table for table in found if re.search(table["match"], words, re.IGNORECASE)), None)
+    found = (name for name in names() if re.search(specification(name)["match"], words, re.IGNORECASE))
+    return next(found, device)
 
 
 def specification(name: str) -> dict[str, Any]:
@@ -209,6 +215,15 @@ def nvml() -> Iterator[tuple[Any, Any]]:
     except pynvml.NVMLError as error:
         cure = "measure on the CPU, or install the NVIDIA driver and run again"
         raise MissingError("device cuda needs an NVIDIA GPU and its driver", f"NVML: {error}", cure) from error
+
+
+def named(kind: str, model: str) -> str:
+    """The name of a device of this model: that of the device file which knows it, else the maker's, short.
+
+    >>> named("cuda", "NVIDIA A100-SXM4-40GB"), named("cuda", "NVIDIA GeForce GT 710")
+    ('nvidia-a100-sxm-40gb', 'nvidia-geforce-gt-710')
+    """
+    return _known(kind, model) or _slug(model)
 
 
 def lost(device: Device) -> str:

@@ -41,6 +41,10 @@ def workload_options(function: F) -> F:
             "--device", default=None, help="Only this device; one never measured by its device file, name or path."
         ),
         click.option("--threads", type=int, default=None, help="Only this thread count."),
+        click.option("--host", default=None, help="Of a GPU: the machine round it, one that was measured."),
+        click.option(
+            "--host-factor", type=float, default=None, help="Of a GPU: times that its host takes of the mean one."
+        ),
         without_device,
         click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [--HYPERPARAMETER VALUE]..."),
     ]
@@ -132,25 +136,30 @@ def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> p
 
     Without such a word it is this machine's own, or else the one that ships.
     """
-    platform = {name: asked.pop(name) for name in ("framework", "device", "threads")}
+    platform = {name: asked.pop(name) for name in ("framework", "device", "threads", "host", "host_factor")}
     without = asked.pop("without")
     named = bool(words) and not words[0].startswith("--")
-    predictor = load(words[0] if named else None)
+    predictor = load(words[0] if named else None, device=platform["device"])
     predictor = predictor.without(without) if without else predictor
     return predictor.predict(workloads(**asked, hyperparameters=words[named:]), **platform, strict=strict)
 
 
-def load(model: str | None) -> LatencyPredictor:
+def load(model: str | None, *, device: str | None = None) -> LatencyPredictor:
     """The predictor of that name or file; without one this machine's own, or else the one that ships.
 
-    Which of the two, and what is stale about it, is said on the error stream.
+    For a ``device`` that is a GPU it is the one learnt from published measurements. Which of them, and what is stale
+    about it, is said on the error stream.
     """
     from ftax_model.device import detect
     from ftax_model.modeling.platforms import mine
-    from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
+    from ftax_model.modeling.platforms.known import kind_of
+    from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
 
     if model is not None:
         return LatencyPredictor.load(model)
+    if device is not None and kind_of(device) == "cuda":
+        click.echo(f"note: predictor {PUBLISHED} was learnt from what others measured", err=True)
+        return LatencyPredictor.load(PUBLISHED)
     own = mine.current()
     if own is None:
         click.echo(f"note: predictor {SHIPPED} ships with ftax; make it this machine's: ftax calibrate", err=True)

@@ -51,6 +51,7 @@ def command(
     from ftax_model.cli import _show
     from ftax_model.device import detect
     from ftax_model.modeling.platforms import mine
+    from ftax_model.modeling.platforms.known import Known
     from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
 
     here = detect(device)
@@ -74,7 +75,7 @@ def command(
     adapted.save(target)
     for fit in adapted.fits_:
         lacking = fit.lacking()
-        if lacking and fit.known and fit.known.is_plain(fit.platform):
+        if lacking and isinstance(fit.known, Known) and fit.known.is_plain(fit.platform):
             count = "one cell" if fit.n_rows == 1 else f"{fit.n_rows} cells"
             said = f"{count} of {fit.platform}, none of {', '.join(lacking)}: there it is what other machines take"
             click.echo(f"note: {said}", err=True)

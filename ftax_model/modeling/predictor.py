@@ -15,16 +15,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ftax_model import architectures, dataset, plugins
+from ftax_model.device import canonical
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
+from ftax_model.modeling.estimators.correction import CorrectedModel
 from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, compare, sweep_columns
 from ftax_model.modeling.estimators.regime import fit_curve
-from ftax_model.modeling.platforms import fitting, mine
+from ftax_model.modeling.platforms import fitting, gpus, mine
 from ftax_model.modeling.platforms.fitting import Learnt
-from ftax_model.modeling.platforms.known import COLUMNS, Key, Known, design, learn, platform_of
+from ftax_model.modeling.platforms.gpus import KnownGpus
+from ftax_model.modeling.platforms.known import COLUMNS, Key, Known, design, kind_of, learn, platform_of
 from ftax_model.modeling.platforms.platform import (
     Fitted,
     PlatformFit,
@@ -35,16 +39,19 @@ from ftax_model.modeling.platforms.platform import (
     have_operators,
     regimes,
 )
-from ftax_model.modeling.rows import MANY, PLATFORM, of_operators, row, with_operators
+from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, row, with_kernels, with_operators
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, features, trace_sweep
 from ftax_model.workload import Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
-SCHEMA = 4
+SCHEMA = 5
 
 SHIPPED = "cpu"
 """Name of the predictor that ships with the package and is taken where none is named."""
+
+PUBLISHED = "published-gpus"
+"""Name of the one that is taken for GPUs: learnt from what others measured."""
 
 SWEEP = (1, 2, 4, 8, 16, 32, 64)
 """Batch sizes at which a curve is predicted, beside those asked for, so that its crossover can be read off."""
@@ -63,6 +70,7 @@ class LatencyPredictor:
     ----------
     fits_ : one `PlatformFit` for each platform in the data.
     known_ : what is known of each framework on each kind of device, over all machines (`Known`).
+    gpus_ : what is known of each framework on GPUs (`KnownGpus`), by framework.
     crossovers_ : how crossovers follow from predicted sweeps, on all platforms; ``None`` where too few were measured.
     about_ : what a calibration was made with, empty for others (see `ftax_model.modeling.platforms.mine`).
     """
@@ -75,9 +83,11 @@ class LatencyPredictor:
         self.jobs = jobs
         self.fits_: list[PlatformFit] = []
         self.known_: dict[Key, Known] = {}
+        self.gpus_: dict[str, KnownGpus] = {}
         self.crossovers_: Crossovers | None = None
         self.about_: dict[str, Any] = {}
         self._assumed: dict[Platform, PlatformFit | None] = {}
+        self._of_gpus: dict[tuple[Platform, str | None, float | None], PlatformFit] = {}
 
     def fit(
         self, table: pd.DataFrame, profiles: pd.DataFrame | None = None, *, known: LatencyPredictor | None = None
@@ -141,6 +151,15 @@ class LatencyPredictor:
             self.crossovers_ = Crossovers.learn(compare(judged)) if len(judged) else None
         return self
 
+    def learn_gpus(
+        self, rows: pd.DataFrame, *, source: str = "", sample: pd.DataFrame | None = None
+    ) -> LatencyPredictor:
+        """Learn what GPUs take, from rows as `ftax_model.modeling.platforms.gpus.learn` wants them; returns itself."""
+        with threadpool_limits(1):
+            found = gpus.learn(rows, source=source, sample=sample, jobs=self.jobs)
+        self.gpus_ = {one.framework: one for one in found}
+        return self
+
     def expected_error(self, table: pd.DataFrame) -> dict[str, float]:
         """Median relative error to be expected of each platform in a dataset's frame once it calibrates this predictor.
 
@@ -157,11 +176,27 @@ class LatencyPredictor:
     def calibrate(self, table: pd.DataFrame) -> LatencyPredictor:
         """A predictor of the platforms in a dataset's frame, from what this one knows and rows measured there.
 
-        `fit` with this one as what is known. Raises `DataError` as that does, and where this one is not fitted.
+        `fit` with this one as what is known. Rows of GPUs whose framework is known on some need no more than a
+        ``trace`` (`Trace`), ``latency_s``, ``framework``, ``device`` and ``host``, any name for the machine:
+        five of the shortest tell the host. Raises `DataError` as `fit` does, and where this one is not fitted.
         """
-        if not self.known_ and not self.fits_:
+        if not self.known_ and not self.fits_ and not self.gpus_:
             raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
-        return LatencyPredictor(confidence=self.confidence, jobs=self.jobs).fit(table, known=self)
+        found = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
+        found.gpus_, on_gpus = dict(self.gpus_), self._on_known_gpus(table)
+        if on_gpus.any():
+            rows = with_kernels(table[on_gpus])
+            for framework, part in rows.groupby("framework"):
+                found.gpus_[str(framework)] = self.gpus_[str(framework)].calibrated(part)
+        if not on_gpus.all():
+            return found.fit(table[~on_gpus], known=self)
+        found.known_, found.fits_, found.crossovers_ = self.known_, self.fits_, self.crossovers_
+        return found
+
+    def _on_known_gpus(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which rows of a table are of GPUs, in a framework that is known on some."""
+        of_gpu = {name: kind_of(str(name)) == "cuda" for name in table["device"].unique()}
+        return (table["device"].map(of_gpu) & table["framework"].isin(list(self.gpus_))).to_numpy(dtype=bool)
 
     def without(self, device: str) -> LatencyPredictor:
         """What this predictor would be if a device had never been measured, by its name or the name of its file.
@@ -197,6 +232,8 @@ class LatencyPredictor:
         framework: str | None = None,
         device: str | None = None,
         threads: int | None = None,
+        host: str | None = None,
+        host_factor: float | None = None,
         strict: bool = False,
         quantile: float | None = None,
         crossovers: bool = True,
@@ -205,7 +242,11 @@ class LatencyPredictor:
 
         ``workloads`` is one `Workload` or several; with ``batch_sizes``, each of them at every one of these. Or it is
         an ``nn.Module``, with the keyword ``inputs`` of one call: it is traced where it is (on the meta device that
-        costs nothing), and its inputs are cut or repeated along the first axis for other ``batch_sizes``.
+        costs nothing), and its inputs are cut or repeated along the first axis for other ``batch_sizes``. A `Trace` is
+        taken as it is, of single precision.
+
+        On a GPU the overhead is that of the ``host``, one that was measured; ``host_factor`` says of another how many
+        times longer it takes than the mean of known ones, and without either the interval holds all of them.
 
         Columns: ``curve`` (the workload's label), ``batch_size``, the platform, and those of `predict_frame`. Without
         ``crossovers`` the other batch sizes of a curve are not looked at, which takes a third of the time.
@@ -219,9 +260,13 @@ class LatencyPredictor:
         asked = _asked(workloads, inputs, list(batch_sizes) if batch_sizes is not None else None)
         tables = []
         for curve, sizes, dtype, traced in asked:
-            fits = self.select(framework=framework, device=device, threads=threads, dtype=dtype)
+            fits = self.select(
+                framework=framework, device=device, threads=threads, dtype=dtype, host=host, host_factor=host_factor
+            )
             traces = traced(sorted({*SWEEP, *sizes} if crossovers else sizes))
-            rows = pd.DataFrame({"curve": curve, "batch_size": n, **row(one, dtype=dtype)} for n, one in traces.items())
+            rows = pd.DataFrame(
+                {"curve": curve, "batch_size": n, **_row(one, dtype, fits)} for n, one in traces.items()
+            )
             parts = []
             for fit in fits:
                 told = rows[["curve", "batch_size"]].assign(**dataclasses.asdict(fit.platform))
@@ -304,12 +349,23 @@ class LatencyPredictor:
         device: str | None = None,
         threads: int | None = None,
         dtype: str | None = None,
+        host: str | None = None,
+        host_factor: float | None = None,
     ) -> list[PlatformFit]:
         """The fits of all platforms that match, or where none does those that are made of what is known.
 
-        Such a one is made for the framework asked for, or for each that is known (see `assume`). Raises `InputError`
-        where none can be made.
+        Such a one is made for the framework asked for, or for each that is known (see `assume`); on a GPU for a
+        ``host`` (see `predict`). Raises `InputError` where none can be made.
         """
+        if self.gpus_ and device is not None and kind_of(device) == "cuda":
+            return self._of_gpu(device, framework, dtype or "float32", host, host_factor)
+        if host is not None or host_factor is not None:
+            given = host if host is not None else host_factor
+            raise InputError("a host is that of a GPU that is known", f"host {given}, device {device}", "name the GPU")
+        if self.gpus_ and not self.fits_ and not self.known_:
+            cards = sorted({machine.device for one in self.gpus_.values() for machine in one.machines})
+            law, cure = "this predictor knows GPUs", "choose one of those, or any in ftax list"
+            raise InputError(f"{law}: {', '.join(cards)}", f"device {device}", cure)
         if not self.fits_ and not self.known_:
             raise DataError("a predictor is fitted before it predicts", "one that is not", "call fit, or load a file")
         asked = {"framework": framework, "device": device, "threads": threads, "dtype": dtype}
@@ -323,6 +379,21 @@ class LatencyPredictor:
             known = "; ".join(str(fit.platform) for fit in self.fits_)
             got = ", ".join(f"{name} {value}" for name, value in asked.items())
             raise InputError(f"this predictor knows {known}", got, "choose one of those, or measure it: ftax calibrate")
+        return found
+
+    def _of_gpu(
+        self, device: str, framework: str | None, dtype: str, host: str | None, host_factor: float | None
+    ) -> list[PlatformFit]:
+        if framework is not None and framework not in self.gpus_:
+            known = ", ".join(self.gpus_)
+            raise InputError(f"on GPUs this predictor knows {known}", framework, "choose one of those, or measure it")
+        found = []
+        for name in [framework] if framework else self.gpus_:
+            platform = Platform(name, canonical(device), dtype, 1)
+            key = (platform, host, host_factor)
+            if key not in self._of_gpus:
+                self._of_gpus[key] = self.gpus_[name].fit(platform, host=host, host_factor=host_factor)
+            found.append(self._of_gpus[key])
         return found
 
     def assume(self, framework: str, asked: Mapping[str, Any]) -> PlatformFit | None:
@@ -346,7 +417,11 @@ class LatencyPredictor:
 
     def _made(self, platform: Platform) -> PlatformFit | None:
         own = {fit.platform: fit for fit in self.fits_ if fit.platform.device == platform.device}
-        others = {p: Fitted(fit.model, fit.known, "") for p, fit in own.items() if fit.model and fit.known}
+        others = {
+            one: Fitted(fit.model, fit.known, "")
+            for one, fit in own.items()
+            if isinstance(fit.model, CorrectedModel) and isinstance(fit.known, Known)
+        }
         known = {key: one for key, one in self.known_.items() if key[0] == platform.framework}
         rows = next((one.sample[:0].assign(latency_s=0.0) for one in known.values()), pd.DataFrame())
         fitted = fit_one(platform, rows, known, others) if known else None
@@ -366,6 +441,7 @@ class LatencyPredictor:
             "known": [one.to_dict() for one in self.known_.values()],
             "fits": [fit.to_dict() for fit in self.fits_],
             "crossovers": self.crossovers_.to_dict() if self.crossovers_ else None,
+            "gpus": gpus.to_record(self.gpus_),
         }
         text = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
         content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
@@ -409,6 +485,7 @@ class LatencyPredictor:
             predictor.about_ = dict(record["about"])
             crossovers = record["crossovers"]
             predictor.crossovers_ = Crossovers.from_dict(crossovers) if crossovers else None
+            predictor.gpus_ = gpus.from_record(record["gpus"])
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
         return predictor
@@ -438,6 +515,9 @@ Asked = tuple[str, list[int], str, Callable[[list[int]], dict[int, Trace]]]
 
 
 def _asked(what: Any, inputs: Mapping[str, Any] | None, batch_sizes: list[int] | None) -> Iterable[Asked]:
+    if isinstance(what, Trace):
+        yield "trace", [1], "float32", lambda _: {1: what}
+        return
     if inputs is not None:
         traced = ModuleSweep(what, inputs)
         yield type(what).__name__, batch_sizes or [traced.batch_size], traced.dtype, traced
@@ -451,6 +531,13 @@ def _asked(what: Any, inputs: Mapping[str, Any] | None, batch_sizes: list[int] |
         sizes += [size for size in batch_sizes or [one.batch_size] if size not in sizes]
     for curve, sizes in sweeps.items():
         yield architectures.label(curve), sizes, curve.dtype, partial(trace_sweep, curve)
+
+
+def _row(trace: Trace, dtype: str, fits: Iterable[PlatformFit]) -> dict[str, Any]:
+    """What the models of these fits look at."""
+    on_gpus = {isinstance(fit.known, KnownGpus) for fit in fits}
+    own = row(trace, dtype=dtype) if on_gpus != {True} else {}
+    return own | kernel_row(trace, dtype=dtype) if True in on_gpus else own
 
 
 def _matching(fits: Iterable[PlatformFit], asked: Mapping[str, Any]) -> list[PlatformFit]:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from ftax_model import architectures, dataset
+from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
 from ftax_model.operators import Trace
 from ftax_model.tracing import features, trace_sweep
+from ftax_model.tracing.kernels import KERNELS, kernels
 from ftax_model.workload import DTYPES, Workload
 
 WORKLOAD = ("architecture", "hyperparameters", "batch_size", "input_size", "dtype", "lengths")
@@ -55,6 +57,36 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     return table.join(pd.DataFrame(rows, index=table.index, columns=list(features.COLUMNS)))
 
 
+def with_kernels(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with kernels (`KERNELS`) and features, ``dtype``, ``host``, ``model`` and ``batch_size`` in any case.
+
+    A row's ``trace`` tells them, else its workload is traced again. Raises `DataError` for a row that has neither.
+    """
+    if KERNELS not in table:
+        lacking = [name for name in WORKLOAD if name not in table]
+        if "trace" not in table and lacking:
+            law = "what a GPU took says something once the call is traced"
+            raise DataError(law, f"no trace, and no {lacking[0]}", "give each row its Trace, or its workload")
+        dtypes = table["dtype"] if "dtype" in table else pd.Series("float32", index=table.index)
+        traces = table["trace"] if "trace" in table else _traced(table)
+        own = [kernel_row(trace, dtype=str(dtype)) for trace, dtype in zip(traces, dtypes, strict=True)]
+        told = pd.DataFrame(own, index=table.index)
+        table = table.drop(columns=[name for name in told if name in table]).join(told)
+    usual: dict[str, Any] = {
+        "dtype": "float32",
+        "host": "here",
+        "batch_size": 1,
+        "model": [f"call {at}" for at in range(len(table))],
+    }
+    return table.assign(**{name: value for name, value in usual.items() if name not in table})
+
+
+def _traced(table: pd.DataFrame) -> list[Trace]:
+    keys = table[list(WORKLOAD)].astype({"hyperparameters": str})
+    workloads = [_workload(dict(zip(WORKLOAD, key, strict=True))) for key in keys.itertuples(index=False, name=None)]
+    return [trace_sweep(one.curve, [one.batch_size])[one.batch_size] for one in workloads]
+
+
 def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
     """Operators that were timed one by one (`ftax_model.dataset.operator_frame`), with the columns that sum over them.
 
@@ -74,9 +106,14 @@ def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(kind=kept.groupby([*PLATFORM, *names]).ngroup())
 
 
-def row(trace: Trace, *, dtype: str) -> dict[str, float]:
-    """Features and columns of operators of one call."""
+def row(trace: Trace, *, dtype: str) -> dict[str, Any]:
+    """Features and columns of operators of one call, as models of CPUs see it."""
     return {**trace.features(), **features.columns(trace, itemsize=DTYPES[dtype])}
+
+
+def kernel_row(trace: Trace, *, dtype: str) -> dict[str, Any]:
+    """Features and kernels of one call, as models of GPUs see it."""
+    return {**trace.features(), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
 
 
 def folds(

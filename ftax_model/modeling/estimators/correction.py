@@ -13,13 +13,13 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ftax_model.modeling.estimators.law import Array, checked_latencies, latency
 from ftax_model.modeling.estimators.operators import SHARES, OperatorModel
-from ftax_model.modeling.estimators.priors import Prior
+from ftax_model.modeling.estimators.priors import CLASSES, Prior, class_of
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.tracing import features
 
@@ -103,6 +103,28 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         factor = np.exp(total(self.trees_, self.composition(X))) if self.trees_ else 1.0
         names = ("host_s", "device_s", "memory_s", "constant_s")
         return pd.DataFrame({name: factor * getattr(terms, name) for name in names}, index=X.index)
+
+    @property
+    def overlap_(self) -> float:
+        """The exponent p."""
+        return self.structure_.overlap
+
+    def holds(self, X: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which rows hold the columns of operators."""
+        return X[features.HOST[0]].notna().to_numpy() if features.HOST[0] in X else np.zeros(len(X), dtype=bool)
+
+    def uncertainty(self, X: pd.DataFrame) -> Array:
+        """Standard deviation of log latency that follows from that of the costs, shape (n_rows,)."""
+        return self.structure_.uncertainty(X)
+
+    def unknown(self, X: pd.DataFrame) -> list[list[str]]:
+        """For each row the groups of operators in it that no row of the fit had."""
+        return self.structure_.unknown(X)
+
+    def lacking(self) -> list[str]:
+        """Classes of operators that no row of the fit held."""
+        held = {class_of(str(cost)) for cost, count in self.structure_.seen_.items() if count}
+        return [name for name in CLASSES if name not in held]
 
     def composition(self, X: pd.DataFrame) -> Array:
         """What rows are made of, shape (n_rows, COMPOSITION)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,15 +43,20 @@ class Trees:
             random_state=seed,
         ).fit(rows, target)
         begin = float(boosted.init_.constant_[0, 0]) / count
-        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODES}
+        return cls.of([one.tree_ for one in boosted.estimators_[:, 0]], rate=boosted.learning_rate, begin=begin)
+
+    @classmethod
+    def of(cls, grown: Sequence[Any], *, rate: float, begin: float = 0.0) -> Self:
+        """From scikit-learn's trees (``tree_``), whose values count by a ``rate``; each adds to ``begin``."""
+        parts: dict[str, list[NDArray[Any]]] = {name: [np.zeros(0)] for name in _NODES}
         roots, start = [], 0
-        for tree in (one.tree_ for one in boosted.estimators_[:, 0]):
+        for tree in grown:
             leaf, here = tree.children_left < 0, np.arange(tree.node_count)
             parts["left"].append(np.where(leaf, here, tree.children_left) + start)
             parts["right"].append(np.where(leaf, here, tree.children_right) + start)
             parts["feature"].append(np.where(leaf, 0, tree.feature))
             parts["threshold"].append(tree.threshold)
-            parts["value"].append(boosted.learning_rate * tree.value[:, 0, 0] + begin)
+            parts["value"].append(rate * tree.value[:, 0, 0] + begin)
             roots.append(start)
             start += tree.node_count
         nodes = {name: np.concatenate(own).astype(_NODES[name]) for name, own in parts.items()}

@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,6 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, composition, trees_from
 from ftax_model.modeling.estimators.law import Array, latency
 from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
-from ftax_model.modeling.estimators.priors import CLASSES, class_of
 from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import EVERY, Errors, kinds
@@ -72,6 +71,48 @@ _DIFFICULTY_TREES = 60
 _LAW_ROWS, _LAW_MODELS = 20, 4  # of its own from which the law may be all of the answer
 
 
+class Model(Protocol):
+    """What answers for the operators of a call: `CorrectedModel` on CPUs, `KernelModel` on GPUs."""
+
+    @property
+    def overlap_(self) -> float:
+        """The exponent p."""
+
+    def holds(self, X: pd.DataFrame, /) -> NDArray[np.bool_]:
+        """Which rows hold what it looks at."""
+
+    def times(self, X: pd.DataFrame, /) -> pd.DataFrame:
+        """``host_s``, ``device_s``, ``memory_s`` and ``constant_s`` of each row."""
+
+    def composition(self, X: pd.DataFrame, /) -> Array:
+        """What rows are made of, in numbers."""
+
+    def uncertainty(self, X: pd.DataFrame, /) -> Array:
+        """Standard deviation of log latency that follows from that of the costs."""
+
+    def unknown(self, X: pd.DataFrame, /) -> list[list[str]]:
+        """For each row the groups of operators that no row of the fit had."""
+
+    def lacking(self) -> list[str]:
+        """What no row of the fit held."""
+
+
+class Knowledge(Protocol):
+    """What other platforms say: `Known` of CPUs, `KnownGpus`."""
+
+    @property
+    def framework(self) -> str:
+        """The framework."""
+
+    @property
+    def difficulty(self) -> Trees | None:
+        """By how much a row is missed, from its composition."""
+
+    @property
+    def sample(self) -> pd.DataFrame:
+        """Workloads that stand for what people run."""
+
+
 @dataclass(frozen=True)
 class PlatformFit:
     """What was learnt of one platform.
@@ -80,19 +121,20 @@ class PlatformFit:
     predicts as well or operators are not known. ``errors`` are log ratios of measured over predicted of what was left
     out, in units of what was `expected`. ``domain`` holds the smallest and largest value of each feature measured;
     ``largest_batch`` the largest batch measured. ``known`` is what other platforms of the framework say, and ``origin``
-    how its costs began. ``n_rows`` is 0 of a platform that was not measured.
+    how its costs began. ``caveat`` is noted with each prediction. ``n_rows`` is 0 of a platform that was not measured.
     """
 
     platform: Platform
     law: RegimeModel
-    model: CorrectedModel | None
-    known: Known | None
+    model: Model | None
+    known: Knowledge | None
     errors: Errors
     domain: Mapping[str, tuple[float, float]]
     largest_batch: int
     n_rows: int
     n_models: int
     origin: str = ""
+    caveat: str = ""
 
     def constants(self) -> dict[str, Any]:
         """What an operator, a MAC and a byte cost on this platform, each with its standard error (``_se``).
@@ -120,8 +162,8 @@ class PlatformFit:
         found = pd.concat(answers).iloc[np.argsort(np.concatenate([own for _, own in pairs]))]
         notes = np.array(self.notes(rows), dtype=object)
         outside = notes != ""
-        if not self.n_rows:
-            said = f"of a platform never measured (by {self.origin})"
+        said = self.caveat or ("" if self.n_rows else f"of a platform never measured (by {self.origin})")
+        if said:
             notes = np.where(outside, notes + " and " + said, said)
         return found.assign(outside=outside, notes=notes)
 
@@ -157,11 +199,7 @@ class PlatformFit:
 
     def lacking(self) -> list[str]:
         """Classes of operators that no row measured here holds, so that their costs are what other machines pay."""
-        if self.model is None:
-            return []
-        seen = self.model.structure_.seen_
-        held = {class_of(str(cost)) for cost, count in seen.items() if count}
-        return [name for name in CLASSES if name not in held]
+        return [] if self.model is None else self.model.lacking()
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
         """Why to trust a prediction of each row less; empty where there is no reason."""
@@ -169,9 +207,7 @@ class PlatformFit:
         unknown: list[list[str]] = [[] for _ in range(len(rows))]
         known = self.has_operators(rows)
         if self.model is not None and known.any():
-            for at, groups in zip(
-                np.flatnonzero(known).tolist(), self.model.structure_.unknown(rows[known]), strict=True
-            ):
+            for at, groups in zip(np.flatnonzero(known).tolist(), self.model.unknown(rows[known]), strict=True):
                 unknown[at] = groups
         found = []
         for at in range(len(rows)):
@@ -183,13 +219,15 @@ class PlatformFit:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values, without what is ``known``; `from_dict` is the way back."""
-        shared = len(self.known.trees) if self.known else 0
+        own = self.model if isinstance(self.model, CorrectedModel) else None
+        known = self.known if isinstance(self.known, Known) else None
+        shared = len(known.trees) if known else 0
         return {
             "platform": dataclasses.asdict(self.platform),
-            "known": list(self.known.key) if self.known else None,
+            "known": list(known.key) if known else None,
             "law": self.law.to_dict(),
-            "structure": self.model.structure_.to_dict(covariance=self.n_rows < MANY_ROWS) if self.model else None,
-            "trees": [one.to_dict() for one in self.model.trees_[shared:]] if self.model else [],
+            "structure": own.structure_.to_dict(covariance=self.n_rows < MANY_ROWS) if own else None,
+            "trees": [one.to_dict() for one in own.trees_[shared:]] if own else [],
             "errors": self.errors.to_dict(),
             "domain": dict(self.domain),
             "largest_batch": self.largest_batch,
@@ -221,8 +259,8 @@ class PlatformFit:
         return cls(**values)
 
     def has_operators(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
-        """Which rows hold the columns of operators."""
-        return have_operators(rows)
+        """Which rows hold what the model looks at."""
+        return have_operators(rows) if self.model is None else self.model.holds(rows)
 
 
 def have_operators(rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -232,12 +270,12 @@ def have_operators(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return rows[features.HOST[0]].notna().to_numpy()
 
 
-def expected(model: CorrectedModel, known: Known | None, rows: pd.DataFrame) -> Array:
+def expected(model: Model, known: Knowledge | None, rows: pd.DataFrame) -> Array:
     """As `PlatformFit.expected`, of rows that hold the columns of operators."""
     miss = np.full(len(rows), NOISE)
     if known is not None and known.difficulty is not None:
         miss = np.exp(known.difficulty.predict(model.composition(rows)))
-    return np.asarray(np.hypot(miss, model.structure_.uncertainty(rows)))
+    return np.asarray(np.hypot(miss, model.uncertainty(rows)))
 
 
 def adapt(rows: pd.DataFrame, known: Mapping[Key, Known], *, own_trees: bool = True) -> dict[Platform, Fitted]:
@@ -483,16 +521,16 @@ def learn_difficulty(
     return Trees.fit(rows[telling], target[telling], count=_DIFFICULTY_TREES), scale
 
 
-def parts(model: RegimeModel | CorrectedModel, rows: pd.DataFrame) -> pd.DataFrame:
+def parts(model: RegimeModel | Model, rows: pd.DataFrame) -> pd.DataFrame:
     """What a fitted model says of rows.
 
     ``latency_s``; ``host_s`` and ``device_s``, the two terms of the law; ``memory_s`` and ``constant_s``, what of the
     latter is traffic, and what does not grow with the batch; and ``regime``, by which of them is the largest.
     """
-    if isinstance(model, CorrectedModel):
+    if not isinstance(model, RegimeModel):
         times = model.times(rows)
         found = {name: times[name].to_numpy() for name in times}
-        found["latency_s"] = latency(found["host_s"], found["device_s"], model.structure_.overlap)
+        found["latency_s"] = latency(found["host_s"], found["device_s"], model.overlap_)
     else:
         X = design(rows)
         found = {

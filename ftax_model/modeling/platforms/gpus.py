@@ -1,0 +1,450 @@
+"""KnownGpus: what GPUs measured so far say together of a framework, and the model of another card or another host.
+
+Latency on a GPU has two owners. Overhead belongs to the host and the framework: the same card under another CPU is two
+times apart where kernels are short, and equal where they are long. What kernels take belongs to the card, and goes by
+its data sheet. So each machine, a card under a host, has costs of its own near the mean over all; another card begins
+at the mean cost of a roofline, another host at the mean host, with as much room as hosts differ.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from ftax_model.device import Rates, rates
+from ftax_model.errors import DataError, InputError
+from ftax_model.measurement import Platform
+from ftax_model.modeling.estimators import kernels as costs
+from ftax_model.modeling.estimators.kernels import COMPOSITION, COSTS, HOSTS, Calls, Efficiency, KernelModel
+from ftax_model.modeling.estimators.law import Array
+from ftax_model.modeling.estimators.operators import NOISE, packed, unpacked
+from ftax_model.modeling.estimators.priors import Prior
+from ftax_model.modeling.estimators.trees import Trees
+from ftax_model.modeling.judging.intervals import Errors, kinds
+from ftax_model.modeling.platforms.known import COLUMNS, design, domain_of, law
+from ftax_model.modeling.platforms.platform import PlatformFit, parts
+from ftax_model.modeling.rows import folds
+from ftax_model.tracing.kernels import COLUMNS as KERNEL_COLUMNS
+from ftax_model.tracing.kernels import GROUPS, KERNELS, Kernels
+
+SPREAD = costs.spread(0.5, 0.25, 0.15)
+"""How log costs of one machine differ from the mean: all of the host's together, all of the card's, each by itself."""
+
+COUNTS = (0, 5, 20)
+"""Calls that are measured on a card left out, for the errors that intervals follow from."""
+
+KNOWN = "known"
+"""Name of the errors on cards that were measured."""
+
+MANY = 60
+"""Calls of a machine from which its errors are those of known ones."""
+
+NUMBERS = ("peak_macs.float32", "bandwidth", "l2_bytes", "multiprocessors")
+"""What a device file has to tell of a GPU."""
+
+_ROUNDS = 2  # of mean costs and each machine's own
+_TURNS = 3  # in which modules are left out besides the card
+_CAPTURED = 40  # of the shortest calls, among which the fewest cells are
+_DIFFICULTY_TREES, _ENOUGH = 60, 150
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A card under a host: its log costs, shape (len(COSTS),), how open they are, and the calls that taught them."""
+
+    device: str
+    host: str
+    logs: Array
+    covariance: Array
+    n_rows: int
+    n_models: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; `from_dict` is the way back."""
+        own = dataclasses.asdict(self)
+        return own | {"logs": _rounded(self.logs), "covariance": packed(self.covariance)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Machine:
+        """What `to_dict` wrote; raises what reading anything else raises."""
+        own = {"logs": _logs(record["logs"]), "covariance": unpacked(record["covariance"], len(COSTS))}
+        return cls(**{**record, **own})
+
+
+@dataclass(frozen=True)
+class KnownGpus:
+    """What is known of a framework on GPUs.
+
+    ``reference`` are the mean log costs over ``machines``, ``efficiency`` the trees they share; ``seen`` are the groups
+    of operators that were measured. ``errors`` are those on modules left out, of cards that are `KNOWN` and of cards
+    left out by the count of calls measured there, in units of what was expected.
+    """
+
+    framework: str
+    reference: Array
+    efficiency: Efficiency
+    machines: tuple[Machine, ...]
+    seen: tuple[str, ...]
+    domain: Mapping[str, tuple[float, float]]
+    largest_batch: int
+    source: str
+    overlap: float = costs.OVERLAP
+    difficulty: Trees | None = None
+    errors: Mapping[str, Errors] = field(default_factory=dict)
+    sample: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The kind of device."""
+        return "cuda"
+
+    def begin(self, device: str, host: str | None = None, host_factor: float | None = None) -> Prior:
+        """Log costs of a machine before any call of it was measured.
+
+        ``host_factor`` says how many times longer its host takes than the mean of known ones.
+        """
+        exact = [one for one in self.machines if one.device == device and one.host == host]
+        if exact and host_factor is None:
+            return Prior(exact[0].logs, exact[0].covariance)
+        mean, covariance = self.reference.copy(), SPREAD.copy()
+        of_host = [one for one in self.machines if one.host == host]
+        of_card = [one for one in self.machines if one.device == device]
+        for part, alike in ((slice(0, HOSTS), of_host), (slice(HOSTS, None), of_card)):
+            if alike:
+                mean[part] = np.mean([one.logs[part] for one in alike], axis=0)
+                covariance[part, part] = np.mean([one.covariance[part, part] for one in alike], axis=0)
+        if host_factor is not None:
+            if not (math.isfinite(host_factor) and host_factor > 0):
+                raise InputError("a host factor is above zero", repr(host_factor), "1 is the mean of known hosts")
+            mean[:HOSTS] = self.reference[:HOSTS] + math.log(host_factor)
+            covariance[:HOSTS, :HOSTS] = costs.spread(0.1, 0.0, 0.15)[:HOSTS, :HOSTS]
+        return Prior(mean, covariance)
+
+    def model(self, begin: Prior, can: Rates) -> KernelModel:
+        """The model of a machine whose costs are those, on a card that can do so much."""
+        return KernelModel(begin, self.efficiency, can, self.seen, self.overlap)
+
+    def fit(self, platform: Platform, *, host: str | None = None, host_factor: float | None = None) -> PlatformFit:
+        """The fit of a platform, measured or not.
+
+        Raises `InputError` where no device file tells what the card can do.
+        """
+        can = needed(platform)
+        exact = [one for one in self.machines if one.device == platform.device and one.host == host]
+        measured = exact[0].n_rows if exact and host_factor is None else 0
+        model = self.model(self.begin(platform.device, host, host_factor), can)
+        own_law = law()
+        if len(self.sample):
+            own_law.fit(design(self.sample), parts(model, self.sample)["latency_s"].to_numpy())
+        return PlatformFit(
+            platform=platform,
+            law=own_law,
+            model=model,
+            known=self,
+            errors=self._errors(measured),
+            domain=self.domain,
+            largest_batch=self.largest_batch,
+            n_rows=measured,
+            n_models=exact[0].n_models if measured else 0,
+            origin=self.source,
+            caveat=self._caveat(platform.device, host, host_factor),
+        )
+
+    def calibrated(self, rows: pd.DataFrame) -> KnownGpus:
+        """With what rows of one or more machines say of those; rows hold kernels, ``device``, ``host``, ``dtype``."""
+        found = {(one.device, one.host): one for one in self.machines}
+        for (device, host), part in rows.groupby(["device", "host"]):
+            can = [needed(Platform(self.framework, str(device), str(dtype), 1)) for dtype in part["dtype"]]
+            amounts = costs.columns(Calls.of(list(part[KERNELS]), can), self.efficiency)
+            begin = self.begin(str(device), str(host))
+            own = costs.fit(amounts, part["latency_s"].to_numpy(float), begin, overlap=self.overlap)
+            found[str(device), str(host)] = Machine(
+                str(device), str(host), own.mean, own.covariance, len(part), part["model"].nunique()
+            )
+        return dataclasses.replace(self, machines=tuple(found.values()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; `from_dict` is the way back."""
+        return {
+            "framework": self.framework,
+            "reference": _rounded(self.reference),
+            "efficiency": [self.efficiency.host.to_dict(), self.efficiency.device.to_dict()],
+            "machines": [one.to_dict() for one in self.machines],
+            "seen": list(self.seen),
+            "domain": dict(self.domain),
+            "largest_batch": self.largest_batch,
+            "source": self.source,
+            "overlap": self.overlap,
+            "difficulty": self.difficulty.to_dict() if self.difficulty else None,
+            "errors": {name: errors.to_dict() for name, errors in self.errors.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], sample: pd.DataFrame) -> KnownGpus:
+        """What `to_dict` wrote; raises what reading anything else raises."""
+        host, device = record["efficiency"]
+        difficulty = record["difficulty"]
+        overlap = float(record["overlap"])
+        if not 1 <= overlap < math.inf:
+            raise ValueError("an overlap below 1")
+        if not {*record["seen"]} <= {*GROUPS}:
+            raise ValueError("other groups of operators")
+        own = {
+            "reference": _logs(record["reference"]),
+            "efficiency": Efficiency(
+                Trees.from_dict(host, features=costs.HOST_FEATURES),
+                Trees.from_dict(device, features=costs.DEVICE_FEATURES),
+            ),
+            "machines": tuple(Machine.from_dict(one) for one in record["machines"]),
+            "seen": tuple(record["seen"]),
+            "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
+            "overlap": overlap,
+            "difficulty": Trees.from_dict(difficulty, features=COMPOSITION) if difficulty else None,
+            "errors": {str(name): Errors.from_dict(errors) for name, errors in record["errors"].items()},
+        }
+        return cls(**{**record, **own}, sample=sample)
+
+    def _errors(self, measured: int) -> Errors:
+        if measured >= MANY and KNOWN in self.errors:
+            return self.errors[KNOWN]
+        counts = [name for name in self.errors if name != KNOWN and int(name) <= measured]
+        return self.errors[max(counts, key=int)] if counts else Errors.normal()
+
+    def _caveat(self, device: str, host: str | None, host_factor: float | None) -> str:
+        """What to hold against predictions of a machine."""
+        own = [one for one in self.machines if one.device == device]
+        if any(one.host == host and one.n_rows < MANY for one in own) and host_factor is None:
+            own_rows = next(one.n_rows for one in own if one.host == host)
+            return f"{self.source}; {own_rows} calls of its own" if own_rows else self.source
+        said = [self.source] if self.source else []
+        said += [] if own else ["the card by its data sheet"]
+        told = host_factor is not None or any(one.host == host for one in self.machines)
+        said += [] if told else ["host unknown"]
+        return "; ".join(said)
+
+
+def needed(platform: Platform) -> Rates:
+    """What the card of a platform can do; raises `InputError` where no device file tells it."""
+    can = rates(platform.device, platform.dtype, platform.threads)
+    if can is None or can.kind != "cuda" or not can.bandwidth or not can.l2_bytes or not can.multiprocessors:
+        law_ = f"a GPU that was never measured is predicted from its device file, which tells {', '.join(NUMBERS)}"
+        cure = "write those into a file NAME.toml and give its path; ftax list shows the devices that have one"
+        raise InputError(law_, f"{platform.device} in {platform.dtype}", cure)
+    return can
+
+
+def learn(
+    rows: pd.DataFrame, *, source: str = "", jobs: int = 1, sample: pd.DataFrame | None = None
+) -> list[KnownGpus]:
+    """What rows of GPUs say of each framework, with the errors on modules and on cards left out.
+
+    Rows hold their kernels (`ftax_model.modeling.rows.KERNELS`), the features of the trace, ``framework``, ``device``,
+    ``host``, ``dtype``, ``model`` and ``latency_s``. ``sample`` are workloads that stand for what people run, from
+    which the law of a platform follows. Raises `DataError` where there are no rows.
+    """
+    if rows.empty:
+        raise DataError("what is known of GPUs is learnt from measured calls", "none", "name tables that hold some")
+    found = []
+    for framework, part in rows.groupby("framework"):
+        own = part.reset_index(drop=True)
+        known = _learn(str(framework), own, source)
+        if sample is not None:
+            known = dataclasses.replace(known, sample=sample, largest_batch=int(sample["batch_size"].max()))
+        missed = left_out(own, jobs=jobs)
+        found.append(_with_errors(known, missed))
+    return found
+
+
+def _learn(framework: str, rows: pd.DataFrame, source: str = "") -> KnownGpus:
+    can = _rates(rows, framework)
+    calls, measured = Calls.of(list(rows[KERNELS]), can), rows["latency_s"].to_numpy(float)
+    labels = list(zip(rows["device"], rows["host"], strict=True))
+    members = {one: np.array([label == one for label in labels]) for one in sorted(set(labels))}
+    efficiency, own = costs.NONE, dict[tuple[str, str], Prior]()
+    for grown in (False, True):
+        if grown:
+            logs = np.zeros((len(rows), len(COSTS)))
+            for one, those in members.items():
+                logs[those] = own[one].mean
+            efficiency = costs.grow(calls, measured, logs)
+        amounts = costs.columns(calls, efficiency)
+        reference = costs.fit(amounts, measured, costs.ignorance()).mean
+        for _ in range(_ROUNDS):
+            begin = Prior(reference, SPREAD)
+            own = {one: costs.fit(amounts[those], measured[those], begin) for one, those in members.items()}
+            reference = np.mean([one.mean for one in own.values()], axis=0)
+    groups = {GROUPS[int(at)] for at in np.unique(calls.group)}
+    return KnownGpus(
+        framework=framework,
+        reference=reference,
+        efficiency=efficiency,
+        machines=tuple(
+            Machine(*one, own[one].mean, own[one].covariance, int(those.sum()), rows["model"][those].nunique())
+            for one, those in members.items()
+        ),
+        seen=tuple(sorted(groups)),
+        domain=domain_of(rows),
+        largest_batch=int(rows["batch_size"].max()),
+        source=source,
+    )
+
+
+def _rates(rows: pd.DataFrame, framework: str) -> list[Rates]:
+    own = {
+        (device, dtype): needed(Platform(framework, device, dtype, 1))
+        for device, dtype in set(zip(rows["device"], rows["dtype"], strict=True))
+    }
+    return [own[one] for one in zip(rows["device"], rows["dtype"], strict=True)]
+
+
+def left_out(rows: pd.DataFrame, *, jobs: int = 1, counts: Sequence[int] = COUNTS) -> pd.DataFrame:
+    """Rows of one framework, predicted by models that saw nothing of their module.
+
+    Beside the columns of the rows: ``situation``, `KNOWN` where the machine was known, else how many calls of a card
+    that was left out were measured (of the shortest, where they are fewer than ten); ``predicted_s``, ``ratio``, log of
+    measured over predicted, ``uncertainty``, ``regime``, ``outside``, and ``composition``.
+    """
+    tasks: list[tuple[NDArray[np.intp], NDArray[np.intp], str | None]] = []
+    for train, test in folds(rows["model"], most=5):
+        tasks.append((train, test, None))
+    devices = rows["device"].to_numpy()
+    for device in sorted(set(devices)) if counts and len(set(devices)) > 1 else []:
+        for train, test in folds(rows["model"], most=_TURNS):
+            tasks.append((train, test[devices[test] == device], device))
+    found = Parallel(n_jobs=jobs)(
+        delayed(_predicted)(rows, train, test, device, counts) for train, test, device in tasks if len(test)
+    )
+    missed: pd.DataFrame = pd.concat(found, ignore_index=True)
+    return missed
+
+
+def _predicted(
+    rows: pd.DataFrame, train: NDArray[np.intp], test: NDArray[np.intp], device: str | None, counts: Sequence[int]
+) -> pd.DataFrame:
+    seen, unseen = rows.iloc[train], rows.iloc[test]
+    framework = str(rows["framework"].iloc[0])
+    if device is None:
+        return _said(_learn(framework, seen.reset_index(drop=True)), unseen, KNOWN)
+    known = _learn(framework, seen[seen["device"] != device].reset_index(drop=True))
+    own = seen[seen["device"] == device]
+    parts_ = [_said(known, unseen, "0")] if 0 in counts else []
+    for count in counts:
+        if count:
+            cells = pd.concat(list(_drawn(own, count)))
+            parts_.append(_said(known.calibrated(cells), unseen, str(count)))
+    return pd.concat(parts_)
+
+
+def _drawn(rows: pd.DataFrame, count: int) -> Iterator[pd.DataFrame]:
+    """So many calls of each machine, at random; fewer than ten are of the shortest, which tell the host."""
+    for _, part in rows.groupby(["device", "host"]):
+        from_ = part.nsmallest(_CAPTURED, "latency_s") if count < 10 else part
+        yield from_.sample(min(count, len(from_)), random_state=1)
+
+
+def _said(known: KnownGpus, rows: pd.DataFrame, situation: str) -> pd.DataFrame:
+    found = []
+    for (device, host, dtype), part in rows.groupby(["device", "host", "dtype"]):
+        begin = known.begin(str(device), None if situation == "0" else str(host))
+        model = known.model(begin, needed(Platform(known.framework, str(device), str(dtype), 1)))
+        said = parts(model, part)
+        outside = np.array([bool(groups) for groups in model.unknown(part)], dtype=bool)
+        found.append(
+            part.assign(
+                situation=situation,
+                predicted_s=said["latency_s"],
+                regime=said["regime"],
+                ratio=np.log(part["latency_s"].to_numpy(float) / said["latency_s"].to_numpy()),
+                uncertainty=model.uncertainty(part),
+                outside=outside,
+                composition=list(model.composition(part)),
+            )
+        )
+    return pd.concat(found)
+
+
+def _with_errors(known: KnownGpus, missed: pd.DataFrame) -> KnownGpus:
+    """With what was missed (`left_out`): by how much a row is, and the errors in units of that."""
+    scale, seen = np.full(len(missed), NOISE), np.vstack(list(missed["composition"]))
+    target = np.log(missed["ratio"].abs().to_numpy() + 0.02)
+    telling = (missed["situation"] == KNOWN).to_numpy()
+    trees = None
+    if telling.sum() >= _ENOUGH:
+        for train, test in folds(missed["model"], most=5):
+            own = train[telling[train]]
+            scale[test] = np.exp(Trees.fit(seen[own], target[own], count=_DIFFICULTY_TREES).predict(seen[test]))
+        trees = Trees.fit(seen[telling], target[telling], count=_DIFFICULTY_TREES)
+    ratio = missed["ratio"].to_numpy() / np.hypot(scale, missed["uncertainty"].to_numpy())
+    kind = kinds(missed["regime"], missed["outside"])
+    errors = {
+        str(name): Errors.of(ratio[those], kind[those])
+        for name in missed["situation"].unique()
+        for those in [(missed["situation"] == name).to_numpy()]
+    }
+    return dataclasses.replace(known, difficulty=trees, errors=errors)
+
+
+def to_record(known: Mapping[str, KnownGpus]) -> dict[str, Any] | None:
+    """What is known of GPUs as plain JSON values; `from_record` is the way back."""
+    if not known:
+        return None
+    sample = next(iter(known.values())).sample
+    calls = (
+        []
+        if sample.empty
+        else [_packed_call({str(name): value for name, value in one.items()}) for one in sample.to_dict("records")]
+    )
+    return {"columns": _FINGERPRINT, "sample": calls, "known": [one.to_dict() for one in known.values()]}
+
+
+def from_record(record: Mapping[str, Any] | None) -> dict[str, KnownGpus]:
+    """What `to_record` wrote; raises what reading anything else raises."""
+    if record is None:
+        return {}
+    if record["columns"] != _FINGERPRINT:
+        raise ValueError("kernels are told by other columns in this version")
+    sample = pd.DataFrame([_unpacked_call(one) for one in record["sample"]])
+    found = [KnownGpus.from_dict(one, sample) for one in record["known"]]
+    return {one.framework: one for one in found}
+
+
+def _packed_call(row: Mapping[str, Any]) -> dict[str, Any]:
+    own: Kernels = row[KERNELS]
+    table = np.column_stack([own.count, own.table]).astype("<f4")
+    text = base64.b64encode(zlib.compress(table.tobytes(), 9)).decode()
+    return {**{name: float(row[name]) for name in (*COLUMNS, "batch_size")}, KERNELS: text}
+
+
+def _unpacked_call(record: Mapping[str, Any]) -> dict[str, Any]:
+    width = 1 + len(KERNEL_COLUMNS)
+    content = zlib.decompressobj().decompress(base64.b64decode(record[KERNELS], validate=True), 4 * width * _MOST)
+    table = np.frombuffer(content, "<f4").reshape(-1, width).astype(float)
+    if not np.isfinite(table).all():
+        raise ValueError("kernels that are no numbers")
+    numbers = {name: float(record[name]) for name in (*COLUMNS, "batch_size")}
+    return {**numbers, KERNELS: Kernels(table[:, 1:], table[:, 0])}
+
+
+_FINGERPRINT = zlib.crc32(" ".join((*KERNEL_COLUMNS, *GROUPS)).encode())
+_MOST = 10_000  # kernels of a call in a sample
+
+
+def _rounded(values: Array) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
+
+
+def _logs(values: Sequence[Any]) -> Array:
+    found = np.array(values, dtype=float)
+    if found.shape != (len(COSTS),) or not np.isfinite(found).all() or (np.abs(found) > 60).any():
+        raise ValueError("not the log costs of kernels")
+    return found
