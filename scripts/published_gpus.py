@@ -3,9 +3,9 @@
     .venv/bin/python scripts/published_gpus.py build DIR
     .venv/bin/python scripts/published_gpus.py evaluate DIR
 
-DIR holds ``kernelbench/times.csv.gz`` and ``traces.jsonl.gz`` (ScalingIntelligence/KernelBench, MIT: 200 modules on
-eight kinds of GPU, eager and compiled) and ``neusight_ops/*.csv.gz`` (sitar-lab/NeuSight, MIT: operators of single
-precision). Nothing of them is copied: what is written are costs, trees and errors.
+DIR holds ``kernelbench/times.csv.gz`` and ``traces.jsonl.gz``: ScalingIntelligence/KernelBench (MIT), 200 modules in
+single precision on eight kinds of GPU, eager and compiled. Nothing of it is copied: what is written are costs, trees and
+errors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import trace_sweep
 from ftax_model.workload import Workload
 
-SOURCE = "measured by others (KernelBench, NeuSight)"
+SOURCE = "measured by others (KernelBench)"
 OUT = Path(__file__).resolve().parent.parent / "ftax_model" / "predictors" / "published-gpus.json.gz"
 
 FRAMEWORKS = {
@@ -43,9 +43,6 @@ FRAMEWORKS = {
 
 LEFT_OUT = ("RTX_3090_Ti",)
 """Hosts whose timings cannot be: a call of 5 us, where the launch of a kernel takes as long."""
-
-OPERATORS = 60
-"""Rows of each kind of operator and card that are taken of NeuSight's."""
 
 SAMPLE = {
     "bert": ["bert-tiny", "bert-mini", "bert-base"],
@@ -61,7 +58,7 @@ SAMPLE = {
 
 
 def kernelbench(folder: Path) -> pd.DataFrame:
-    """One row a module, GPU, host and framework, with features and kernels."""
+    """One row a module, GPU, host and framework, with features and kernels; of two runs the first."""
     traced = {}
     with gzip.open(folder / "traces.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -89,72 +86,14 @@ def kernelbench(folder: Path) -> pd.DataFrame:
         }
     )
     own = own.drop_duplicates(["framework", "device", "host", "model"])
-    return _with(own, pd.DataFrame([traced[name] for name in own["model"]], index=own.index))
-
-
-def neusight(folder: Path, count: int = OPERATORS) -> pd.DataFrame:
-    """So many rows of each kind of operator and card, as calls of one operator in eager mode."""
-    found, operators = [], []
-    for file in sorted(folder.glob("*.csv.gz")):
-        table = pd.read_csv(file)
-        for (_, hardware), part in table.groupby(["OPName", "Device"]):
-            few = count if file.name[0] in "bl" and "ln" not in file.name else max(count // 5, 1)
-            device = named("cuda", str(hardware))
-            for one in part.sample(min(few, len(part)), random_state=0).to_dict("records"):
-                operator = _operator(one)
-                operators.append(kernel_row(Trace((operator,), params=0), dtype="float32"))
-                name = "/".join(str(one[key]) for key in ("OPName", "B", "M", "N", "K", "H") if key in one)
-                found.append(
-                    {
-                        "framework": "eager",
-                        "device": device,
-                        "host": "neusight",
-                        "model": f"operator/{name}",
-                        "level": "operator",
-                        "latency_s": one["Latency"] / 1e3,
-                    }
-                )
-    return _with(pd.DataFrame(found), pd.DataFrame(operators))
-
-
-def _with(own: pd.DataFrame, traced: pd.DataFrame) -> pd.DataFrame:
-    return own.assign(dtype="float32", threads=1, batch_size=1).join(traced).reset_index(drop=True)
-
-
-def _operator(one: dict[str, Any]) -> Operator:
-    name, word = str(one["OPName"]), 4
-    if name in ("linear", "bmm"):
-        batch, m, n, k = (int(one[key]) for key in ("B", "M", "N", "K"))
-        shapes = {"batch": batch, "m": m, "k": k, "n": n}
-        if name == "bmm":
-            moved = batch * (m * k + k * n + m * n) * word
-            return Operator(
-                "bmm", ((batch, m, k), (batch, k, n)), ((batch, m, n),), batch * m * k * n, moved, 0, 1, shapes
-            )
-        moved, weights = (m * k + m * n) * word, (k * n + n) * word
-        return Operator("addmm", ((n,), (m, k), (k, n)), ((m, n),), m * k * n, moved, weights, 1, shapes)
-    rows, width = int(one["B"]), int(one["H"])
-    shape, size = (rows, width), rows * width * word
-    if name == "ln":
-        weight = ((width,), (width,))
-        return Operator(
-            "native_layer_norm", (shape, *weight), (shape, (rows, 1), (rows, 1)), 0, 2 * size, 2 * width * word
-        )
-    if name == "softmax":
-        return Operator("_softmax", (shape,), (shape,), 0, 2 * size)
-    binary = name in ("add", "mul", "pow", "div")
-    return Operator(name.removesuffix("u"), (shape,) * (1 + binary), (shape,), 0, (2 + binary) * size)
+    own = own.assign(dtype="float32", threads=1, batch_size=1)
+    return own.join(pd.DataFrame([traced[name] for name in own["model"]], index=own.index)).reset_index(drop=True)
 
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _frozen(item) for name, item in value.items()}
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-def read(folder: Path) -> pd.DataFrame:
-    """All rows that GPUs are learnt from."""
-    return pd.concat([kernelbench(folder / "kernelbench"), neusight(folder / "neusight_ops")], ignore_index=True)
 
 
 def figures(missed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -196,7 +135,7 @@ def main() -> None:
 @click.option("--jobs", default=-1, help="Processes; -1 for one a core.")
 def build(folder: Path, out: Path, jobs: int) -> None:
     """Fit the predictor that ships with the package."""
-    rows = read(folder)
+    rows = kernelbench(folder / "kernelbench")
     predictor = LatencyPredictor(jobs=jobs).learn_gpus(rows, source=SOURCE, sample=sample())
     predictor.save(out)
     click.echo(f"{len(rows)} rows; {out}")
@@ -218,10 +157,9 @@ def sample() -> pd.DataFrame:
 @click.option("--jobs", default=-1, help="Processes; -1 for one a core.")
 def evaluate(folder: Path, frameworks: tuple[str, ...], jobs: int) -> None:
     """Leave modules and cards out, and print the errors of their predictions."""
-    rows = read(folder)
+    rows = kernelbench(folder / "kernelbench")
     for framework in frameworks:
         missed = gpus.left_out(rows[rows["framework"] == framework].reset_index(drop=True), jobs=jobs)
-        missed = missed[missed["level"] != "operator"]
         sizes = pd.cut(missed["latency_s"], [0, 1e-4, 1e-3, np.inf], labels=["below 0.1 ms", "to 1 ms", "above"])
         missed = missed.assign(size=sizes.astype(str))
         for by in (["situation"], ["situation", "size"], ["situation", "level"], ["situation", "device"]):

@@ -486,7 +486,7 @@ class LatencyPredictor:
             crossovers = record["crossovers"]
             predictor.crossovers_ = Crossovers.from_dict(crossovers) if crossovers else None
             predictor.gpus_ = gpus.from_record(record["gpus"])
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
             raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
         return predictor
 

@@ -429,8 +429,9 @@ def _unpacked_call(record: Mapping[str, Any]) -> dict[str, Any]:
     width = 1 + len(KERNEL_COLUMNS)
     content = zlib.decompressobj().decompress(base64.b64decode(record[KERNELS], validate=True), 4 * width * _MOST)
     table = np.frombuffer(content, "<f4").reshape(-1, width).astype(float)
-    if not np.isfinite(table).all():
-        raise ValueError("kernels that are no numbers")
+    known = np.isin(table[:, 1 + KERNEL_COLUMNS.index("group")], range(len(GROUPS)))
+    if not (np.isfinite(table).all() and known.all() and (table[:, 0] > 0).all()):
+        raise ValueError("kernels that are none")
     numbers = {name: float(record[name]) for name in (*COLUMNS, "batch_size")}
     return {**numbers, KERNELS: Kernels(table[:, 1:], table[:, 0])}
 
