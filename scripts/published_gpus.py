@@ -2,10 +2,11 @@
 
     .venv/bin/python scripts/published_gpus.py build DIR
     .venv/bin/python scripts/published_gpus.py evaluate DIR
+    .venv/bin/python scripts/published_gpus.py curves DIR
 
-DIR holds ``kernelbench/times.csv.gz`` and ``traces.jsonl.gz``: ScalingIntelligence/KernelBench (MIT), 200 modules in
-single precision on eight kinds of GPU, eager and compiled. Nothing of it is copied: what is written are costs, trees and
-errors.
+DIR holds ``gpu/kernelbench/times.csv.gz`` and ``traces.jsonl.gz``: ScalingIntelligence/KernelBench (MIT), 200 modules
+in single precision on eight kinds of GPU, eager and compiled. Nothing of it is copied: what is written are costs, trees
+and errors. ``curves`` looks at batch sweeps of the paper and of AITemplate (Apache-2.0), of which nothing was learnt.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ import pandas as pd
 from ftax_model import LatencyPredictor, architectures
 from ftax_model.cli import _print
 from ftax_model.device import named
+from ftax_model.measurement import Platform
+from ftax_model.modeling.estimators.kernels import Calls
+from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.judging.intervals import kinds
 from ftax_model.modeling.platforms import gpus
-from ftax_model.modeling.rows import kernel_row
+from ftax_model.modeling.platforms.known import design, law
+from ftax_model.modeling.predictor import PUBLISHED
+from ftax_model.modeling.rows import folds, kernel_row
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import trace_sweep
 from ftax_model.workload import Workload
 
-SOURCE = "measured by others (KernelBench)"
+SOURCE = "of GPUs measured by others (KernelBench)"
 OUT = Path(__file__).resolve().parent.parent / "ftax_model" / "predictors" / "published-gpus.json.gz"
 
 FRAMEWORKS = {
@@ -102,6 +109,7 @@ def figures(missed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     for key, part in missed.groupby(by, sort=False):
         ratio = part["ratio"].to_numpy()
         error = np.abs(np.expm1(-ratio))
+        plain = {name: float(part[name].abs().median()) for name in ("by law", "by roofline")}
         found.append(
             {
                 **dict(zip(by, key, strict=True)),
@@ -110,18 +118,46 @@ def figures(missed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
                 "mape": float(error.mean()),
                 "within 25": float((error < 0.25).mean()),
                 "worst": float(np.exp(np.abs(ratio).max())),
+                "covered": float(part["covered"].mean()),
+                **plain,
             }
         )
     return pd.DataFrame(found)
 
 
+def covered(missed: pd.DataFrame, confidence: float = 0.9) -> np.ndarray:
+    """Which rows lie inside the interval that the errors on the other modules call for."""
+    scale, _ = gpus.expected(missed)
+    kind = kinds(missed["regime"], missed["outside"])
+    inside = np.zeros(len(missed), dtype=bool)
+    for train, test in folds(missed["model"], most=5):
+        for situation, errors in gpus.errors_of(missed.iloc[train], scale[train]).items():
+            own = test[(missed["situation"].iloc[test] == situation).to_numpy()]
+            low, high = errors.interval(confidence, kind[own])
+            inside[own] = missed["ratio"].iloc[own].between(low * scale[own], high * scale[own])
+    return inside
+
+
+def plain_errors(rows: pd.DataFrame) -> pd.DataFrame:
+    """Relative errors of the law, fitted to the other modules of each machine, and of the roofline alone."""
+    found = pd.DataFrame(np.nan, index=rows.index, columns=["by law", "by roofline"])
+    for (device, _), part in rows.groupby(["device", "host"]):
+        can = gpus.needed(Platform("eager", str(device), "float32", 1))
+        calls = Calls.of(list(part["kernels"]), [can] * len(part))
+        measured = part["latency_s"].to_numpy()
+        found.loc[part.index, "by roofline"] = calls.sums(calls.count * calls.roofline_s) / measured - 1
+        for train, test in folds(part["model"], most=3):
+            own = law().fit(design(part.iloc[train]), measured[train])
+            found.loc[part.index[test], "by law"] = own.predict(design(part.iloc[test])) / measured[test] - 1
+    return found
+
+
 SHOWN = {
     "rows": _print.number,
-    "median": _print.percent,
-    "mape": _print.percent,
-    "within 25": _print.percent,
+    **dict.fromkeys(("median", "mape", "within 25"), _print.percent),
     "worst": _print.number,
 }
+SHOWN |= dict.fromkeys(("covered", "by law", "by roofline"), _print.percent)
 
 
 @click.group()
@@ -129,13 +165,17 @@ def main() -> None:
     """Learn what GPUs take from published measurements, or judge how well that holds."""
 
 
+folder_of_tables = click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+processes = click.option("--jobs", default=-1, help="Processes; -1 for one a core.")
+
+
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@folder_of_tables
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=False, help="File to write.")
-@click.option("--jobs", default=-1, help="Processes; -1 for one a core.")
+@processes
 def build(folder: Path, out: Path, jobs: int) -> None:
     """Fit the predictor that ships with the package."""
-    rows = kernelbench(folder / "kernelbench")
+    rows = kernelbench(folder / "gpu" / "kernelbench")
     predictor = LatencyPredictor(jobs=jobs).learn_gpus(rows, source=SOURCE, sample=sample())
     predictor.save(out)
     click.echo(f"{len(rows)} rows; {out}")
@@ -152,19 +192,125 @@ def sample() -> pd.DataFrame:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--framework", "frameworks", multiple=True, default=("eager", "inductor"), show_default=True)
-@click.option("--jobs", default=-1, help="Processes; -1 for one a core.")
-def evaluate(folder: Path, frameworks: tuple[str, ...], jobs: int) -> None:
-    """Leave modules and cards out, and print the errors of their predictions."""
-    rows = kernelbench(folder / "kernelbench")
-    for framework in frameworks:
-        missed = gpus.left_out(rows[rows["framework"] == framework].reset_index(drop=True), jobs=jobs)
-        sizes = pd.cut(missed["latency_s"], [0, 1e-4, 1e-3, np.inf], labels=["below 0.1 ms", "to 1 ms", "above"])
-        missed = missed.assign(size=sizes.astype(str))
+@folder_of_tables
+@processes
+def evaluate(folder: Path, jobs: int) -> None:
+    """Leave modules and cards out, and print the errors of their predictions.
+
+    ``known`` machines have seen other modules; of a card left out so many calls (0, 5 of the shortest, 20) were
+    measured.
+    """
+    rows = kernelbench(folder / "gpu" / "kernelbench")
+    judged = {}
+    for framework, part in rows.groupby("framework"):
+        own = part.reset_index(drop=True)
+        missed = gpus.left_out(own, jobs=jobs)
+        missed = missed.merge(own[_CALL].join(plain_errors(own)), on=_CALL)
+        missed["size"] = pd.cut(missed["latency_s"], _SIZES, labels=["below 0.1 ms", "to 1 ms", "above"]).astype(str)
+        judged[str(framework)] = missed = missed.assign(covered=covered(missed))
         for by in (["situation"], ["situation", "size"], ["situation", "level"], ["situation", "device"]):
             shown = dict.fromkeys(by, None) | SHOWN
-            _print.table(figures(missed, by).to_dict("records"), shown, title=f"\n{framework}, by {', '.join(by)}")
+            title = f"\n{framework}, by {', '.join(by)}"
+            _print.table(_print.rows(figures(missed, by)), shown, title=title)
+    click.echo(f"\n{_graphs(judged['eager'], judged['inductor-cuda-graphs'])}")
+
+
+def _graphs(eager: pd.DataFrame, graphs: pd.DataFrame) -> str:
+    """How often the faster of two frameworks is named, where they differ by 20 % or more."""
+    both = eager.merge(graphs, on=[*_CALL, "situation"], suffixes=("", "_graph"))
+    both = both[(np.log(both["latency_s"] / both["latency_s_graph"])).abs() > np.log(1.2)]
+    right = (both["latency_s"] > both["latency_s_graph"]) == (both["predicted_s"] > both["predicted_s_graph"])
+    said = [f"{name} {100 * share:.0f} %" for name, share in right.groupby(both["situation"]).mean().items()]
+    return f"the faster of eager and inductor-cuda-graphs, where they are 20 % apart: {', '.join(said)}"
+
+
+_CALL = ["device", "host", "model"]
+_SIZES = [0, 1e-4, 1e-3, np.inf]
+
+CURVES = {
+    "figure 4 of the paper": (
+        "nvidia-rtx-8000",
+        [
+            ("ResNet-50", "fp32", "resnet", "resnet-50", None),
+            ("ResNet-50", "fp16", "resnet", "resnet-50", None),
+            ("BERT-Base", "fp32", "bert", "bert-base", None),
+            ("BERT-Base", "fp16", "bert", "bert-base", None),
+        ],
+    ),
+    "AITemplate's eager mode": (
+        "nvidia-a100-sxm-40gb",
+        [
+            ("resnet50", "fp16", "resnet", "resnet-50", 224),
+            ("bert-base-uncased", "fp16", "bert", "bert-base", 64),
+            ("bert-base-uncased", "fp16", "bert", "bert-base", 128),
+            ("bert-base-uncased", "fp16", "bert", "bert-base", 384),
+            ("vit_base_patch16_224", "fp16", "vit", "vit-base-patch16", 224),
+        ],
+    ),
+}
+"""Published batch sweeps in eager mode: the card, and of each model its precision and what it is here."""
+
+
+def sweeps(folder: Path, source: str) -> pd.DataFrame:
+    """Latencies of a source: ``model``, ``dtype``, ``input_size``, ``batch_size`` and ``latency_s``."""
+    if source == "figure 4 of the paper":
+        table = pd.read_csv(folder / "paper" / "fig4.csv")
+        table = table[(table["framework"] == "PyTorch") & (table["x_name"] == "batch_size")]
+        return table.rename(columns={"precision": "dtype", "x": "batch_size"}).assign(input_size=np.nan)
+    table = pd.read_csv(folder / "sweeps" / "batch_sweeps.csv")
+    return table[(table["source"] == "aitemplate") & table["framework"].str.endswith("eager")]
+
+
+@main.command()
+@folder_of_tables
+def curves(folder: Path) -> None:
+    """Predict published batch sweeps; the host is told by batch 1 of the first model."""
+    predictor = LatencyPredictor.load(PUBLISHED)
+    for source, (device, models) in CURVES.items():
+        table, found, factor = sweeps(folder, source), [], None
+        for model, dtype, architecture, preset, size in models:
+            own = table[(table["model"] == model) & (table["dtype"] == dtype)]
+            own = own[own["input_size"] == size] if size else own
+            seconds = own.groupby("batch_size")["latency_s"].median()
+            workload = Workload(architecture, {"preset": preset}, input_size=size, dtype=_DTYPES[dtype])
+            if factor is None:
+                factor = _host_factor(predictor, workload, device, float(seconds.loc[1]))
+            batches = [int(one) for one in seconds.index]
+            said = predictor.predict(
+                workload, batch_sizes=batches, framework="eager", device=device, host_factor=factor
+            )
+            error = np.abs(said["latency_s"].to_numpy() / seconds.to_numpy() - 1)
+            curve = fit_curve(np.array(batches, dtype=float), seconds.to_numpy())
+            predicted = float(said["crossover_batch_size"].iloc[0])
+            found.append(
+                {
+                    "model": f"{model} {dtype}" + (f", {size}" if size else ""),
+                    "batch sizes": str(len(batches)),
+                    "median": float(np.median(error)),
+                    "mape": float(error.mean()),
+                    "covered": float(seconds.between(*(said[name].to_numpy() for name in ("low_s", "high_s"))).mean()),
+                    "crossover": float(curve.crossover_batch_size),
+                    "predicted": predicted,
+                    "octaves": abs(float(np.log2(max(predicted, 0.5) / curve.crossover_batch_size))),
+                }
+            )
+        shown = {"model": None, "batch sizes": None, **dict.fromkeys(("median", "mape", "covered"), _print.percent)}
+        shown |= dict.fromkeys(("crossover", "predicted", "octaves"), _print.number)
+        _print.table(found, shown, title=f"\n{source}: {device}, host factor {factor:.2f}")
+
+
+def _host_factor(predictor: LatencyPredictor, workload: Workload, device: str, latency_s: float) -> float:
+    """The host factor at which a workload at batch size 1 takes so long, between 0.1 and 10."""
+    trace = trace_sweep(architectures.complete(workload), [1])[1]
+    factors = np.geomspace(0.1, 10, 81)
+    said = [
+        predictor.predict(trace, framework="eager", device=device, host_factor=float(one))["latency_s"].iloc[0]
+        for one in factors
+    ]
+    return float(factors[np.abs(np.log(np.array(said) / latency_s)).argmin()])
+
+
+_DTYPES = {"fp32": "float32", "fp16": "float16"}
 
 
 if __name__ == "__main__":

@@ -114,6 +114,9 @@ class KnownGpus:
         ``host_factor`` says how many times longer its host takes than the mean of known ones.
         """
         exact = [one for one in self.machines if one.device == device and one.host == host]
+        if host is not None and not any(one.host == host for one in self.machines):
+            hosts = ", ".join(sorted({one.host for one in self.machines}))
+            raise InputError(f"a host is one of {hosts}", host, "leave it out, or measure five calls there: calibrate")
         if exact and host_factor is None:
             return Prior(exact[0].logs, exact[0].covariance)
         mean, covariance = self.reference.copy(), SPREAD.copy()
@@ -166,7 +169,7 @@ class KnownGpus:
         for (device, host), part in rows.groupby(["device", "host"]):
             can = [needed(Platform(self.framework, str(device), str(dtype), 1)) for dtype in part["dtype"]]
             amounts = costs.columns(Calls.of(list(part[KERNELS]), can), self.efficiency)
-            begin = self.begin(str(device), str(host))
+            begin = self.begin(str(device), str(host) if any(one.host == host for one in self.machines) else None)
             own = costs.fit(amounts, part["latency_s"].to_numpy(float), begin, overlap=self.overlap)
             found[str(device), str(host)] = Machine(
                 str(device), str(host), own.mean, own.covariance, len(part), part["model"].nunique()
@@ -261,7 +264,8 @@ def learn(
         if sample is not None:
             known = dataclasses.replace(known, sample=sample, largest_batch=int(sample["batch_size"].max()))
         missed = left_out(own, jobs=jobs)
-        found.append(_with_errors(known, missed))
+        scale, trees = expected(missed)
+        found.append(dataclasses.replace(known, difficulty=trees, errors=errors_of(missed, scale)))
     return found
 
 
@@ -355,7 +359,8 @@ def _drawn(rows: pd.DataFrame, count: int) -> Iterator[pd.DataFrame]:
 def _said(known: KnownGpus, rows: pd.DataFrame, situation: str) -> pd.DataFrame:
     found = []
     for (device, host, dtype), part in rows.groupby(["device", "host", "dtype"]):
-        begin = known.begin(str(device), None if situation == "0" else str(host))
+        told = situation != "0" and any(one.host == host for one in known.machines)
+        begin = known.begin(str(device), str(host) if told else None)
         model = known.model(begin, needed(Platform(known.framework, str(device), str(dtype), 1)))
         said = parts(model, part)
         outside = np.array([bool(groups) for groups in model.unknown(part)], dtype=bool)
@@ -373,8 +378,11 @@ def _said(known: KnownGpus, rows: pd.DataFrame, situation: str) -> pd.DataFrame:
     return pd.concat(found)
 
 
-def _with_errors(known: KnownGpus, missed: pd.DataFrame) -> KnownGpus:
-    """With what was missed (`left_out`): by how much a row is, and the errors in units of that."""
+def expected(missed: pd.DataFrame) -> tuple[Array, Trees | None]:
+    """By how much rows (`left_out`) were expected to be missed, shape (n_rows,), and the trees that say it.
+
+    What is said of a row comes from trees that saw nothing of its module; of few rows nothing can be learnt.
+    """
     scale, seen = np.full(len(missed), NOISE), np.vstack(list(missed["composition"]))
     target = np.log(missed["ratio"].abs().to_numpy() + 0.02)
     telling = (missed["situation"] == KNOWN).to_numpy()
@@ -384,14 +392,14 @@ def _with_errors(known: KnownGpus, missed: pd.DataFrame) -> KnownGpus:
             own = train[telling[train]]
             scale[test] = np.exp(Trees.fit(seen[own], target[own], count=_DIFFICULTY_TREES).predict(seen[test]))
         trees = Trees.fit(seen[telling], target[telling], count=_DIFFICULTY_TREES)
-    ratio = missed["ratio"].to_numpy() / np.hypot(scale, missed["uncertainty"].to_numpy())
-    kind = kinds(missed["regime"], missed["outside"])
-    errors = {
-        str(name): Errors.of(ratio[those], kind[those])
-        for name in missed["situation"].unique()
-        for those in [(missed["situation"] == name).to_numpy()]
-    }
-    return dataclasses.replace(known, difficulty=trees, errors=errors)
+    return np.asarray(np.hypot(scale, missed["uncertainty"].to_numpy())), trees
+
+
+def errors_of(missed: pd.DataFrame, scale: Array) -> dict[str, Errors]:
+    """The errors of rows that were missed, by situation, in units of what was expected."""
+    ratio, kind = missed["ratio"].to_numpy() / scale, kinds(missed["regime"], missed["outside"])
+    situations = missed["situation"].to_numpy()
+    return {str(name): Errors.of(ratio[situations == name], kind[situations == name]) for name in set(situations)}
 
 
 def to_record(known: Mapping[str, KnownGpus]) -> dict[str, Any] | None:
