@@ -232,8 +232,8 @@ def crossover(row: dict[str, Any]) -> str:
 
 def _with_error(row: dict[str, Any], name: str, factor: float, unit: str) -> str:
     value, error = row[name], row[f"{name}_se"]
-    if value is None:
-        return "not seen"
+    if not value:
+        return "not seen"  # the bound of the fit, not a cost of nothing
     if error is None:
         return f"{number(value * factor)} {unit}".strip()
     return f"{number(value * factor)} +- {number(error * factor)} {unit}".strip()

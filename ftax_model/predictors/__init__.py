@@ -1,1 +1,1 @@
-"""Predictors: fitted, one file for each dataset of the project; written by `scripts/build_predictors`."""
+"""Predictors that ship, fitted; written by `scripts/build_predictors`, each with its card in README.md."""
