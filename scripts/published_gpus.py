@@ -11,6 +11,7 @@ and errors. ``curves`` looks at batch sweeps of the paper and of AITemplate (Apa
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import re
@@ -36,7 +37,7 @@ from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import trace_sweep
 from ftax_model.workload import Workload
 
-SOURCE = "of GPUs measured by others (KernelBench)"
+SOURCE = "of GPUs measured by others (KernelBench, The Framework Tax)"
 OUT = Path(__file__).resolve().parent.parent / "ftax_model" / "predictors" / "published-gpus.json.gz"
 
 FRAMEWORKS = {
@@ -177,7 +178,7 @@ def build(folder: Path, out: Path, jobs: int) -> None:
     """Fit the predictor that ships with the package."""
     rows = kernelbench(folder / "gpu" / "kernelbench")
     predictor = LatencyPredictor(jobs=jobs).learn_gpus(rows, source=SOURCE, sample=sample())
-    predictor.save(out)
+    with_the_paper(predictor).save(out)
     click.echo(f"{len(rows)} rows; {out}")
 
 
@@ -189,6 +190,33 @@ def sample() -> pd.DataFrame:
             traces = trace_sweep(architectures.complete(Workload(name, {"preset": preset})), [1, 8, 64])
             found += [{"batch_size": size, **kernel_row(trace, dtype="float32")} for size, trace in traces.items()]
     return pd.DataFrame(found)
+
+
+def with_the_paper(predictor: LatencyPredictor) -> LatencyPredictor:
+    """With figure 4 of The Framework Tax: its card and host, and what TorchScript and ONNX Runtime differ by there."""
+    table = pd.read_csv(PAPER)
+    table = table[(table["source"] == "figure 4") & (table["varied"] == "batch_size")]
+    found = []
+    for (model, dtype), part in table.groupby(["model", "dtype"]):
+        sizes = sorted(int(one) for one in part["value"].unique())
+        architecture, preset = _IN_PAPER[str(model)]
+        workload = architectures.complete(Workload(architecture, {"preset": preset}, dtype=str(dtype)))
+        traces = trace_sweep(workload.curve, sizes)
+        for one in part.to_dict("records"):
+            size = int(one["value"])
+            told = {"framework": one["framework"], "dtype": dtype, "model": model, "batch_size": size}
+            found.append({**told, "latency_s": one["pipelined_s"], **kernel_row(traces[size], dtype=str(dtype))})
+    rows = pd.DataFrame(found).assign(device="nvidia-rtx-8000", host=PAPERS_HOST, threads=1)
+    eager = predictor.gpus_["eager"].calibrated(rows[rows["framework"] == "eager"])
+    predictor.gpus_["eager"] = eager
+    for framework in ("torchscript", "onnxruntime"):
+        predictor.gpus_[framework] = eager.of_another(framework, rows[rows["framework"] == framework])
+    return predictor
+
+
+PAPER = Path(__file__).resolve().parent.parent / "datasets" / "paper-rtx8000.csv"
+PAPERS_HOST = "framework-tax"
+_IN_PAPER = {"ResNet-50": ("resnet", "resnet-50"), "BERT-Base": ("bert", "bert-base")}
 
 
 @main.command()
@@ -266,6 +294,9 @@ def sweeps(folder: Path, source: str) -> pd.DataFrame:
 def curves(folder: Path) -> None:
     """Predict published batch sweeps; the host is told by batch 1 of the first model."""
     predictor = LatencyPredictor.load(PUBLISHED)
+    eager = predictor.gpus_["eager"]
+    others = tuple(one for one in eager.machines if one.host != PAPERS_HOST)
+    predictor.gpus_["eager"] = dataclasses.replace(eager, machines=others)
     for source, (device, models) in CURVES.items():
         table, found, factor = sweeps(folder, source), [], None
         for model, dtype, architecture, preset, size in models:

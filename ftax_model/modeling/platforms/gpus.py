@@ -40,6 +40,9 @@ from ftax_model.tracing.kernels import GROUPS, KERNELS, Kernels
 SPREAD = costs.spread(0.5, 0.25, 0.15)
 """How log costs of one machine differ from the mean: all of the host's together, all of the card's, each by itself."""
 
+ACROSS = costs.spread(1.0, 0.3, 0.3)
+"""The same of one framework and another on the same machine."""
+
 COUNTS = (0, 5, 20)
 """Calls that are measured on a card left out, for the errors that intervals follow from."""
 
@@ -167,14 +170,38 @@ class KnownGpus:
         """With what rows of one or more machines say of those; rows hold kernels, ``device``, ``host``, ``dtype``."""
         found = {(one.device, one.host): one for one in self.machines}
         for (device, host), part in rows.groupby(["device", "host"]):
-            can = [needed(Platform(self.framework, str(device), str(dtype), 1)) for dtype in part["dtype"]]
-            amounts = costs.columns(Calls.of(list(part[KERNELS]), can), self.efficiency)
-            begin = self.begin(str(device), str(host) if any(one.host == host for one in self.machines) else None)
-            own = costs.fit(amounts, part["latency_s"].to_numpy(float), begin, overlap=self.overlap)
-            found[str(device), str(host)] = Machine(
-                str(device), str(host), own.mean, own.covariance, len(part), part["model"].nunique()
-            )
-        return dataclasses.replace(self, machines=tuple(found.values()))
+            told = any(one.host == host for one in self.machines)
+            begin = self.begin(str(device), str(host) if told else None)
+            found[str(device), str(host)] = self._calibrate((str(device), str(host)), part, begin)
+        return dataclasses.replace(self, machines=tuple(found.values()), seen=self._seen_with(rows))
+
+    def _calibrate(self, machine: tuple[str, str], rows: pd.DataFrame, begin: Prior) -> Machine:
+        can = [needed(Platform(self.framework, machine[0], str(dtype), 1)) for dtype in rows["dtype"]]
+        amounts = costs.columns(Calls.of(list(rows[KERNELS]), can), self.efficiency)
+        own = costs.fit(amounts, rows["latency_s"].to_numpy(float), begin, overlap=self.overlap)
+        return Machine(*machine, own.mean, own.covariance, len(rows), rows["model"].nunique())
+
+    def _seen_with(self, rows: pd.DataFrame) -> tuple[str, ...]:
+        groups = {GROUPS[int(at)] for call in rows[KERNELS] for at in call["group"]}
+        return tuple(sorted({*self.seen, *groups}))
+
+    def of_another(self, framework: str, rows: pd.DataFrame) -> KnownGpus:
+        """What is known of another framework, from rows of one machine that is known in this one.
+
+        On other machines its costs differ from this framework's by as much as there; trees and errors are shared.
+        """
+        (machine,) = set(zip(rows["device"], rows["host"], strict=True))
+        own = self.begin(*machine)
+        begin = Prior(own.mean, own.covariance + ACROSS)
+        found = dataclasses.replace(self, framework=framework)._calibrate(machine, rows, begin)
+        return dataclasses.replace(
+            self,
+            framework=framework,
+            reference=self.reference + found.logs - own.mean,
+            machines=(found,),
+            seen=self._seen_with(rows),
+            largest_batch=max(self.largest_batch, int(rows["batch_size"].max())),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; `from_dict` is the way back."""

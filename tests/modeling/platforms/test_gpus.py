@@ -13,17 +13,22 @@ import pandas as pd
 import pytest
 
 from ftax_model import LatencyPredictor, architectures
+from ftax_model.device import names as device_names
+from ftax_model.device import specification
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators import kernels as costs
 from ftax_model.modeling.estimators.kernels import COSTS, HOSTS, Calls
 from ftax_model.modeling.platforms import gpus
 from ftax_model.modeling.platforms.gpus import KNOWN, needed
+from ftax_model.modeling.predictor import PUBLISHED
 from ftax_model.modeling.rows import kernel_row, with_kernels
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import trace_sweep
 from ftax_model.tracing.kernels import GROUPS
 from ftax_model.workload import Workload
+
+PUBLISHED_GPUS = LatencyPredictor.load(PUBLISHED)
 
 HOSTS_OF = {
     ("nvidia-l40s", "slow"): 2.0,
@@ -272,3 +277,47 @@ def test_modules_and_cards_are_left_out_in_turn() -> None:
 def test_no_rows_teach_nothing() -> None:
     with pytest.raises(DataError, match="learnt from measured calls; got none"):
         gpus.learn(rows(HOSTS_OF)[:0])
+
+
+def test_another_framework_differs_everywhere_by_as_much_as_where_it_was_measured(predictor: LatencyPredictor) -> None:
+    seen = rows({("nvidia-l40s", "slow"): 0.5}).assign(framework="quicker", dtype="float32")  # a quarter of eager's
+    other = predictor.gpus_["eager"].of_another("quicker", seen)
+    assert [(one.device, one.host, one.n_rows) for one in other.machines] == [("nvidia-l40s", "slow", 20)]
+    both = LatencyPredictor(jobs=1)
+    both.gpus_ = {**predictor.gpus_, "quicker": other}
+    small = traced(32, 8)
+    eager, quicker = (
+        both.predict(small, framework=name, device="nvidia-t4", host_factor=1.0)["latency_s"].iloc[0]
+        for name in ("eager", "quicker")
+    )
+    assert eager / 5 < quicker < eager / 2
+
+
+PAPER = {
+    ("bert", "bert-base", "float16"): (21.8, 13.9, 4.9),
+    ("bert", "bert-base", "float32"): (5.0, 1.5, 1.6),
+    ("resnet", "resnet-50", "float16"): (24.8, 19.3, 4.4),
+    ("resnet", "resnet-50", "float32"): (10.8, 8.0, 2.2),
+}
+"""Crossovers that follow from figure 4 of The Framework Tax, in eager mode, TorchScript and ONNX Runtime."""
+
+
+def test_the_papers_own_crossovers_come_out() -> None:
+    octaves = []
+    for (architecture, preset, dtype), expected in PAPER.items():
+        for framework, crossover in zip(("eager", "torchscript", "onnxruntime"), expected, strict=True):
+            workload = Workload(architecture, {"preset": preset}, dtype=dtype)
+            said = PUBLISHED_GPUS.predict(workload, framework=framework, device="nvidia-rtx-8000", host="framework-tax")
+            octaves.append(abs(np.log2(said["crossover_batch_size"].iloc[0] / crossover)))
+    assert np.median(octaves) < 0.35
+    assert max(octaves) < 1.2
+
+
+@pytest.mark.parametrize("name", [name for name in device_names() if specification(name)["kind"] == "cuda"])
+def test_every_gpu_of_a_device_file_has_an_answer(name: str) -> None:
+    found = PUBLISHED_GPUS.predict(traced(512, 4), device=name)
+    assert set(found["framework"]) == set(PUBLISHED_GPUS.gpus_)
+    assert found["latency_s"].between(1e-5, 0.1).all()
+    assert (found["low_s"] < found["latency_s"]).all()
+    assert (found["latency_s"] < found["high_s"]).all()
+    assert (found["high_s"] / found["low_s"] < 200).all()
