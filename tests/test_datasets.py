@@ -91,7 +91,7 @@ def test_good_cells_are_plausible(records: tuple[str, list[Measurement]]) -> Non
         assert one.environment["sitting"] <= one.measured_at
         rates = peak(one.cell.device, one.cell.workload.dtype, one.cell.threads)
         assert rates is not None
-        assert one.features["macs"] / one.latency_s <= rates[1]
+        assert one.features["macs"] / one.latency_s <= rates.macs
         assert not {"subnormal-activations", "nan-activations", "infinite-activations"} & set(one.warnings())
 
 
