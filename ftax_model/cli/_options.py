@@ -150,7 +150,7 @@ def load(model: str | None, *, device: str | None = None) -> LatencyPredictor:
     For a ``device`` that is a GPU it is the one learnt from published measurements. Which of them, and what is stale
     about it, is said on the error stream.
     """
-    from ftax_model.device import detect
+    from ftax_model.device import canonical, detect
     from ftax_model.modeling.platforms import mine
     from ftax_model.modeling.platforms.known import kind_of
     from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
@@ -158,6 +158,10 @@ def load(model: str | None, *, device: str | None = None) -> LatencyPredictor:
     if model is not None:
         return LatencyPredictor.load(model)
     if device is not None and kind_of(device) == "cuda":
+        calibrated = mine.predictor_file(canonical(device))
+        if calibrated.is_file():
+            click.echo(f"note: this user's own predictor of {canonical(device)}", err=True)
+            return LatencyPredictor.load(calibrated)
         click.echo(f"note: predictor {PUBLISHED} was learnt from what others measured", err=True)
         return LatencyPredictor.load(PUBLISHED)
     own = mine.current()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ftax_model.collection.plan import Plan
     from ftax_model.collection.runner import Summary
     from ftax_model.modeling.judging.evaluation import Report
+    from ftax_model.modeling.platforms.platform import PlatformFit
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.schedule import Estimate
 
@@ -276,13 +277,13 @@ def evaluation(report: Report, *, as_json: bool) -> None:
     click.echo("measured, absolute. A machine after 0 rows: by specifications alone; plan: all of `ftax calibrate`.")
 
 
-def calibrated(adapted: LatencyPredictor, kept: Path, *, as_json: bool) -> None:
+def calibrated(fits: Sequence[PlatformFit], kept: Path, *, as_json: bool) -> None:
     """The error that is to be expected on each platform of a calibrated machine, by regime."""
     import click
 
     rows = [
         {"platform": str(fit.platform), "rows": fit.n_rows, "began at": fit.origin, **fit.expected_errors()}
-        for fit in adapted.fits_
+        for fit in fits
     ]
     if as_json:
         _print.as_json({"file": str(kept), "platforms": rows})

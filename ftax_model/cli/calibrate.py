@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("model", required=False)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep it here, not in the data folder.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--plan", default="calibrate", show_default=True, help="What to measure.")
+@click.option("--plan", default=None, help="What to measure.  [default: calibrate, of a GPU calibrate-gpu]")
 @click.option("--threads", default=None, help="Threads to measure with: 1,4. Else one, and all physical cores.")
 @click.option("--budget", default="60s", show_default=True, help="Longest time to measure.")
 @click.option("--add", multiple=True, help="Measurements of this machine to learn from besides; can be repeated.")
@@ -33,7 +33,7 @@ def command(
     model: str | None,
     out: Path | None,
     device: str,
-    plan: str,
+    plan: str | None,
     threads: str | None,
     budget: str,
     add: tuple[str, ...],
@@ -49,10 +49,10 @@ def command(
     folder, and `ftax predict` and `LatencyPredictor.load()` take it from there. Run again, it goes on measuring.
     """
     from ftax_model.cli import _show
-    from ftax_model.device import detect
+    from ftax_model.device import detect, named
     from ftax_model.modeling.platforms import mine
     from ftax_model.modeling.platforms.known import Known
-    from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
+    from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
 
     here = detect(device)
     if forget:
@@ -61,25 +61,34 @@ def command(
         return
     if out is None:
         mine.prepared()
-    known = LatencyPredictor.load(model or SHIPPED)
+    of_gpu = here.kind == "cuda"
+    known = LatencyPredictor.load(model or (PUBLISHED if of_gpu else SHIPPED))
     known = known.without(without) if without else known
     table = None
     if not given:
         kept = measured or (mine.measurements_file(here.name) if out is None else _beside(out))
-        _measure(known, kept, here, plan=plan, threads=threads, budget_s=_options.duration(budget))
+        chosen = plan or ("calibrate-gpu" if of_gpu else "calibrate")
+        _measure(known, kept, here, plan=chosen, threads=threads, budget_s=_options.duration(budget))
         add = (str(kept), *add)
     table = _of_one_machine([*given, *add], None if out else here)
-    adapted = known.calibrate(table)
-    adapted.about_ = {**mine.about(here), "device": adapted.fits_[0].platform.device}
+    host = named("cpu", here.host_cpu) if of_gpu else None
+    adapted = known.calibrate(table.assign(host=host) if of_gpu else table)
+    gpu = str(table["device"].iloc[0])
+    fits = adapted.fits_
+    if of_gpu and known.gpus_:
+        fits = [fit for name in table["framework"].unique() for fit in adapted.measured_on(gpu, str(name), str(host))]
+        adapted.about_ = {**mine.about(here), "device": gpu, "host": host}
+    else:
+        adapted.about_ = {**mine.about(here), "device": fits[0].platform.device}
     target = out or mine.predictor_file(here.name)
     adapted.save(target)
-    for fit in adapted.fits_:
+    for fit in fits:
         lacking = fit.lacking()
         if lacking and isinstance(fit.known, Known) and fit.known.is_plain(fit.platform):
             count = "one cell" if fit.n_rows == 1 else f"{fit.n_rows} cells"
             said = f"{count} of {fit.platform}, none of {', '.join(lacking)}: there it is what other machines take"
             click.echo(f"note: {said}", err=True)
-    _show.calibrated(adapted, target, as_json=as_json)
+    _show.calibrated(fits, target, as_json=as_json)
 
 
 def _beside(out: Path) -> Path:
@@ -97,7 +106,8 @@ def _measure(
 
     asked = _options.numbers("--threads", threads) if threads else None
     chosen = fingerprint(load_plan(plan), here, asked)
-    _show.collect(chosen, kept, device=here.kind, budget_s=budget_s, enough=Anytime(known, kept))
+    enough = None if known.gpus_ and here.kind == "cuda" else Anytime(known, kept)
+    _show.collect(chosen, kept, device=here.kind, budget_s=budget_s, enough=enough)
 
 
 def _of_one_machine(names: list[str], here: Device | None) -> pd.DataFrame:

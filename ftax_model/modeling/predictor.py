@@ -381,18 +381,28 @@ class LatencyPredictor:
             raise InputError(f"this predictor knows {known}", got, "choose one of those, or measure it: ftax calibrate")
         return found
 
+    def measured_on(self, device: str, framework: str, host: str) -> list[PlatformFit]:
+        """The fit of a framework on a GPU under a host, where some call of it was measured."""
+        known = self.gpus_.get(framework)
+        machines = known.machines if known else ()
+        there = any((one.device, one.host) == (device, host) for one in machines)
+        return self._of_gpu(device, framework, "float32", host, None) if there else []
+
     def _of_gpu(
         self, device: str, framework: str | None, dtype: str, host: str | None, host_factor: float | None
     ) -> list[PlatformFit]:
         if framework is not None and framework not in self.gpus_:
-            known = ", ".join(self.gpus_)
-            raise InputError(f"on GPUs this predictor knows {known}", framework, "choose one of those, or measure it")
+            names = ", ".join(self.gpus_)
+            raise InputError(f"on GPUs this predictor knows {names}", framework, "choose one of those, or measure it")
         found = []
         for name in [framework] if framework else self.gpus_:
-            platform = Platform(name, canonical(device), dtype, 1)
-            key = (platform, host, host_factor)
+            platform, known, own = Platform(name, canonical(device), dtype, 1), self.gpus_[name], host
+            if host is None and host_factor is None and self.about_.get("device") == platform.device:
+                mine_ = self.about_.get("host")  # a calibration is of the machine that it was made on
+                own = mine_ if known.knows(mine_) else None
+            key = (platform, own, host_factor)
             if key not in self._of_gpus:
-                self._of_gpus[key] = self.gpus_[name].fit(platform, host=host, host_factor=host_factor)
+                self._of_gpus[key] = known.fit(platform, host=own, host_factor=host_factor)
             found.append(self._of_gpus[key])
         return found
 

@@ -111,13 +111,17 @@ class KnownGpus:
         """The kind of device."""
         return "cuda"
 
+    def knows(self, host: str | None) -> bool:
+        """Whether some call under a host was measured."""
+        return any(one.host == host for one in self.machines)
+
     def begin(self, device: str, host: str | None = None, host_factor: float | None = None) -> Prior:
         """Log costs of a machine before any call of it was measured.
 
         ``host_factor`` says how many times longer its host takes than the mean of known ones.
         """
         exact = [one for one in self.machines if one.device == device and one.host == host]
-        if host is not None and not any(one.host == host for one in self.machines):
+        if host is not None and not self.knows(host):
             hosts = ", ".join(sorted({one.host for one in self.machines}))
             raise InputError(f"a host is one of {hosts}", host, "leave it out, or measure five calls there: calibrate")
         if exact and host_factor is None:
@@ -170,8 +174,7 @@ class KnownGpus:
         """With what rows of one or more machines say of those; rows hold kernels, ``device``, ``host``, ``dtype``."""
         found = {(one.device, one.host): one for one in self.machines}
         for (device, host), part in rows.groupby(["device", "host"]):
-            told = any(one.host == host for one in self.machines)
-            begin = self.begin(str(device), str(host) if told else None)
+            begin = self.begin(str(device), str(host) if self.knows(str(host)) else None)
             found[str(device), str(host)] = self._calibrate((str(device), str(host)), part, begin)
         return dataclasses.replace(self, machines=tuple(found.values()), seen=self._seen_with(rows))
 
@@ -258,7 +261,7 @@ class KnownGpus:
             return f"{self.source}; {own_rows} calls of its own" if own_rows else self.source
         said = [self.source] if self.source else []
         said += [] if own else ["the card by its data sheet"]
-        told = host_factor is not None or any(one.host == host for one in self.machines)
+        told = host_factor is not None or self.knows(host)
         said += [] if told else ["host unknown"]
         return "; ".join(said)
 
@@ -386,7 +389,7 @@ def _drawn(rows: pd.DataFrame, count: int) -> Iterator[pd.DataFrame]:
 def _said(known: KnownGpus, rows: pd.DataFrame, situation: str) -> pd.DataFrame:
     found = []
     for (device, host, dtype), part in rows.groupby(["device", "host", "dtype"]):
-        told = situation != "0" and any(one.host == host for one in known.machines)
+        told = situation != "0" and known.knows(str(host))
         begin = known.begin(str(device), str(host) if told else None)
         model = known.model(begin, needed(Platform(known.framework, str(device), str(dtype), 1)))
         said = parts(model, part)
