@@ -490,3 +490,35 @@ def test_operators_are_checked_against_the_profiler(
     assert [one["fitted to"] for one in found] == ["whole models", "and profiles"]
     assert all(one["calls"] == len(rows) for one in found)
     assert found[0]["wrong group"] == pytest.approx(0)
+
+
+def measure_gpu(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "measure_gpu.py"), str(out), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_measuring_a_gpu_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    out, plan = tmp_path / "out", tmp_path / "few.yaml"
+    out.mkdir()
+    (out / "doctor.json").write_text("[]", encoding="utf-8")  # which takes half a minute
+    plan.write_text(
+        "frameworks: [eager]\nworkloads:\n  - {architecture: mlp, num_layers: 2, hidden_size: 8, batch_size: [1, 2]}\n",
+        encoding="utf-8",
+    )
+    asked = ("--device", "cpu", "--plan", str(plan), "--budget", "60s")
+    assert measure_gpu(out, *asked).returncode == 0
+    first = (out / "gpu.jsonl").read_bytes()
+    assert len(load_dataset(out / "gpu.jsonl")) == 2
+    assert measure_gpu(out, *asked).returncode == 0
+    assert (out / "gpu.jsonl").read_bytes() == first
+    late = measure_gpu(out, *asked[:-1], "1s")
+    assert "left for the next call" in late.stdout
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU here")
+def test_measuring_a_gpu_where_there_is_none_is_one_line(tmp_path: Path) -> None:
+    found = measure_gpu(tmp_path / "out", "--budget", "60s")
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert "device cuda needs an NVIDIA GPU" in found.stderr
+    assert not (tmp_path / "out" / "doctor.json").exists()
