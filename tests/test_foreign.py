@@ -163,3 +163,41 @@ def test_a_unit_that_a_column_names_is_checked(tmp_path):
 def test_a_colon_in_the_name_of_a_column():
     assert parse_map(["model=a:b"]).columns["model"] == Source("a:b")
     assert parse_map(["latency_s=a:b:ms"]).columns["latency_s"] == Source("a:b", "ms")
+
+
+OF_OURS = """\
+model,infer_img_size,infer_step_time,infer_batch_size,param_count,infer_gmacs,infer_macts
+resnet18.a1_in1k,64,2.0,1,11.7,0.149,0.2
+resnet18.a1_in1k,64,3.1,8,11.7,0.149,0.2
+resnet18.a1_in1k,64,6.1,16,11.7,0.149,0.2
+resnet34,64,3.1,1,21.8,0.9,0.4
+vit_tiny_patch16_224,224,3.0,1,5.7,1.08,4.5
+vit_tiny_patch16_224,224,5.0,8,5.7,1.08,4.5
+convnext_tiny,64,3.0,1,28.6,0.36,1.1
+small_net,160,2.0,1,0.5,0.04,0.48
+"""
+
+
+def test_models_of_ours_are_traced_and_can_be_fitted(tmp_path, capsys):
+    table, out = tmp_path / "timm.csv", tmp_path / "timm.jsonl"
+    table.write_text(OF_OURS)
+    constants = [word for one in CONSTANTS for word in ("--set", one)]
+    assert main(["import", str(table), "--map", "timm", *constants, "--trace", "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "8 rows of" in shown.out
+    assert "6 of them traced" in shown.out
+    assert "note: small_net has no trace: no architecture or preset of that name" in shown.err
+    assert "note: resnet34 has no trace:" in shown.err, "another resnet34: its MACs are not ours"
+    frame = dataset.load_dataset(out)
+    assert frame["n_ops"].notna().sum() == 6
+    assert frame["architecture"].tolist()[:3] == ["resnet"] * 3
+    assert main(["fit", str(out), "--known", "none", "--out", str(tmp_path / "fit.json")]) == 0
+    assert "note: 2 of 8 rows have no trace and were left out" in capsys.readouterr().err
+
+
+def test_a_table_without_traces_says_what_would_help(timm, tmp_path, capsys):
+    out = tmp_path / "timm.jsonl"
+    constants = [word for one in CONSTANTS for word in ("--set", one)]
+    assert main(["import", str(timm), "--map", "timm", *constants, "--out", str(out)]) == 0
+    assert main(["fit", str(out), "--known", "none", "--out", str(tmp_path / "fit.json")]) == 2
+    assert "attach traces: ftax import --trace" in capsys.readouterr().err

@@ -27,11 +27,14 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     import pandas as pd
 
     from ftax_model.cli import _show
-    from ftax_model.dataset import load_dataset, load_profiles
-    from ftax_model.modeling.predictor import LatencyPredictor
+    from ftax_model.dataset import good, load_dataset, load_profiles
+    from ftax_model.modeling.predictor import LatencyPredictor, with_features
 
     before = None if known == "none" else LatencyPredictor.load(known)
     table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
     predictor = LatencyPredictor(confidence=confidence).fit(table, load_profiles(datasets), known=before)
     predictor.save(out)
+    left = len(good(table)) - len(with_features(good(table)))
+    if left:
+        click.echo(f"note: {left} of {len(table)} rows have no trace and were left out", err=True)
     _show.fits(predictor, as_json=as_json)

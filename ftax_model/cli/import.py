@@ -16,8 +16,11 @@ from ftax_model.cli import _options
 )
 @click.option("--set", "constants", multiple=True, help="NAME=VALUE of what is the same in all rows; again.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Dataset to append to.")
+@click.option("--trace", is_flag=True, help="Attach traces to models of ours, by name, so that they can be fitted.")
 @_options.as_json
-def command(table: Path, columns: tuple[str, ...], constants: tuple[str, ...], out: Path, as_json: bool) -> None:
+def command(
+    table: Path, columns: tuple[str, ...], constants: tuple[str, ...], out: Path, trace: bool, as_json: bool
+) -> None:
     """Append the rows of TABLE (CSV or JSON) to a dataset.
 
     Known layouts: timm (its benchmark CSV), optimum-benchmark (benchmark.json). Of any other table say which column is
@@ -30,6 +33,16 @@ def command(table: Path, columns: tuple[str, ...], constants: tuple[str, ...], o
     from ftax_model.foreign import parse_map, read_table
 
     found = read_table(table, parse_map(columns, constants))
+    traced = None
+    if trace:
+        from ftax_model.tracing.attach import attach
+
+        found, why = attach(found)
+        for name, reason in list(why.items())[:_MOST]:
+            click.echo(f"note: {name} has no trace: {reason}", err=True)
+        if len(why) > _MOST:
+            click.echo(f"note: and {len(why) - _MOST} more models have none", err=True)
+        traced = sum("n_ops" in one.features for one in found)
     with dataset.Writer(out) as writer:
         twice = [one.cell.key for one in found if one.cell.key in writer.done]
         if twice:
@@ -38,6 +51,10 @@ def command(table: Path, columns: tuple[str, ...], constants: tuple[str, ...], o
         for one in found:
             writer.write(one)
     if as_json:
-        _print.as_json({"rows": len(found), "out": str(out)})
+        _print.as_json({"rows": len(found), "out": str(out)} | ({} if traced is None else {"traced": traced}))
     else:
-        click.echo(f"{len(found)} rows of {table} written to {out}")
+        said = "" if traced is None else f", {traced} of them traced"
+        click.echo(f"{len(found)} rows of {table} written to {out}{said}")
+
+
+_MOST = 10  # models that notes name

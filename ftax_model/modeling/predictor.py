@@ -98,8 +98,8 @@ class LatencyPredictor:
         dozen rows are enough, and it sharpens thousands. Without, the rows are all there is. ``profiles`` are times of
         single operators of the same calls (`ftax_model.dataset.load_operators`).
 
-        Raises `DataError` where no row was measured, rows lack a feature, or, where nothing alike is known, a platform
-        has fewer than two rows.
+        Rows that lack a feature of the law are left out. Raises `DataError` where no row was measured, none has all of
+        them, or, where nothing alike is known, a platform has fewer than two rows.
         """
         self.of_learnt(self.learn(table, profiles, known=known), known=known)
         return self
@@ -114,11 +114,7 @@ class LatencyPredictor:
         most: int = 10,
     ) -> Learnt:
         """What `fit` learns, with all that was left out: models, and ``families`` if so asked, in ``most`` turns."""
-        rows = dataset.good(table)
-        lacking = [name for name in COLUMNS if name not in rows or rows[name].isna().any()]
-        if lacking:
-            law = f"the law needs the features {', '.join(COLUMNS)} of every row"
-            raise DataError(law, f"rows without {', '.join(lacking)}", "measure with ftax collect, which traces them")
+        rows = with_features(dataset.good(table))
         before = known.known_ if known else None
         timed = None
         if self.operators:
@@ -499,6 +495,17 @@ class LatencyPredictor:
         except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
             raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
         return predictor
+
+
+def with_features(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have all features of the law; raises `DataError` where none has."""
+    lacking = [name for name in COLUMNS if name not in rows or rows[name].isna().all()]
+    told = rows.dropna(subset=[name for name in COLUMNS if name in rows]) if not lacking else rows[:0]
+    if told.empty:
+        law, cure = f"the law needs the features {', '.join(COLUMNS)}", "attach traces: ftax import --trace"
+        got = ", ".join(lacking) if lacking else "one or another of them"
+        raise DataError(law, f"rows without {got}", f"measure with ftax collect, which traces models, or {cure}")
+    return told.reset_index(drop=True) if len(told) < len(rows) else rows
 
 
 def shipped() -> list[str]:
