@@ -207,11 +207,10 @@ class KnownGpus:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values; `from_dict` is the way back."""
+        """As plain JSON values, without what frameworks share: trees and the sample; `from_dict` is the way back."""
         return {
             "framework": self.framework,
             "reference": _rounded(self.reference),
-            "efficiency": [self.efficiency.host.to_dict(), self.efficiency.device.to_dict()],
             "machines": [one.to_dict() for one in self.machines],
             "seen": list(self.seen),
             "domain": dict(self.domain),
@@ -223,9 +222,8 @@ class KnownGpus:
         }
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any], sample: pd.DataFrame) -> KnownGpus:
+    def from_dict(cls, record: Mapping[str, Any], efficiency: Efficiency, sample: pd.DataFrame) -> KnownGpus:
         """What `to_dict` wrote; raises what reading anything else raises."""
-        host, device = record["efficiency"]
         difficulty = record["difficulty"]
         overlap = float(record["overlap"])
         if not 1 <= overlap < math.inf:
@@ -234,10 +232,6 @@ class KnownGpus:
             raise ValueError("other groups of operators")
         own = {
             "reference": _logs(record["reference"]),
-            "efficiency": Efficiency(
-                Trees.from_dict(host, features=costs.HOST_FEATURES),
-                Trees.from_dict(device, features=costs.DEVICE_FEATURES),
-            ),
             "machines": tuple(Machine.from_dict(one) for one in record["machines"]),
             "seen": tuple(record["seen"]),
             "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
@@ -245,7 +239,7 @@ class KnownGpus:
             "difficulty": Trees.from_dict(difficulty, features=COMPOSITION) if difficulty else None,
             "errors": {str(name): Errors.from_dict(errors) for name, errors in record["errors"].items()},
         }
-        return cls(**{**record, **own}, sample=sample)
+        return cls(**{**record, **own}, efficiency=efficiency, sample=sample)
 
     def _errors(self, measured: int) -> Errors:
         if measured >= MANY and KNOWN in self.errors:
@@ -442,7 +436,14 @@ def to_record(known: Mapping[str, KnownGpus]) -> dict[str, Any] | None:
         if sample.empty
         else [_packed_call({str(name): value for name, value in one.items()}) for one in sample.to_dict("records")]
     )
-    return {"columns": _FINGERPRINT, "sample": calls, "known": [one.to_dict() for one in known.values()]}
+    trees = {id(one.efficiency): one.efficiency for one in known.values()}
+    at = {key: number for number, key in enumerate(trees)}
+    return {
+        "columns": _FINGERPRINT,
+        "sample": calls,
+        "trees": [[one.host.to_dict(), one.device.to_dict()] for one in trees.values()],
+        "known": [{**one.to_dict(), "trees": at[id(one.efficiency)]} for one in known.values()],
+    }
 
 
 def from_record(record: Mapping[str, Any] | None) -> dict[str, KnownGpus]:
@@ -452,7 +453,16 @@ def from_record(record: Mapping[str, Any] | None) -> dict[str, KnownGpus]:
     if record["columns"] != _FINGERPRINT:
         raise ValueError("kernels are told by other columns in this version")
     sample = pd.DataFrame([_unpacked_call(one) for one in record["sample"]])
-    found = [KnownGpus.from_dict(one, sample) for one in record["known"]]
+    trees = [
+        Efficiency(
+            Trees.from_dict(host, features=costs.HOST_FEATURES), Trees.from_dict(device, features=costs.DEVICE_FEATURES)
+        )
+        for host, device in record["trees"]
+    ]
+    found = []
+    for one in record["known"]:
+        own = dict(one)
+        found.append(KnownGpus.from_dict(own, trees[int(own.pop("trees"))], sample))
     return {one.framework: one for one in found}
 
 
