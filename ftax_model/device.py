@@ -183,7 +183,7 @@ def detect(kind: str = "cpu") -> Device:
     if kind == "cuda":
         model, memory = _gpu()
         found = Device(
-            name=_known("cuda", model) or _slug(model),
+            name=named("cuda", model),
             kind="cuda",
             model=model,
             host_cpu=host,

@@ -34,7 +34,8 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
     predictor = LatencyPredictor(confidence=confidence).fit(table, load_profiles(datasets), known=before)
     predictor.save(out)
-    left = len(good(table)) - len(with_features(good(table)))
+    measured = good(table)
+    left = len(measured) - len(with_features(measured))
     if left:
         click.echo(f"note: {left} of {len(table)} rows have no trace and were left out", err=True)
     _show.fits(predictor, as_json=as_json)

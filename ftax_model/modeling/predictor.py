@@ -22,7 +22,7 @@ from ftax_model import architectures, dataset, plugins
 from ftax_model.device import canonical
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
-from ftax_model.modeling.estimators.correction import CorrectedModel
+from ftax_model.modeling.estimators.correction import CorrectedModel, have_operators
 from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, compare, sweep_columns
 from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.platforms import fitting, gpus, mine
@@ -36,7 +36,6 @@ from ftax_model.modeling.platforms.platform import (
     expected,
     finished,
     fit_one,
-    have_operators,
     regimes,
 )
 from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, row, with_kernels, with_operators
@@ -182,6 +181,7 @@ class LatencyPredictor:
         found.gpus_, on_gpus = dict(self.gpus_), self._on_known_gpus(table)
         if on_gpus.any():
             rows = with_kernels(table[on_gpus])
+            rows = rows.assign(device=rows["device"].map(canonical))
             for framework, part in rows.groupby("framework"):
                 found.gpus_[str(framework)] = self.gpus_[str(framework)].calibrated(part)
         if not on_gpus.all():

@@ -106,7 +106,7 @@ def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(kind=kept.groupby([*PLATFORM, *names]).ngroup())
 
 
-def row(trace: Trace, *, dtype: str) -> dict[str, Any]:
+def row(trace: Trace, *, dtype: str) -> dict[str, float]:
     """Features and columns of operators of one call, as models of CPUs see it."""
     return {**trace.features(), **features.columns(trace, itemsize=DTYPES[dtype])}
 

@@ -111,7 +111,7 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def holds(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows hold the columns of operators."""
-        return X[features.HOST[0]].notna().to_numpy() if features.HOST[0] in X else np.zeros(len(X), dtype=bool)
+        return have_operators(X)
 
     def uncertainty(self, X: pd.DataFrame) -> Array:
         """Standard deviation of log latency that follows from that of the costs, shape (n_rows,)."""
@@ -129,6 +129,13 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def composition(self, X: pd.DataFrame) -> Array:
         """What rows are made of, shape (n_rows, COMPOSITION)."""
         return composition(self.reference or self.structure_, X)
+
+
+def have_operators(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows hold the columns of operators."""
+    if features.HOST[0] not in rows:
+        return np.zeros(len(rows), dtype=bool)
+    return rows[features.HOST[0]].notna().to_numpy()
 
 
 def total(trees: Sequence[Trees], rows: Array) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from ftax_model.modeling.estimators.correction import have_operators
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import NOISE
 from ftax_model.modeling.judging.intervals import Errors, kinds
@@ -26,7 +27,6 @@ from ftax_model.modeling.platforms.platform import (
     adapt,
     enough_families,
     finished,
-    have_operators,
     learn_difficulty,
     leave_out,
     parts,

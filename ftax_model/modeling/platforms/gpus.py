@@ -179,8 +179,8 @@ class KnownGpus:
         return dataclasses.replace(self, machines=tuple(found.values()), seen=self._seen_with(rows))
 
     def _calibrate(self, machine: tuple[str, str], rows: pd.DataFrame, begin: Prior) -> Machine:
-        can = [needed(Platform(self.framework, machine[0], str(dtype), 1)) for dtype in rows["dtype"]]
-        amounts = costs.columns(Calls.of(list(rows[KERNELS]), can), self.efficiency)
+        calls = Calls.of(list(rows[KERNELS]), _rates(rows, self.framework))
+        amounts = costs.columns(calls, self.efficiency)
         own = costs.fit(amounts, rows["latency_s"].to_numpy(float), begin, overlap=self.overlap)
         return Machine(*machine, own.mean, own.covariance, len(rows), rows["model"].nunique())
 
@@ -275,7 +275,7 @@ def learn(
 ) -> list[KnownGpus]:
     """What rows of GPUs say of each framework, with the errors on modules and on cards left out.
 
-    Rows hold their kernels (`ftax_model.modeling.rows.KERNELS`), the features of the trace, ``framework``, ``device``,
+    Rows hold their kernels (`ftax_model.tracing.kernels.KERNELS`), features of the trace, ``framework``, ``device``,
     ``host``, ``dtype``, ``model`` and ``latency_s``. ``sample`` are workloads that stand for what people run, from
     which the law of a platform follows. Raises `DataError` where there are no rows.
     """

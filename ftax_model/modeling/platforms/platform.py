@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from ftax_model.measurement import Platform
-from ftax_model.modeling.estimators.correction import CorrectedModel, composition, trees_from
+from ftax_model.modeling.estimators.correction import CorrectedModel, composition, have_operators, trees_from
 from ftax_model.modeling.estimators.law import Array, latency
 from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
 from ftax_model.modeling.estimators.regime import RegimeModel
@@ -44,7 +44,6 @@ from ftax_model.modeling.platforms.known import (
     weights,
 )
 from ftax_model.modeling.rows import PLATFORM, folds
-from ftax_model.tracing import features
 
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
@@ -261,13 +260,6 @@ class PlatformFit:
     def has_operators(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows hold what the model looks at."""
         return have_operators(rows) if self.model is None else self.model.holds(rows)
-
-
-def have_operators(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows hold the columns of operators."""
-    if features.HOST[0] not in rows:
-        return np.zeros(len(rows), dtype=bool)
-    return rows[features.HOST[0]].notna().to_numpy()
 
 
 def expected(model: Model, known: Knowledge | None, rows: pd.DataFrame) -> Array:

@@ -67,7 +67,7 @@ def test_rows_of_its_own_have_the_last_word_over_other_frameworks() -> None:
     slower, faster = np.full(len(COSTS), np.log(2.0)), np.full(len(COSTS), np.log(0.5))
     own = rows(SCRIPT, faster)
     fitted: Fitted = adapt(pd.concat([rows(EAGER, slower), own], ignore_index=True), KNOWN)[new(SCRIPT)]
-    assert missed(fitted.model.predict(own), own) < 0.2  # four times as fast as the other framework says
+    assert missed(fitted.model.predict(own), own) < 0.16  # four times as fast as the other framework says
 
 
 def test_frameworks_that_moved_alike_are_taken_to() -> None:
