@@ -132,8 +132,8 @@ def covered(missed: pd.DataFrame, confidence: float = 0.9) -> np.ndarray:
     kind = kinds(missed["regime"], missed["outside"])
     inside = np.zeros(len(missed), dtype=bool)
     for train, test in folds(missed["model"], most=5):
-        for situation, errors in gpus.errors_of(missed.iloc[train], scale[train]).items():
-            own = test[(missed["situation"].iloc[test] == situation).to_numpy()]
+        for scenario, errors in gpus.errors_of(missed.iloc[train], scale[train]).items():
+            own = test[(missed["scenario"].iloc[test] == scenario).to_numpy()]
             low, high = errors.interval(confidence, kind[own])
             inside[own] = missed["ratio"].iloc[own].between(low * scale[own], high * scale[own])
     return inside
@@ -236,7 +236,7 @@ def evaluate(folder: Path, jobs: int) -> None:
         missed = missed.merge(own[_CALL].join(plain_errors(own)), on=_CALL)
         missed["size"] = pd.cut(missed["latency_s"], _SIZES, labels=["below 0.1 ms", "to 1 ms", "above"]).astype(str)
         judged[str(framework)] = missed = missed.assign(covered=covered(missed))
-        for by in (["situation"], ["situation", "size"], ["situation", "level"], ["situation", "device"]):
+        for by in (["scenario"], ["scenario", "size"], ["scenario", "level"], ["scenario", "device"]):
             shown = dict.fromkeys(by, None) | SHOWN
             title = f"\n{framework}, by {', '.join(by)}"
             _print.table(_print.rows(figures(missed, by)), shown, title=title)
@@ -245,10 +245,10 @@ def evaluate(folder: Path, jobs: int) -> None:
 
 def _graphs(eager: pd.DataFrame, graphs: pd.DataFrame) -> str:
     """How often the faster of two frameworks is named, where they differ by 20 % or more."""
-    both = eager.merge(graphs, on=[*_CALL, "situation"], suffixes=("", "_graph"))
+    both = eager.merge(graphs, on=[*_CALL, "scenario"], suffixes=("", "_graph"))
     both = both[(np.log(both["latency_s"] / both["latency_s_graph"])).abs() > np.log(1.2)]
     right = (both["latency_s"] > both["latency_s_graph"]) == (both["predicted_s"] > both["predicted_s_graph"])
-    said = [f"{name} {100 * share:.0f} %" for name, share in right.groupby(both["situation"]).mean().items()]
+    said = [f"{name} {100 * share:.0f} %" for name, share in right.groupby(both["scenario"]).mean().items()]
     return f"the faster of eager and inductor-cuda-graphs, where they are 20 % apart: {', '.join(said)}"
 
 

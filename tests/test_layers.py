@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plugins",),
     ("workload", "device", "operators"),
     ("architectures", "measurement"),
-    ("tracing", "dataset", "foreign"),
+    ("tracing", "dataset", "importer"),
     ("collection", "modeling"),
     ("proxies", "schedule", "nas", "advice", "claims", "report"),
     ("cli",),

@@ -30,7 +30,7 @@ def command(
     from ftax_model import dataset
     from ftax_model.cli import _print
     from ftax_model.errors import DataError
-    from ftax_model.foreign import parse_map, read_table
+    from ftax_model.importer import parse_map, read_table
 
     found = read_table(table, parse_map(columns, constants))
     traced = None

@@ -14,9 +14,9 @@ from typing import Any
 
 from ftax_model import architectures
 from ftax_model.collection import frameworks, worker
-from ftax_model.collection.crew import Crew, InProcess, Interrupts, Isolated, Stop
 from ftax_model.collection.plan import Plan, Sweep, group, load_plan
 from ftax_model.collection.worker import Setup
+from ftax_model.collection.worker_pool import InProcess, Interrupts, Isolated, Stop, WorkerPool
 from ftax_model.dataset import Outcome, Writer, operators_file
 from ftax_model.device import Device, detect
 from ftax_model.errors import InputError, MissingError
@@ -124,13 +124,13 @@ def collect(
         writer = stack.enter_context(Writer(out))
         profiles = stack.enter_context(Writer(operators_file(out), Profile)) if operators else None
         interrupts = stack.enter_context(Interrupts())
-        crew: Crew = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
-        stack.enter_context(crew)
-        summary = run(sweeps, _measured_by(crew, absent), writer, enough=enough)
+        pool: WorkerPool = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
+        stack.enter_context(pool)
+        summary = run(sweeps, _measured_by(pool, absent), writer, enough=enough)
         if profiles is not None:
             here = [one for one in sweeps if one.listed[0].framework not in absent]
             firsts = [Sweep(one.wanted(writer.done)) for one in here if _can_be_profiled(one, where)]
-            look = _profiled_by(crew, writer.done)
+            look = _profiled_by(pool, writer.done)
             summary = dataclasses.replace(summary, operators=run(firsts, look, profiles, stopped_by=summary.stopped_by))
     return summary
 
@@ -206,8 +206,8 @@ def _run(
     return summary
 
 
-def _measured_by(crew: Crew, absent: Mapping[str, str]) -> Callable[[Cell], Measurement]:
-    """Has the crew measure a cell, with the features of its workload once they are known.
+def _measured_by(pool: WorkerPool, absent: Mapping[str, str]) -> Callable[[Cell], Measurement]:
+    """Has the pool measure a cell, with the features of its workload once they are known.
 
     ``absent`` says of frameworks why they are not here.
     """
@@ -216,7 +216,7 @@ def _measured_by(crew: Crew, absent: Mapping[str, str]) -> Callable[[Cell], Meas
     def look(cell: Cell) -> Measurement:
         if cell.framework in absent:
             return worker.failed(Measurement, cell, "unsupported", absent[cell.framework])
-        measurement = crew.measure(cell, features=features.get(cell.workload.key))
+        measurement = pool.measure(cell, features=features.get(cell.workload.key))
         if measurement.features:
             features[cell.workload.key] = measurement.features
         return measurement
@@ -224,13 +224,13 @@ def _measured_by(crew: Crew, absent: Mapping[str, str]) -> Callable[[Cell], Meas
     return look
 
 
-def _profiled_by(crew: Crew, outcomes: Mapping[str, Outcome]) -> Callable[[Cell], Profile]:
-    """Has the crew profile a cell, unless measuring it failed: then the profile fails with it."""
+def _profiled_by(pool: WorkerPool, outcomes: Mapping[str, Outcome]) -> Callable[[Cell], Profile]:
+    """Has the pool profile a cell, unless measuring it failed: then the profile fails with it."""
 
     def look(cell: Cell) -> Profile:
         status = outcomes[cell.key].status
         return (
-            crew.profile(cell) if status == "ok" else worker.failed(Profile, cell, status, "so ended its measurement")
+            pool.profile(cell) if status == "ok" else worker.failed(Profile, cell, status, "so ended its measurement")
         )
 
     return look

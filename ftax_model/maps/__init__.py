@@ -1,1 +1,1 @@
-"""Maps: one YAML file for each known layout of a foreign table (see `ftax_model.foreign`)."""
+"""Maps: one YAML file for each known layout of a table of others (see `ftax_model.importer`)."""

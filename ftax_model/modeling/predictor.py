@@ -44,7 +44,7 @@ from ftax_model.tracing import ModuleSweep, features, trace_sweep
 from ftax_model.workload import Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
-SCHEMA = 5
+SCHEMA = 6
 
 SHIPPED = "cpu"
 """Name of the predictor that ships with the package and is taken where none is named."""
@@ -211,7 +211,9 @@ class LatencyPredictor:
         again = learn(with_operators(rows, jobs=self.jobs))
         found = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
         found.known_ = {
-            key: dataclasses.replace(one, difficulty=self.known_[key].difficulty, errors=self.known_[key].errors)
+            key: dataclasses.replace(
+                one, residual_scale=self.known_[key].residual_scale, errors=self.known_[key].errors
+            )
             for key, one in again.items()
             if key in self.known_
         }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ftax_model.collection import crew, frameworks
+from ftax_model.collection import frameworks, worker_pool
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def faulty(monkeypatch):
 
     monkeypatch.setattr(frameworks, "names", faulty.names)
     monkeypatch.setattr(frameworks, "load", faulty.load)
-    monkeypatch.setattr(crew, "ENTRY", "from faulty import main; main()")
+    monkeypatch.setattr(worker_pool, "ENTRY", "from faulty import main; main()")
     return faulty
 
 

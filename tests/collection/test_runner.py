@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from ftax_model.collection import crew, runner
+from ftax_model.collection import runner, worker_pool
 from ftax_model.collection.frameworks.fake import Fake
 from ftax_model.collection.plan import Grid, Plan, group, load_plan
 from ftax_model.collection.runner import Summary, collect
@@ -187,7 +187,7 @@ def test_faults_in_process(faulty, out, framework, status):
 
 def test_kill_by_the_kernel_for_lack_of_memory_is_told_from_others(faulty, out, monkeypatch):
     counts = iter(range(100))
-    monkeypatch.setattr(crew, "_oom_kills", lambda: next(counts))
+    monkeypatch.setattr(worker_pool, "_oom_kills", lambda: next(counts))
     collect(plan("killed"), out)
     assert by_batch_size(out)[4].status == "out-of-memory"
 
@@ -252,19 +252,19 @@ def test_budget_ends_a_cell_that_passes_it_and_keeps_the_rest(faulty, out, no_ch
 
 
 def test_budget_ends_a_server_that_is_still_starting(out, monkeypatch, no_children_left):
-    monkeypatch.setattr(crew, "ENTRY", "import signal; signal.pause()")
+    monkeypatch.setattr(worker_pool, "ENTRY", "import signal; signal.pause()")
     assert collect(plan(cell_s=0.01), out, budget_s=0.5).stopped_by == "budget"
 
 
 def test_server_that_keeps_its_workers_waiting_is_no_server(out, monkeypatch, no_children_left):
-    monkeypatch.setattr(crew, "ENTRY", "import signal; signal.pause()")
-    monkeypatch.setattr(crew, "START_S", 0.3)
+    monkeypatch.setattr(worker_pool, "ENTRY", "import signal; signal.pause()")
+    monkeypatch.setattr(worker_pool, "START_S", 0.3)
     with pytest.raises(MissingError, match=r"none within 0\.3 s"):
         collect(plan(), out)
 
 
 def test_few_servers_are_kept(faulty, out, monkeypatch):
-    monkeypatch.setattr(crew, "SERVERS", 2)
+    monkeypatch.setattr(worker_pool, "SERVERS", 2)
     kept = []
     tell = lambda *_: kept.append(len(psutil.Process().children()))  # noqa: E731
     collect(plan("telling", [1], layers=[2, 3], repeats=4), out, on_progress=tell)
@@ -292,13 +292,13 @@ def test_progress_tells_every_cell_and_the_end(out):
 
 def test_features_are_handed_from_one_framework_to_the_next(out, monkeypatch):
     handed = []
-    measure = crew.InProcess.measure
+    measure = worker_pool.InProcess.measure
 
     def spy(self, cell, *, features):
         handed.append(features)
         return measure(self, cell, features=features)
 
-    monkeypatch.setattr(crew.InProcess, "measure", spy)
+    monkeypatch.setattr(worker_pool.InProcess, "measure", spy)
     collect(plan(batch_size=[2], repeats=2), out, isolate=False)
     assert handed[0] is None
     assert handed[1] == read(out)[0].features
@@ -348,7 +348,7 @@ def test_cells_of_a_framework_that_is_not_here_are_unsupported(out, monkeypatch,
 
 
 def test_worker_that_does_not_start_is_one_line(out, monkeypatch, no_children_left):
-    monkeypatch.setattr(crew, "ENTRY", "import nosuchmodule")
+    monkeypatch.setattr(worker_pool, "ENTRY", "import nosuchmodule")
     with pytest.raises(MissingError, match="No module named 'nosuchmodule'") as caught:
         collect(plan(), out)
     assert isinstance(caught.value, FtaxError)
@@ -440,7 +440,7 @@ def test_signal_during_a_hung_cell_is_heeded_at_once(faulty, out, no_children_le
 def test_second_signal_acts_as_usual():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     try:
-        with crew.Interrupts() as interrupts:
+        with worker_pool.Interrupts() as interrupts:
             os.kill(os.getpid(), signal.SIGINT)
             assert interrupts.name == "SIGINT"
             with pytest.raises(KeyboardInterrupt):

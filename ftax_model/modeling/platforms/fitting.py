@@ -27,7 +27,7 @@ from ftax_model.modeling.platforms.platform import (
     adapt,
     enough_families,
     finished,
-    learn_difficulty,
+    learn_residual_scale,
     leave_out,
     parts,
     predict_left_out,
@@ -212,12 +212,12 @@ def _with_errors(
             continue
         own = missed.iloc[at].reset_index(drop=True)
         most = (own["count"] == own["count"].max()).to_numpy()
-        trees, scales[at] = learn_difficulty(own, one.reference, telling=most)
+        trees, scales[at] = learn_residual_scale(own, one.reference, telling=most)
         ratio = own["ratio"] / np.hypot(scales[at], own["uncertainty"])
         kind = pd.Series(kinds(own["regime"], own["outside"]))
         after = {int(count): own["count"] == count for count in sorted(own["count"].unique())}
         errors = {count: Errors.of(ratio[those], kind[those]) for count, those in after.items()}
-        found[key] = dataclasses.replace(one, difficulty=trees, errors=errors)
+        found[key] = dataclasses.replace(one, residual_scale=trees, errors=errors)
     if missed is machines:
         return found, left_out.assign(expected=_expected(left_out, found))
     return found, left_out.assign(expected=np.hypot(scales, left_out["uncertainty"].to_numpy(float)))
@@ -237,8 +237,8 @@ def _expected(rows: pd.DataFrame, known: Mapping[Key, Known]) -> Array:
     keys, miss = _keys(rows).to_numpy(), np.full(len(rows), NOISE)
     for key, one in known.items():
         own = np.flatnonzero(keys == "/".join(key))
-        if len(own) and one.difficulty is not None:
-            miss[own] = np.exp(one.difficulty.predict(one.model().composition(rows.iloc[own])))
+        if len(own) and one.residual_scale is not None:
+            miss[own] = np.exp(one.residual_scale.predict(one.model().composition(rows.iloc[own])))
     return np.asarray(np.hypot(miss, rows["uncertainty"].to_numpy(float)))
 
 

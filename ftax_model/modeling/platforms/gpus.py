@@ -58,7 +58,7 @@ NUMBERS = ("peak_macs.float32", "bandwidth", "l2_bytes", "multiprocessors")
 _ROUNDS = 2  # of mean costs and each machine's own
 _TURNS = 3  # in which modules are left out besides the card
 _CAPTURED = 40  # of the shortest calls, among which the fewest cells are
-_DIFFICULTY_TREES, _ENOUGH = 60, 150
+_SCALE_TREES, _ENOUGH = 60, 150
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class KnownGpus:
     largest_batch: int
     source: str
     overlap: float = costs.OVERLAP
-    difficulty: Trees | None = None
+    residual_scale: Trees | None = None
     errors: Mapping[str, Errors] = field(default_factory=dict)
     sample: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
@@ -217,14 +217,14 @@ class KnownGpus:
             "largest_batch": self.largest_batch,
             "source": self.source,
             "overlap": self.overlap,
-            "difficulty": self.difficulty.to_dict() if self.difficulty else None,
+            "residual_scale": self.residual_scale.to_dict() if self.residual_scale else None,
             "errors": {name: errors.to_dict() for name, errors in self.errors.items()},
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], efficiency: Efficiency, sample: pd.DataFrame) -> KnownGpus:
         """What `to_dict` wrote; raises what reading anything else raises."""
-        difficulty = record["difficulty"]
+        residual_scale = record["residual_scale"]
         overlap = float(record["overlap"])
         if not 1 <= overlap < math.inf:
             raise ValueError("an overlap below 1")
@@ -236,7 +236,7 @@ class KnownGpus:
             "seen": tuple(record["seen"]),
             "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
             "overlap": overlap,
-            "difficulty": Trees.from_dict(difficulty, features=COMPOSITION) if difficulty else None,
+            "residual_scale": Trees.from_dict(residual_scale, features=COMPOSITION) if residual_scale else None,
             "errors": {str(name): Errors.from_dict(errors) for name, errors in record["errors"].items()},
         }
         return cls(**{**record, **own}, efficiency=efficiency, sample=sample)
@@ -289,7 +289,7 @@ def learn(
             known = dataclasses.replace(known, sample=sample, largest_batch=int(sample["batch_size"].max()))
         missed = left_out(own, jobs=jobs)
         scale, trees = expected(missed)
-        found.append(dataclasses.replace(known, difficulty=trees, errors=errors_of(missed, scale)))
+        found.append(dataclasses.replace(known, residual_scale=trees, errors=errors_of(missed, scale)))
     return found
 
 
@@ -338,7 +338,7 @@ def _rates(rows: pd.DataFrame, framework: str) -> list[Rates]:
 def left_out(rows: pd.DataFrame, *, jobs: int = 1, counts: Sequence[int] = COUNTS) -> pd.DataFrame:
     """Rows of one framework, predicted by models that saw nothing of their module.
 
-    Beside the columns of the rows: ``situation``, `KNOWN` where the machine was known, else how many calls of a card
+    Beside the columns of the rows: ``scenario``, `KNOWN` where the machine was known, else how many calls of a card
     that was left out were measured (of the shortest, where they are fewer than ten); ``predicted_s``, ``ratio``, log of
     measured over predicted, ``uncertainty``, ``regime``, ``outside``, and ``composition``.
     """
@@ -380,17 +380,17 @@ def _drawn(rows: pd.DataFrame, count: int) -> Iterator[pd.DataFrame]:
         yield from_.sample(min(count, len(from_)), random_state=1)
 
 
-def _said(known: KnownGpus, rows: pd.DataFrame, situation: str) -> pd.DataFrame:
+def _said(known: KnownGpus, rows: pd.DataFrame, scenario: str) -> pd.DataFrame:
     found = []
     for (device, host, dtype), part in rows.groupby(["device", "host", "dtype"]):
-        told = situation != "0" and known.knows(str(host))
+        told = scenario != "0" and known.knows(str(host))
         begin = known.begin(str(device), str(host) if told else None)
         model = known.model(begin, needed(Platform(known.framework, str(device), str(dtype), 1)))
         said = parts(model, part)
         outside = np.array([bool(groups) for groups in model.unknown(part)], dtype=bool)
         found.append(
             part.assign(
-                situation=situation,
+                scenario=scenario,
                 predicted_s=said["latency_s"],
                 regime=said["regime"],
                 ratio=np.log(part["latency_s"].to_numpy(float) / said["latency_s"].to_numpy()),
@@ -409,21 +409,21 @@ def expected(missed: pd.DataFrame) -> tuple[Array, Trees | None]:
     """
     scale, seen = np.full(len(missed), NOISE), np.vstack(list(missed["composition"]))
     target = np.log(missed["ratio"].abs().to_numpy() + 0.02)
-    telling = (missed["situation"] == KNOWN).to_numpy()
+    telling = (missed["scenario"] == KNOWN).to_numpy()
     trees = None
     if telling.sum() >= _ENOUGH:
         for train, test in folds(missed["model"], most=5):
             own = train[telling[train]]
-            scale[test] = np.exp(Trees.fit(seen[own], target[own], count=_DIFFICULTY_TREES).predict(seen[test]))
-        trees = Trees.fit(seen[telling], target[telling], count=_DIFFICULTY_TREES)
+            scale[test] = np.exp(Trees.fit(seen[own], target[own], count=_SCALE_TREES).predict(seen[test]))
+        trees = Trees.fit(seen[telling], target[telling], count=_SCALE_TREES)
     return np.asarray(np.hypot(scale, missed["uncertainty"].to_numpy())), trees
 
 
 def errors_of(missed: pd.DataFrame, scale: Array) -> dict[str, Errors]:
-    """The errors of rows that were missed, by situation, in units of what was expected."""
+    """The errors of rows that were missed, by scenario, in units of what was expected."""
     ratio, kind = missed["ratio"].to_numpy() / scale, kinds(missed["regime"], missed["outside"])
-    situations = missed["situation"].to_numpy()
-    return {str(name): Errors.of(ratio[situations == name], kind[situations == name]) for name in set(situations)}
+    scenarios = missed["scenario"].to_numpy()
+    return {str(name): Errors.of(ratio[scenarios == name], kind[scenarios == name]) for name in set(scenarios)}
 
 
 def to_record(known: Mapping[str, KnownGpus]) -> dict[str, Any] | None:

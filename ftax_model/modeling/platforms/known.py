@@ -83,7 +83,7 @@ class Known:
     ``shifts`` say by how much log costs move to another precision and thread count. ``platforms`` are those it was
     learnt from, ``domain`` the smallest and largest value of each feature measured, ``spread`` how machines differ,
     ``moves`` by how much each one's log costs do, class by class, and ``sample`` a few workloads that stand for it.
-    ``difficulty`` says by how much a row is missed; ``errors`` are those on machines left out, by the count of rows
+    ``residual_scale`` says by how much a row is missed; ``errors`` are those on machines left out, by the count of rows
     that were measured there, in units of what was expected (`PlatformFit.expected`); of one machine alone they are
     those on models left out.
     """
@@ -100,7 +100,7 @@ class Known:
     spread: Spread
     moves: Mapping[str, Array]
     sample: pd.DataFrame = field(repr=False)
-    difficulty: Trees | None = None
+    residual_scale: Trees | None = None
     errors: Mapping[int, Errors] = field(default_factory=dict)
 
     def is_plain(self, platform: Platform) -> bool:
@@ -223,14 +223,14 @@ class Known:
             "spread": dataclasses.asdict(self.spread),
             "moves": {name: [float(f"{value:.4g}") for value in own] for name, own in self.moves.items()},
             "sample": [{name: float(f"{v:.6g}") for name, v in zip(_SAMPLED, own, strict=True) if v} for own in sample],
-            "difficulty": self.difficulty.to_dict() if self.difficulty else None,
+            "residual_scale": self.residual_scale.to_dict() if self.residual_scale else None,
             "errors": {str(count): errors.to_dict() for count, errors in self.errors.items()},
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Known:
         """What `to_dict` wrote; raises what reading anything else raises."""
-        difficulty = record["difficulty"]
+        residual_scale = record["residual_scale"]
         own = {
             "plain": (str(record["plain"][0]), int(record["plain"][1])),
             "reference": OperatorModel.from_dict(record["reference"]),
@@ -241,7 +241,7 @@ class Known:
             "spread": Spread(**{name: float(value) for name, value in record["spread"].items()}),
             "moves": {str(name): _array(values, (len(CLASSES),)) for name, values in record["moves"].items()},
             "sample": pd.DataFrame(record["sample"], columns=list(_SAMPLED)).fillna(0.0),
-            "difficulty": trees_from([difficulty])[0] if difficulty else None,
+            "residual_scale": trees_from([residual_scale])[0] if residual_scale else None,
             "errors": {int(count): Errors.from_dict(errors) for count, errors in record["errors"].items()},
         }
         return cls(**{**record, **own})

@@ -66,7 +66,7 @@ LEAST_TIMES, MOST_TIMES = 0.85, 3.0
 _EVIDENCE = 20.0  # rows of a platform's own that say as much of its errors as other machines do
 _ENOUGH = 300  # misses from which it can be told where they are large
 _LEAST_MISS = 0.02  # of a log ratio, below which a miss is luck
-_DIFFICULTY_TREES = 60
+_SCALE_TREES = 60
 _LAW_ROWS, _LAW_MODELS = 20, 4  # of its own from which the law may be all of the answer
 
 
@@ -104,7 +104,7 @@ class Knowledge(Protocol):
         """The framework."""
 
     @property
-    def difficulty(self) -> Trees | None:
+    def residual_scale(self) -> Trees | None:
         """By how much a row is missed, from its composition."""
 
     @property
@@ -265,8 +265,8 @@ class PlatformFit:
 def expected(model: Model, known: Knowledge | None, rows: pd.DataFrame) -> Array:
     """As `PlatformFit.expected`, of rows that hold the columns of operators."""
     miss = np.full(len(rows), NOISE)
-    if known is not None and known.difficulty is not None:
-        miss = np.exp(known.difficulty.predict(model.composition(rows)))
+    if known is not None and known.residual_scale is not None:
+        miss = np.exp(known.residual_scale.predict(model.composition(rows)))
     return np.asarray(np.hypot(miss, model.uncertainty(rows)))
 
 
@@ -494,7 +494,7 @@ def _judged(fitted: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def learn_difficulty(
+def learn_residual_scale(
     missed: pd.DataFrame, reference: OperatorModel, telling: NDArray[np.bool_]
 ) -> tuple[Trees | None, Array]:
     """Trees that say by how much a row is missed (log of the absolute log ratio), and what they say of these rows.
@@ -509,8 +509,8 @@ def learn_difficulty(
     scale = np.ones(len(missed))
     for train, test in folds(groups, most=5):
         seen = train[telling[train]]
-        scale[test] = np.exp(Trees.fit(rows[seen], target[seen], count=_DIFFICULTY_TREES).predict(rows[test]))
-    return Trees.fit(rows[telling], target[telling], count=_DIFFICULTY_TREES), scale
+        scale[test] = np.exp(Trees.fit(rows[seen], target[seen], count=_SCALE_TREES).predict(rows[test]))
+    return Trees.fit(rows[telling], target[telling], count=_SCALE_TREES), scale
 
 
 def parts(model: RegimeModel | Model, rows: pd.DataFrame) -> pd.DataFrame:

@@ -268,11 +268,11 @@ def test_a_spoilt_file_is_one_error(
 
 def test_modules_and_cards_are_left_out_in_turn() -> None:
     found = gpus.left_out(rows({one: HOSTS_OF[one] for one in list(HOSTS_OF)[1:]}), counts=(0, 5))
-    assert set(found["situation"]) == {KNOWN, "0", "5"}
-    per_row = found.groupby("situation").size()
-    assert (per_row == 3 * 20).all(), "every row once in every situation"
-    assert found.loc[found["situation"] == "5", "ratio"].abs().median() < 0.2
-    wide = found.groupby("situation")["uncertainty"].median()
+    assert set(found["scenario"]) == {KNOWN, "0", "5"}
+    per_row = found.groupby("scenario").size()
+    assert (per_row == 3 * 20).all(), "every row once in every scenario"
+    assert found.loc[found["scenario"] == "5", "ratio"].abs().median() < 0.2
+    wide = found.groupby("scenario")["uncertainty"].median()
     assert wide["0"] > wide["5"] > wide[KNOWN] > 0
 
 

@@ -1,4 +1,4 @@
-"""Crew: who measures a cell, this process or workers that may crash, hang or be stopped at any time."""
+"""Worker pool: who measures a cell, this process or workers that may crash, hang or be stopped at any time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stop(Exception):  # noqa: N818 - it is no error
     """The run ends before its last cell; its text says what stopped it."""
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """What measures cells; entered around all of them.
 
     A cell that fails because its device is gone (a GPU that fell off the bus, or was taken away) has no record: every
@@ -109,12 +109,12 @@ class InProcess:
         self._bench.__exit__(*error)
 
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
-        """As `Crew` says; a signal is heeded between cells."""
+        """As `WorkerPool` says; a signal is heeded between cells."""
         self._heed()
         return _kept(self._bench.attempt(cell, features=features), self._device)
 
     def profile(self, cell: Cell) -> Profile:
-        """As `Crew` says, but for the process: there is only this one."""
+        """As `WorkerPool` says, but for the process: there is only this one."""
         self._heed()
         return _kept(self._bench.attempt_profile(cell), self._device)
 
@@ -243,12 +243,12 @@ class Isolated:
         self._servers.clear()
 
     def measure(self, cell: Cell, *, features: Mapping[str, float] | None) -> Measurement:
-        """As `Crew` says."""
+        """As `WorkerPool` says."""
         known = dict(features) if features else None
         return _kept(self._record(Measurement, cell, features=known), self._setup.device)
 
     def profile(self, cell: Cell) -> Profile:
-        """As `Crew` says."""
+        """As `WorkerPool` says."""
         return _kept(self._record(Profile, cell), self._setup.device)
 
     def _record(self, kind: type[R], cell: Cell, **known: Any) -> R:

@@ -1,4 +1,4 @@
-"""Foreign tables: latencies that others measured, brought into records of our own by a map of columns and units."""
+"""Importer: latencies that others measured, brought into records of our own by a map of columns and units."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PER_SAMPLE = "/sample"
 TEXTS = ("model", "framework", "device", "dtype")
 WHOLE = ("batch_size", "input_size", "threads", "n_ops", "depth")
 TARGETS = (*TEXTS, "batch_size", "input_size", "threads", "latency_s", *FEATURES)
-"""Columns of a dataset that a foreign table can fill."""
+"""Columns of a dataset that a table of others can fill."""
 
 REQUIRED = (*TEXTS, "batch_size", "latency_s")
 
@@ -40,7 +40,7 @@ _FOLDER = "ftax_model.maps"
 
 @dataclass(frozen=True)
 class Source:
-    """Where the values of a column come from: a column of the foreign table and its unit.
+    """Where the values of a column come from: a column of the table of others and its unit.
 
     Units are `SECONDS` or ``samples/s`` of a latency, `COUNTS` of a feature, with ``/sample`` behind it where it is of
     one input; ``@COLUMN`` where another column names the unit; empty for texts and whole numbers.
@@ -52,7 +52,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Map:
-    """Which column of a foreign table is which of ours (`TARGETS`), and the values of those that it does not have.
+    """Which column of a table of others is which of ours (`TARGETS`), and the values of those that it does not have.
 
     Raises `InputError` for a target that does not exist, one that comes twice, and a unit that is missing or not known.
     """
@@ -215,7 +215,7 @@ def _source(target: str, text: str) -> Source:
 
 
 def _known(name: str) -> dict[str, Source]:
-    plugins.check(name, names(), what="layout of a foreign table, or NAME=COLUMN[:UNIT],")
+    plugins.check(name, names(), what="layout of a table of others, or NAME=COLUMN[:UNIT],")
     content = yaml.safe_load(plugins.path(_FOLDER, name, suffix=".yaml").read_text(encoding="utf-8"))
     return {target: _source(target, text) for target, text in content["columns"].items()}
 
@@ -227,7 +227,9 @@ def _table(path: Path) -> pd.DataFrame:
             return pd.json_normalize(content)
         return pd.read_csv(path, dtype=object, keep_default_na=False)
     except OSError as error:
-        raise DataError("a foreign table is a readable file", f"{path}: {error.strerror}", "check the path") from error
+        raise DataError(
+            "a table of others is a readable file", f"{path}: {error.strerror}", "check the path"
+        ) from error
     except (ValueError, NotImplementedError, AttributeError, pd.errors.ParserError) as error:
-        law = "a foreign table is a CSV file, or JSON whose name ends in .json"
+        law = "a table of others is a CSV file, or JSON whose name ends in .json"
         raise DataError(law, f"{path}: {error}", "check the file") from error

@@ -1,4 +1,4 @@
-"""Foreign tables: known layouts and maps of one's own become records, and what is missing is refused in one line."""
+"""Importer: known layouts and maps of one's own become records, and what is missing is refused in one line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from ftax_model import dataset, foreign
+from ftax_model import dataset, importer
 from ftax_model.cli import main
 from ftax_model.errors import DataError, FtaxError, InputError
-from ftax_model.foreign import Map, Source, parse_map, read_table
+from ftax_model.importer import Map, Source, parse_map, read_table
 
 TIMM = """\
 model,infer_img_size,infer_samples_per_sec,infer_step_time,infer_batch_size,param_count,infer_gmacs,infer_macts
@@ -109,7 +109,7 @@ def test_a_fit_says_which_features_are_missing(timm, tmp_path, capsys):
     assert "n_ops" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", foreign.names())
+@pytest.mark.parametrize("name", importer.names())
 def test_shipped_maps_are_good(name):
     assert Map(parse_map([name]).columns).columns["latency_s"].unit
 
