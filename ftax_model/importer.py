@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -54,11 +55,13 @@ class Source:
 class Map:
     """Which column of a table of others is which of ours (`TARGETS`), and the values of those that it does not have.
 
-    Raises `InputError` for a target that does not exist, one that comes twice, and a unit that is missing or not known.
+    ``optional`` are targets whose column a table of that layout may lack. Raises `InputError` for a target that does
+    not exist, one that comes twice, and a unit that is missing or not known.
     """
 
     columns: Mapping[str, Source] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for target in (*self.columns, *self.constants):
@@ -89,12 +92,16 @@ def parse_map(words: Iterable[str], constants: Iterable[str] = ()) -> Map:
     Source(column='time', unit='ms')
     """
     columns: dict[str, Source] = {}
+    optional = set[str]()
     for word in words:
         target, equals, source = word.partition("=")
         if equals:
             columns[target] = _source(target, source)
+            optional.discard(target)
         else:
-            columns |= _known(word)
+            layout = _known(word)
+            columns |= layout
+            optional |= {*layout} - {*REQUIRED}
     values = {}
     for word in constants:
         target, equals, value = word.partition("=")
@@ -102,7 +109,7 @@ def parse_map(words: Iterable[str], constants: Iterable[str] = ()) -> Map:
             raise InputError("a value for all rows is NAME=VALUE", repr(word), "write for example device=rtx-3090")
         values[target] = value
         columns.pop(target, None)
-    return Map(columns, values)
+    return Map(columns, values, frozenset(optional))
 
 
 def read_table(path: str | os.PathLike[str], asked: Map) -> list[Measurement]:
@@ -110,7 +117,7 @@ def read_table(path: str | os.PathLike[str], asked: Map) -> list[Measurement]:
 
     A second row of the same workload and platform counts as its next repeat. Raises `InputError` where the map lacks
     what a measurement needs, `DataError` for a file that cannot be read, a column that it does not have, and a value
-    that is no such number, with its row.
+    that is no such number, with its row. Where a measurement does without a value, its field may be empty.
     """
     missing = asked.missing()
     if missing:
@@ -118,6 +125,8 @@ def read_table(path: str | os.PathLike[str], asked: Map) -> list[Measurement]:
         raise InputError(f"a measurement has {', '.join(REQUIRED)}", f"no {', '.join(missing)}", cure)
     path = Path(path)
     table = _table(path)
+    held = {name: one for name, one in asked.columns.items() if name not in asked.optional or one.column in table}
+    asked = dataclasses.replace(asked, columns=held)
     wanted = [source.column for source in asked.columns.values()]
     wanted += [source.unit[1:] for source in asked.columns.values() if source.unit.startswith("@")]
     for column in wanted:
@@ -136,6 +145,7 @@ def read_table(path: str | os.PathLike[str], asked: Map) -> list[Measurement]:
 
 def _measurement(row: Mapping[str, Any], asked: Map, seen: Counter[str], *, where: str) -> Measurement:
     given: dict[str, Any] = {target: row[source.column] for target, source in asked.columns.items()}
+    given = {target: value for target, value in given.items() if target in REQUIRED or not _is_empty(value)}
     given |= asked.constants
     texts = {name: _text(name, given[name], where) for name in TEXTS}
     plugins.check(texts["dtype"], DTYPES, what=f"dtype in {where}")
@@ -175,9 +185,13 @@ def _scaled(target: str, row: Mapping[str, Any], source: Source, whole: Mapping[
 
 
 def _text(name: str, value: Any, where: str) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip():
+    if _is_empty(value):
         raise DataError(f"every row has a {name}", f"none in {where}", f"mend it, or give --set {name}=VALUE")
     return str(value).strip()
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
 
 
 def _number(name: str, value: Any, where: str, *, whole: bool = False) -> float:

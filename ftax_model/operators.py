@@ -80,6 +80,15 @@ class Trace:
             "weight_bytes": float(sum(operator.weight_bytes for operator in self.operators)),
         }
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Trace:
+        """From plain JSON values: ``params``, and ``operators`` with the fields of `Operator`.
+
+        Raises `KeyError`, `TypeError` or `ValueError` for anything else.
+        """
+        operators = tuple(_operator({**one}) for one in record["operators"])
+        return cls(operators, _count(record["params"]))
+
 
 @dataclass(frozen=True)
 class OperatorTiming:
@@ -126,6 +135,24 @@ def timings_from_record(record: Iterable[Mapping[str, Any]]) -> tuple[OperatorTi
         for at, place, seconds in zip(entry["at"], places, times, strict=True):
             found[at] = OperatorTiming(Operator(**signature, **dict(zip(PLACE, place, strict=True))), *seconds)
     return tuple(found[at] for at in range(len(found)))
+
+
+def _operator(values: dict[str, Any]) -> Operator:
+    own = Operator(**{name: _frozen(value) for name, value in values.items()})
+    if not (isinstance(own.kind, str) and isinstance(own.layer, str) and isinstance(own.attributes, Mapping)):
+        raise TypeError("kind and layer are words, attributes an object")
+    for shape in (*own.inputs, *own.outputs):
+        for extent in shape:
+            _count(extent)
+    for count in (own.macs, own.activation_bytes, own.weight_bytes, own.level):
+        _count(count)
+    return own
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no count")
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
-from ftax_model import dataset
-from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.predictor import LatencyPredictor
+from ftax_model import dataset, plugins
+from ftax_model.errors import DataError
+from ftax_model.modeling.predictor import LatencyPredictor, with_features
 
 PROXIES = ("macs", "params", "depth", "n_ops", "activations")
 
@@ -23,31 +23,34 @@ def proxies(
 ) -> pd.DataFrame:
     """Rank correlation of each proxy with measured latency, within each value of the columns ``by``.
 
-    ``regime`` is the law's label for each row, from ``predictor`` or else from a fit to the table itself. Returns
-    columns ``by``, ``proxy``, ``n`` (rows), ``spearman`` and ``kendall`` (tau-b; both nan below three rows or for a
-    proxy that is constant there).
+    ``regime`` is the law's label for each row, from ``predictor`` or else from a fit to the table itself; ``unknown``
+    of rows that lack what the law looks at. Proxies that no row holds are left out. Returns columns ``by``, ``proxy``,
+    ``n`` (rows that hold it), ``spearman`` and ``kendall`` (tau-b; both nan below three rows or for a proxy that is
+    constant there).
 
-    Raises `InputError` for a column that is not there and `DataError` where no row was measured.
+    Raises `InputError` for a column that is not there and `DataError` where no row was measured or holds a proxy.
     """
     rows = dataset.good(table)
+    for name in by:
+        plugins.check(name, ["regime", *map(str, rows.columns)], what="column to group by")
+    for name in names:
+        plugins.check(name, [*PROXIES, *map(str, rows.columns)], what="proxy")
+    names = [name for name in names if name in rows and rows[name].notna().any()]
+    if not names:
+        cure = "attach traces: ftax import --trace, or measure: ftax collect"
+        raise DataError("a proxy is a feature of a trace", "a dataset that holds none", cure)
     if "regime" in by:
-        fitted = predictor or LatencyPredictor(operators=False).fit(rows)
-        rows = rows.assign(regime=fitted.predict_frame(rows)["regime"])
-    for name in (*by, *names):
-        if name not in rows:
-            raise InputError(
-                "proxies and groups are columns of the dataset",
-                repr(name),
-                f"choose from {', '.join(map(str, rows.columns))}",
-            )
-    if rows[list(names)].isna().all(axis=None):
-        raise DataError("proxies need the features of the trace", "none in the dataset", "measure with ftax collect")
+        rows = rows.assign(regime="unknown")
+        if "macs" in names:
+            told = with_features(rows)
+            fitted = predictor or LatencyPredictor(operators=False).fit(told)
+            rows.loc[told.index, "regime"] = fitted.predict_frame(told)["regime"]
     found = [
         {
             **dict(zip(by, key, strict=True)),
             "proxy": name,
-            "n": len(part),
-            **_correlations(part[name], part["latency_s"]),
+            "n": int(part[name].notna().sum()),
+            **_correlations(part, name),
         }
         for key, part in rows.groupby(list(by))
         for name in names
@@ -55,7 +58,8 @@ def proxies(
     return pd.DataFrame(found)
 
 
-def _correlations(proxy: pd.Series[float], latency: pd.Series[float]) -> dict[str, float]:
+def _correlations(rows: pd.DataFrame, name: str) -> dict[str, float]:
+    proxy, latency = rows[name].dropna(), rows.loc[rows[name].notna(), "latency_s"]
     if len(proxy) < 3 or proxy.nunique() < 2:
         return {"spearman": float("nan"), "kendall": float("nan")}
     return {

@@ -58,7 +58,7 @@ def _judge(rows: pd.DataFrame, known: dict[Key, Known], count: int) -> list[dict
             if len(own) > 1:
                 said["three factors"] = factored(known, own, part)
                 said["from scratch"] = predict_left_out(own, part)["predicted_s"].reindex(part.index)
-                fitted = law().fit(design(own), own["latency_s"].to_numpy(float))
+                fitted = law(own).fit(design(own), own["latency_s"].to_numpy(float))
                 said["law"] = fitted.predict(design(part))
             found.append({"framework": framework, "rows": len(own), "n": len(part), **_figures(said, part)})
     return found

@@ -16,7 +16,6 @@ import gzip
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -33,7 +32,7 @@ from ftax_model.modeling.platforms import gpus
 from ftax_model.modeling.platforms.known import design, law
 from ftax_model.modeling.predictor import PUBLISHED
 from ftax_model.modeling.rows import folds, kernel_row
-from ftax_model.operators import Operator, Trace
+from ftax_model.operators import Trace
 from ftax_model.tracing import trace_sweep
 from ftax_model.workload import Workload
 
@@ -71,12 +70,8 @@ def kernelbench(folder: Path) -> pd.DataFrame:
     with gzip.open(folder / "traces.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
-            operators = tuple(
-                Operator(**{name: _frozen(value) for name, value in one.items()}) for one in record["operators"]
-            )
-            traced[f"{record['level']}/{record['module']}"] = kernel_row(
-                Trace(operators, record["params"]), dtype="float32"
-            )
+            name = f"{record['level']}/{record['module']}"
+            traced[name] = kernel_row(Trace.from_record(record), dtype="float32")
     times = pd.read_csv(folder / "times.csv.gz")
     times["model"] = times["level"] + "/" + times["module"]
     times = times[times["model"].isin(traced) & times["framework"].isin(FRAMEWORKS) & ~times["host"].isin(LEFT_OUT)]
@@ -96,12 +91,6 @@ def kernelbench(folder: Path) -> pd.DataFrame:
     own = own.drop_duplicates(["framework", "device", "host", "model"])
     own = own.assign(dtype="float32", threads=1, batch_size=1)
     return own.join(pd.DataFrame([traced[name] for name in own["model"]], index=own.index)).reset_index(drop=True)
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _frozen(item) for name, item in value.items()}
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def figures(missed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -148,7 +137,7 @@ def plain_errors(rows: pd.DataFrame) -> pd.DataFrame:
         measured = part["latency_s"].to_numpy()
         found.loc[part.index, "by roofline"] = calls.sums(calls.count * calls.roofline_s) / measured - 1
         for train, test in folds(part["model"], most=3):
-            own = law().fit(design(part.iloc[train]), measured[train])
+            own = law(part).fit(design(part.iloc[train]), measured[train])
             found.loc[part.index[test], "by law"] = own.predict(design(part.iloc[test])) / measured[test] - 1
     return found
 

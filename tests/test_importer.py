@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from ftax_model import dataset, importer
+from ftax_model import LatencyPredictor, Workload, dataset, importer
 from ftax_model.cli import main
 from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.importer import Map, Source, parse_map, read_table
+from ftax_model.proxies import proxies
 
 TIMM = """\
 model,infer_img_size,infer_samples_per_sec,infer_step_time,infer_batch_size,param_count,infer_gmacs,infer_macts
@@ -105,8 +109,21 @@ def test_a_fit_says_which_features_are_missing(timm, tmp_path, capsys):
     out = tmp_path / "timm.jsonl"
     words = [word for constant in CONSTANTS for word in ("--set", constant)]
     assert main(["import", str(timm), "--map", "timm", *words, "--out", str(out)]) == 0
-    assert main(["fit", str(out), "--out", str(tmp_path / "model.json")]) == 2
-    assert "n_ops" in capsys.readouterr().err
+    assert main(["fit", str(out), "--out", str(tmp_path / "model.json")]) == 0
+    assert "by macs, activations, params alone" in capsys.readouterr().err
+    model = LatencyPredictor.load(tmp_path / "model.json")
+    found = model.predict(Workload("resnet", dtype="float16"), device="some-gpu", framework="eager")
+    assert "by macs, activations, params alone" in found["notes"].iloc[0]
+
+
+def test_a_table_without_counts_cannot_be_fitted(timm, tmp_path, capsys):
+    words = [word for constant in CONSTANTS for word in ("--set", constant)]
+    own = ["--map", "model=model", "--map", "batch_size=infer_batch_size", "--map", "latency_s=infer_step_time:ms"]
+    out = tmp_path / "timm.jsonl"
+    assert main(["import", str(timm), *own, *words, "--out", str(out)]) == 0
+    for command in (["fit", str(out), "--out", str(tmp_path / "model.json")], ["proxies", str(out)]):
+        assert main(command) == 2
+        assert "attach traces: ftax import --trace" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", importer.names())
@@ -165,6 +182,20 @@ def test_a_colon_in_the_name_of_a_column():
     assert parse_map(["latency_s=a:b:ms"]).columns["latency_s"] == Source("a:b", "ms")
 
 
+def test_counts_that_a_layout_may_lack_are_left_out(timm, tmp_path):
+    timm.write_text(TIMM.replace("0.5,0.04,0.48", "0.5,,", 1))
+    found = read_table(timm, parse_map(["timm"], CONSTANTS))
+    assert [sorted(one.features) for one in found] == [["params"]] + [["activations", "macs", "params"]] * 2
+    timm.write_text("model,infer_step_time,infer_batch_size\na,2.0,1\n")
+    (one,) = read_table(timm, parse_map(["timm"], CONSTANTS))
+    assert (one.latency_s, one.features, one.cell.workload.input_size) == (0.002, {}, None)
+    with pytest.raises(DataError, match="infer_gmacs"):
+        read_table(timm, parse_map(["timm", "macs=infer_gmacs:G"], CONSTANTS))
+    timm.write_text("model,infer_step_time,infer_batch_size\na,,1\n")
+    with pytest.raises(DataError, match="latency_s is a number above 0"):
+        read_table(timm, parse_map(["timm"], CONSTANTS))
+
+
 OF_OURS = """\
 model,infer_img_size,infer_step_time,infer_batch_size,param_count,infer_gmacs,infer_macts
 resnet18.a1_in1k,64,2.0,1,11.7,0.149,0.2
@@ -186,18 +217,105 @@ def test_models_of_ours_are_traced_and_can_be_fitted(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "8 rows of" in shown.out
     assert "6 of them traced" in shown.out
-    assert "note: small_net has no trace: no architecture or preset of that name" in shown.err
+    assert "note: small_net has no trace: a model has a trace, or a name that is ours" in shown.err
     assert "note: resnet34 has no trace:" in shown.err, "another resnet34: its MACs are not ours"
     frame = dataset.load_dataset(out)
     assert frame["n_ops"].notna().sum() == 6
     assert frame["architecture"].tolist()[:3] == ["resnet"] * 3
     assert main(["fit", str(out), "--known", "none", "--out", str(tmp_path / "fit.json")]) == 0
-    assert "note: 2 of 8 rows have no trace and were left out" in capsys.readouterr().err
+    assert "note: 2 of 8 rows lack features that most have, and were left out" in capsys.readouterr().err
 
 
-def test_a_table_without_traces_says_what_would_help(timm, tmp_path, capsys):
+def test_proxies_are_those_that_a_table_counts(timm, tmp_path, capsys):
     out = tmp_path / "timm.jsonl"
+    timm.write_text(TIMM + TIMM.partition("\n")[2].replace("_net", "_other"))
     constants = [word for one in CONSTANTS for word in ("--set", one)]
     assert main(["import", str(timm), "--map", "timm", *constants, "--out", str(out)]) == 0
-    assert main(["fit", str(out), "--known", "none", "--out", str(tmp_path / "fit.json")]) == 2
-    assert "attach traces: ftax import --trace" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main(["proxies", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["proxy"] for one in found} == {"macs", "params", "activations"}
+
+
+def test_rows_that_lack_what_the_law_looks_at_have_no_regime(tmp_path):
+    rows = pd.DataFrame({"batch_size": [1, 2, 4, 8], "latency_s": [1.0, 2.0, 4.0, 8.0], "macs": [1.0, 2.0, 4.0, 8.0]})
+    rows = rows.assign(framework="eager", device="some-gpu", dtype="float32", threads=1, status="ok", model="a")
+    more = rows.assign(macs=np.nan, params=[1.0, 2.0, 3.0, 4.0])[:3]
+    found = proxies(pd.concat([rows, more], ignore_index=True)).set_index(["regime", "proxy"])
+    assert found.loc[("unknown", "params"), "n"] == 3
+    assert found.loc[("unknown", "params"), "spearman"] == pytest.approx(1.0)
+    assert set(found.index.get_level_values("regime")) > {"unknown"}
+
+
+@pytest.fixture
+def of_others(tmp_path):
+    path = tmp_path / "others.csv"
+    path.write_text("model,batch,ms\nmine,1,2.0\nmine,4,3.0\ntheirs,1,1.0\n")
+    words = ["model=model", "batch_size=batch", "latency_s=ms:ms"]
+    return path, [word for one in words for word in ("--map", one)] + [
+        word for one in CONSTANTS for word in ("--set", one)
+    ]
+
+
+NETS = """
+import torch
+def build():
+    return torch.nn.Linear(8, 16), {"input": torch.empty(2, 8)}
+def broken():
+    raise RuntimeError("no such luck")
+"""
+
+
+def test_a_module_of_ones_own_is_traced_at_each_batch_size(of_others, tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    table, words = of_others
+    own = ["--module", "mine=own_nets:build", "--module", "theirs=own_nets:broken"]
+    assert main(["import", str(table), *words, *own, "--out", "rows.jsonl"]) == 0
+    assert "theirs has no trace" in (said := capsys.readouterr().err)
+    assert "RuntimeError: no such luck" in said
+    frame = dataset.load_dataset("rows.jsonl")
+    assert frame["macs"].tolist()[:2] == [128.0, 512.0]
+    assert frame["macs"].isna().tolist() == [False, False, True]
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_file_of_traces_tells_the_models_it_names(of_others, tmp_path, capsys):
+    table, words = of_others
+    lines = [
+        {
+            "model": name,
+            "batch_size": 1,
+            "params": 3,
+            "operators": [{"kind": "mm", "inputs": [[2, 2]], "outputs": [[2, 2]], "macs": 8}],
+        }
+        for name in ("mine", "theirs")
+    ]
+    traces, out = tmp_path / "traces.jsonl", tmp_path / "rows.jsonl"
+    traces.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["import", str(table), *words, "--traces", str(traces), "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "2 of them traced" in shown.out
+    assert "mine was traced at batch size 1; got a row of 4" in shown.err
+    assert dataset.load_dataset(out)["n_ops"].tolist()[::2] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", "{}", '{"model": "a", "params": -1, "operators": []}',
+     '{"model": "a", "params": 1, "operators": [{"kind": 3}]}',
+     '{"model": "a", "params": 1, "operators": [{"kind": "mm", "inputs": [[1.5]], "outputs": []}]}'],
+)  # fmt: skip
+def test_a_line_that_is_no_trace_is_named(line, of_others, tmp_path, capsys):
+    table, words = of_others
+    traces = tmp_path / "traces.jsonl"
+    traces.write_text(line + "\n")
+    assert main(["import", str(table), *words, "--traces", str(traces), "--out", str(tmp_path / "rows.jsonl")]) == 2
+    assert "line 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["mine", "mine=", "mine=package", "=package:build"])
+def test_a_module_without_a_function_is_refused(word, of_others, tmp_path, capsys):
+    table, words = of_others
+    assert main(["import", str(table), *words, "--module", word, "--out", str(tmp_path / "rows.jsonl")]) == 2
+    assert "NAME=PACKAGE.MODULE:FUNCTION" in capsys.readouterr().err

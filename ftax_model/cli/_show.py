@@ -86,7 +86,7 @@ def proxies(frame: pd.DataFrame, *, as_json: bool) -> None:
     for key, part in frame.groupby(groups, sort=False):
         cells = {row["proxy"]: f"{signed(row['spearman'])} {signed(row['kendall'])}" for row in _print.rows(part)}
         own = dict(zip(groups, key, strict=True))
-        rows.append({**own, "rows": str(part["n"].iloc[0]), **{name: cells[name] for name in names}})
+        rows.append({**own, "rows": str(part["n"].max()), **{name: cells[name] for name in names}})
     _print.table(rows, dict.fromkeys(rows[0]), title="Spearman and Kendall correlation with measured latency")
 
 

@@ -37,5 +37,9 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     measured = good(table)
     left = len(measured) - len(with_features(measured))
     if left:
-        click.echo(f"note: {left} of {len(table)} rows have no trace and were left out", err=True)
+        click.echo(f"note: {left} of {len(table)} rows lack features that most have, and were left out", err=True)
+    for fit in predictor.fits_:
+        if fit.partly():
+            cure = "attach traces for more: ftax import --trace"
+            click.echo(f"note: predictions of {fit.platform} are {fit.partly()}; {cure}", err=True)
     _show.fits(predictor, as_json=as_json)

@@ -17,15 +17,31 @@ from ftax_model.cli import _options
 @click.option("--set", "constants", multiple=True, help="NAME=VALUE of what is the same in all rows; again.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Dataset to append to.")
 @click.option("--trace", is_flag=True, help="Attach traces to models of ours, by name, so that they can be fitted.")
+@click.option(
+    "--traces", type=click.Path(path_type=Path), help="Attach those of a file: JSON Lines of model and operators."
+)
+@click.option(
+    "--module", "modules", multiple=True, metavar="NAME=PACKAGE:FUNCTION", help="Trace what FUNCTION() builds; again."
+)
 @_options.as_json
 def command(
-    table: Path, columns: tuple[str, ...], constants: tuple[str, ...], out: Path, trace: bool, as_json: bool
+    table: Path,
+    columns: tuple[str, ...],
+    constants: tuple[str, ...],
+    out: Path,
+    trace: bool,
+    traces: Path | None,
+    modules: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Append the rows of TABLE (CSV or JSON) to a dataset.
 
     Known layouts: timm (its benchmark CSV), optimum-benchmark (benchmark.json). Of any other table say which column is
     which, with units: --map latency_s=time:ms --map macs=gmacs:G/sample --set device=rtx-3090. A dataset needs model,
     framework, device, dtype, batch_size and latency_s; all or nothing is written.
+
+    Rows with a trace can be fitted by operators and bytes; others by what the table counts, MACs at least. FUNCTION()
+    of --module is your own code: it returns an nn.Module and the inputs of one call by name.
     """
     from ftax_model import dataset
     from ftax_model.cli import _print
@@ -34,10 +50,11 @@ def command(
 
     found = read_table(table, parse_map(columns, constants))
     traced = None
-    if trace:
-        from ftax_model.tracing.attach import attach
+    if trace or traces or modules:
+        from ftax_model.tracing.attach import attach, of_module, read_traces
 
-        found, why = attach(found)
+        given = {**(read_traces(traces) if traces else {}), **dict(map(of_module, modules))}
+        found, why = attach(found, given, ours=trace)
         for name, reason in list(why.items())[:_MOST]:
             click.echo(f"note: {name} has no trace: {reason}", err=True)
         if len(why) > _MOST:

@@ -28,7 +28,7 @@ from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.platforms import fitting, gpus, mine
 from ftax_model.modeling.platforms.fitting import Learnt
 from ftax_model.modeling.platforms.gpus import KnownGpus
-from ftax_model.modeling.platforms.known import COLUMNS, Key, Known, design, kind_of, learn, platform_of
+from ftax_model.modeling.platforms.known import COLUMNS, INSTEAD, Key, Known, design, kind_of, learn, platform_of
 from ftax_model.modeling.platforms.platform import (
     Fitted,
     PlatformFit,
@@ -113,7 +113,7 @@ class LatencyPredictor:
         most: int = 10,
     ) -> Learnt:
         """What `fit` learns, with all that was left out: models, and ``families`` if so asked, in ``most`` turns."""
-        rows = with_features(dataset.good(table))
+        rows = with_features(dataset.good(table)).reset_index(drop=True)
         before = known.known_ if known else None
         timed = None
         if self.operators:
@@ -500,14 +500,21 @@ class LatencyPredictor:
 
 
 def with_features(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have all features of the law; raises `DataError` where none has."""
-    lacking = [name for name in COLUMNS if name not in rows or rows[name].isna().all()]
-    told = rows.dropna(subset=[name for name in COLUMNS if name in rows]) if not lacking else rows[:0]
-    if told.empty:
-        law, cure = f"the law needs the features {', '.join(COLUMNS)}", "attach traces: ftax import --trace"
-        got = ", ".join(lacking) if lacking else "one or another of them"
-        raise DataError(law, f"rows without {got}", f"measure with ftax collect, which traces models, or {cure}")
-    return told.reset_index(drop=True) if len(told) < len(rows) else rows
+    """The rows that hold what most rows of their platform hold of the law's features, index as in ``rows``.
+
+    Raises `DataError` where that is not even MACs.
+    """
+    known = [name for name in (*COLUMNS, *INSTEAD.values()) if name in rows]
+    kept = pd.Series(False, index=rows.index)
+    for _, part in rows.groupby(list(PLATFORM)):
+        most = [name for name in known if part[name].notna().mean() > 0.5]
+        if "macs" in most:
+            kept[part.index] = part[most].notna().all(axis=1)
+    if not kept.any():
+        law = f"the law needs features: {', '.join(COLUMNS)}, or macs at least"
+        cure = "measure with ftax collect, which traces models, or attach traces: ftax import --trace"
+        raise DataError(law, "rows without macs", cure)
+    return rows[kept]
 
 
 def shipped() -> list[str]:

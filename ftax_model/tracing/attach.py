@@ -1,51 +1,138 @@
-"""Attach: traces for what others measured, where the model they name is one of ours."""
+"""Attach: traces for what others measured, given beside the table, or of the models in it that are ours."""
 
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import importlib
+import json
+import os
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from ftax_model import architectures
-from ftax_model.errors import FtaxError
+from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.measurement import Cell, Measurement
-from ftax_model.tracing.trace import trace_sweep
+from ftax_model.operators import Trace
+from ftax_model.tracing.trace import ModuleSweep, trace_sweep
 from ftax_model.workload import Workload
 
 NEAR = 0.25
 """Relative difference of MACs beyond which a model of the same name is another one; some counters miss attention."""
 
+Traced = Callable[[int], Trace]
+"""The trace of a model at a batch size; raises `InputError` where there is none."""
 
-def attach(measurements: Iterable[Measurement]) -> tuple[list[Measurement], dict[str, str]]:
-    """The measurements, those of models that are ours with their workload and the features of its trace.
 
-    A model is told by its name (`called`), and by its MACs where the table gives them. Returned besides is why others
-    are as they were, by name.
+def attach(
+    measurements: Iterable[Measurement], given: Mapping[str, Traced] | None = None, *, ours: bool = True
+) -> tuple[list[Measurement], dict[str, str]]:
+    """The measurements with the features of traces, of models that are ``given`` by name or that are ``ours``.
+
+    A model of ours is told by its name (`called`), and becomes that workload. Where the table gives MACs, those of the
+    trace are about as many, else it is of another model. Returned besides is why others are as they were, by name.
     """
     found, why, seen = [], dict[str, str](), Counter[str]()
     for one in measurements:
-        cell, features = one.cell, one.features
-        name = cell.workload.architecture
+        workload, features = one.cell.workload, one.features
         try:
-            own = _workload(cell.workload)
-            if own is None:
-                why[name] = "no architecture or preset of that name"
-            else:
-                traced = _features(own)
-                given = features.get("macs")
-                if given and abs(given / traced["macs"] - 1) > NEAR:
-                    why[name] = f"{given / traced['macs']:.2f} times the MACs of ours"
-                else:
-                    cell, features = dataclasses.replace(cell, workload=own), {**features, **traced}
+            own, traced = _trace(workload, given or {}, ours=ours)
+            macs, told = traced["macs"], features.get("macs")
+            if told and not (1 - NEAR) * told < macs < (1 + NEAR) * told:
+                raise InputError(
+                    "a trace has about the MACs of the table", f"{macs:.3g} for {told:.3g}", "look at both"
+                )
+            workload, features = own, {**features, **traced}
         except FtaxError as error:
-            why[name] = str(error)
-        cell = dataclasses.replace(cell, repeat=0)
+            why[workload.architecture] = str(error)
+        cell = Cell(workload, one.cell.framework, one.cell.device, one.cell.threads)
         seen[cell.key] += 1
-        cell = Cell(cell.workload, cell.framework, cell.device, cell.threads, seen[cell.key] - 1)
+        cell = dataclasses.replace(cell, repeat=seen[cell.key] - 1)
         found.append(dataclasses.replace(one, cell=cell, features=features))
     return found, why
+
+
+def read_traces(path: str | os.PathLike[str]) -> dict[str, Traced]:
+    """The traces in a file of JSON Lines: ``model``, ``params``, ``operators`` (`Trace.from_record`), ``batch_size``.
+
+    A line that lacks the batch size is of 1. Raises `DataError` for a file that cannot be read and for a line that
+    holds no trace, with its number.
+    """
+    path, found = Path(path), dict[str, dict[int, Trace]]()
+    law = "a file of traces holds a JSON object a line, with model, batch_size, params and operators"
+    try:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    record = json.loads(line)
+                    own = found.setdefault(str(record["model"]), {})
+                    own[int(record.get("batch_size", 1))] = Trace.from_record(record)
+                except (AttributeError, LookupError, TypeError, ValueError) as error:
+                    got = f"{path} line {number}: {type(error).__name__}: {error}"
+                    raise DataError(law, got, "mend or drop the line") from error
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise DataError(law, f"{path}: {getattr(error, 'strerror', None) or error}", "check the path") from error
+    return {name: _of_file(name, traces) for name, traces in found.items()}
+
+
+def _of_file(name: str, traces: Mapping[int, Trace]) -> Traced:
+    def traced(batch_size: int) -> Trace:
+        if batch_size not in traces:
+            law = f"{name} was traced at batch size {', '.join(map(str, traces))}"
+            raise InputError(law, f"a row of {batch_size}", "trace that one as well")
+        return traces[batch_size]
+
+    return traced
+
+
+def of_module(word: str) -> tuple[str, Traced]:
+    """From ``NAME=PACKAGE.MODULE:FUNCTION`` the name of a model, and traces of the module that the function builds.
+
+    ``FUNCTION()`` returns an ``nn.Module`` and the keyword inputs of one call. It runs on the meta device, its package
+    is looked for in the working directory too. Raises `InputError` where there is no such function, or it fails.
+    """
+    name, _, place = word.partition("=")
+    package, _, function = place.partition(":")
+    law = "a module is NAME=PACKAGE.MODULE:FUNCTION, whose FUNCTION() returns an nn.Module and its inputs by name"
+    if not (name and package and function):
+        raise InputError(law, repr(word), "write for example my_net=my_package.nets:build")
+
+    @cache
+    def sweep() -> ModuleSweep:
+        import torch
+
+        where = str(Path.cwd())
+        sys.path.insert(0, where)
+        try:
+            build: Any = getattr(importlib.import_module(package), function)
+            with torch.device("meta"):
+                module, inputs = build()
+                return ModuleSweep(module.eval(), inputs)
+        except FtaxError:
+            raise
+        except Exception as error:  # somebody else's code: whatever it raises is named in one line
+            raise InputError(law, f"{place}: {type(error).__name__}: {error}", "mend the function") from error
+        finally:
+            sys.path.remove(where)
+
+    return name, lambda batch_size: sweep()([batch_size])[batch_size]
+
+
+def _trace(workload: Workload, given: Mapping[str, Traced], *, ours: bool) -> tuple[Workload, dict[str, float]]:
+    """The workload that a table speaks of, and the features of its trace."""
+    name = workload.architecture
+    if name in given:
+        return workload, given[name](workload.batch_size).features()
+    own = _workload(workload) if ours else None
+    if own is None:
+        raise InputError("a model has a trace, or a name that is ours", "neither", "give it: --traces, --module")
+    return own, _features(own)
 
 
 def called(name: str) -> tuple[str, dict[str, str]] | None:
@@ -92,5 +179,4 @@ def _workload(given: Workload) -> Workload | None:
 
 @cache
 def _features(workload: Workload) -> dict[str, float]:
-    sizes: Sequence[int] = [workload.batch_size]
-    return trace_sweep(workload.curve, sizes)[workload.batch_size].features()
+    return trace_sweep(workload.curve, [workload.batch_size])[workload.batch_size].features()

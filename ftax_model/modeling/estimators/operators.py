@@ -175,12 +175,11 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """What each operator of a trace costs, in order: ``layer``, ``kind``, ``group``, ``host_s``, ``device_s``.
 
         The sums are those of the whole call, but for the intercept and for what all weights together take beyond the
-        sizes of caches. ``end_s`` is when the device has done with it (see `walk`).
+        sizes of caches.
         """
         check_is_fitted(self)
         rows = [self._operator(operator, itemsize) for operator in trace.operators]
-        found = pd.DataFrame(rows, columns=["layer", "kind", "group", "host_s", "device_s"])
-        return found.assign(end_s=walk(found["host_s"].to_numpy(), found["device_s"].to_numpy(), overlap=self.overlap))
+        return pd.DataFrame(rows, columns=["layer", "kind", "group", "host_s", "device_s"])
 
     def unknown(self, X: pd.DataFrame) -> list[list[str]]:
         """For each row the groups of operators in it that no row of the fit had."""
@@ -335,22 +334,6 @@ def unpacked(text: str, size: int) -> Array:
     found = found + np.triu(found, 1).T
     sizes, vectors = np.linalg.eigh(found)
     return np.asarray((vectors * np.maximum(sizes, 1e-6)) @ vectors.T)
-
-
-def walk(host_s: Array, device_s: Array, *, overlap: float = np.inf) -> Array:
-    """When the device has done with each operator of a sequence, in seconds from the beginning, shape (n,).
-
-    The host dispatches in order, the device executes in order, and no operator begins before it was dispatched: the
-    later of the two decides (a max-plus walk). Where host and device take turns (``overlap`` 1) it is a plain sum.
-
-    >>> walk(np.array([1.0, 1.0, 1.0]), np.array([0.5, 4.0, 0.5])).tolist()
-    [1.5, 6.0, 6.5]
-    """
-    dispatched, executed = np.cumsum(host_s), np.cumsum(device_s)
-    if overlap == 1:
-        return np.asarray(dispatched + executed)
-    waited = np.maximum.accumulate(dispatched - (executed - device_s)) if len(host_s) else executed
-    return np.asarray(executed + waited)
 
 
 def _design(X: pd.DataFrame) -> Design:

@@ -7,7 +7,8 @@ that a predictor would give: from the errors on everything else that was left ou
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from ftax_model import dataset, plugins
-from ftax_model.errors import DataError
+from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.baselines import BASELINES
 from ftax_model.modeling.estimators.crossover import compare, cross_predict, figures
@@ -25,7 +26,7 @@ from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.judging import machines
 from ftax_model.modeling.judging.intervals import Errors, kinds
 from ftax_model.modeling.judging.machines import MACHINE
-from ftax_model.modeling.platforms.known import COLUMNS, law, platform_of
+from ftax_model.modeling.platforms.known import design, law, platform_of
 from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, predict_left_out, regimes, turns
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.rows import PLATFORM, of_operators, with_operators
@@ -50,7 +51,7 @@ framework says little of another.)
 WITHIN = tuple(name for name in SPLITS if name != MACHINE)
 """What is held out within machines that are known."""
 
-REFERENCES: Mapping[str, Callable[[], Any]] = {f"by {name}": make for name, make in {**BASELINES, "law": law}.items()}
+REFERENCES = tuple(f"by {name}" for name in (*BASELINES, "law"))
 """What stands beside the predictor in every table, by the name of its column; each has seen the same rows."""
 
 LARGEST_SHARE = 1 / 3
@@ -200,9 +201,11 @@ def _with_references(left_out: pd.DataFrame, rows: pd.DataFrame, split: str) -> 
 
 
 def _references(seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    models = {**{name: make() for name, make in BASELINES.items()}, "law": law(seen)}
     found = {}
-    for name, make in REFERENCES.items():
-        found[name] = make().fit(seen, seen["latency_s"].to_numpy(float)).predict(unseen)
+    for name, model in models.items():
+        with suppress(InputError):  # rows that lack a feature have no answer of those that look at it
+            found[f"by {name}"] = model.fit(seen, seen["latency_s"].to_numpy(float)).predict(unseen)
     return found
 
 
@@ -328,7 +331,8 @@ def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
     crossover a sweep is flat, and the law says whether the framework or the traffic of weights makes the floor.
     """
     rows = dataset.good(table)
-    cells = rows.groupby(list(CELL), as_index=False).agg({"latency_s": "median", **dict.fromkeys(COLUMNS, "first")})
+    told = dict.fromkeys(design(rows).columns.drop("batch_size"), "first")
+    cells = rows.groupby(list(CELL), as_index=False).agg({"latency_s": "median", **told})
     cells = cells.join(predictor.predict_frame(cells)[["regime", "host_s", "constant_s"]])
     found = []
     for key, part in cells.groupby(["curve", *PLATFORM]):

@@ -128,7 +128,7 @@ def _octaves(rows: pd.DataFrame, said: pd.DataFrame) -> pd.Series[float]:
 def _by_law(seen: pd.DataFrame, rest: pd.DataFrame) -> Array:
     if len(seen) < 2:
         return np.full(len(rest), math.nan)
-    return law().fit(design(seen), seen["latency_s"].to_numpy(float)).predict(design(rest))
+    return law(seen).fit(design(seen), seen["latency_s"].to_numpy(float)).predict(design(rest))
 
 
 def factored(known: Mapping[Key, Known], seen: pd.DataFrame, rest: pd.DataFrame) -> Array:

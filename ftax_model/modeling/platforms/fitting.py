@@ -136,7 +136,7 @@ def _by_law(rows: pd.DataFrame, *, by: str, most: int) -> pd.DataFrame:
     for train, test in turns(rows, by=by, most=most):
         if len(train) < 2:
             continue
-        fitted = law().fit(design(rows.iloc[train]), rows["latency_s"].iloc[train])
+        fitted = law(rows).fit(design(rows.iloc[train]), rows["latency_s"].iloc[train])
         said = parts(fitted, rows.iloc[test])
         ratio = np.log(rows["latency_s"].iloc[test] / said["latency_s"])
         names = {"host_part_s": "host_s", "device_part_s": "device_s", "constant_part_s": "constant_s"}
@@ -184,7 +184,7 @@ def _law_ratios(rows: pd.DataFrame) -> pd.Series[float]:
         for train, test in folds(part["model"], most=3):
             if len(train) < 2:
                 continue
-            said = law().fit(design(part.iloc[train]), measured[train]).predict(design(part.iloc[test]))
+            said = law(part).fit(design(part.iloc[train]), measured[train]).predict(design(part.iloc[test]))
             found.loc[part.index[test]] = np.log(measured[test] / said)
     return found
 

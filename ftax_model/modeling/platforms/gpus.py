@@ -153,7 +153,7 @@ class KnownGpus:
         exact = [one for one in self.machines if one.device == platform.device and one.host == host]
         measured = exact[0].n_rows if exact and host_factor is None else 0
         model = self.model(self.begin(platform.device, host, host_factor), can)
-        own_law = law()
+        own_law = law(self.sample)
         if len(self.sample):
             own_law.fit(design(self.sample), parts(model, self.sample)["latency_s"].to_numpy())
         return PlatformFit(

@@ -69,6 +69,9 @@ LAW: Mapping[str, Any] = {
 
 COLUMNS = tuple(dict.fromkeys(name for names in LAW.values() for name in names))
 
+INSTEAD: Mapping[str, str] = {"activation_bytes": "activations", "weight_bytes": "params"}
+"""What goes along with a feature that rows lack: tables of others count elements, not bytes, and no operators."""
+
 _SAMPLED = (*dict.fromkeys((*COLUMNS, "batch_size", *features.COLUMNS)),)
 
 Key = tuple[str, str]
@@ -286,7 +289,9 @@ def _learn(framework: str, kind: str, rows: pd.DataFrame, profiles: pd.DataFrame
     plain = PLAIN if PLAIN in variants else max(variants, key=lambda name: len(variants[name]))
     base = variants[plain]
     parts = {str(device): part for device, part in base.groupby("device")}
-    overlap = law().fit(design(base), base["latency_s"].to_numpy(float)).overlap_ if len(base) > len(COLUMNS) else 1.0
+    overlap = (
+        law(base).fit(design(base), base["latency_s"].to_numpy(float)).overlap_ if len(base) > len(COLUMNS) else 1.0
+    )
     timed = None if profiles is None else _profiles_of(profiles, base)
     begin = ignorance(_peak(kind, parts, plain))
     mean = OperatorModel(overlap=overlap).fit(base, base["latency_s"], prior=begin, profiles=timed)
@@ -365,19 +370,26 @@ def platform_of(rows: pd.DataFrame) -> Platform:
     return Platform(str(first["framework"]), str(first["device"]), str(first["dtype"]), int(first["threads"]))
 
 
-def law() -> RegimeModel:
-    """The law on the trace's features, not yet fitted."""
-    return RegimeModel(**LAW)
+def law(rows: pd.DataFrame) -> RegimeModel:
+    """The law on the features that all rows hold, not yet fitted; `INSTEAD` of some others stand in."""
+    held = {name: [one for one in (name, INSTEAD.get(name, "")) if _held(rows, one)][:1] for name in COLUMNS}
+    roles: dict[str, Any] = {role: tuple(one for name in names for one in held[name]) for role, names in LAW.items()}
+    return RegimeModel(**roles)
 
 
 def design(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a dataset's frame that the law looks at, and the batch size."""
-    return rows[[*COLUMNS, "batch_size"]].astype(float)
+    """The columns of a dataset's frame that a law can look at, and the batch size."""
+    return rows[[name for name in (*COLUMNS, *INSTEAD.values(), "batch_size") if name in rows]].astype(float)
 
 
 def domain_of(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """The smallest and largest value of each feature of the law."""
-    return {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS}
+    """The smallest and largest value of each feature of the law that all rows hold."""
+    held = [name for name in COLUMNS if _held(rows, name)]
+    return {name: (float(rows[name].min()), float(rows[name].max())) for name in held}
+
+
+def _held(rows: pd.DataFrame, name: str) -> bool:
+    return name in rows and bool(rows[name].notna().all())
 
 
 def nearest(known: Mapping[Key, Known], platform: Platform) -> list[Known]:

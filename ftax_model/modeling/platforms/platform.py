@@ -29,7 +29,6 @@ from ftax_model.modeling.judging.intervals import EVERY, Errors, kinds
 from ftax_model.modeling.platforms.known import (
     ACROSS,
     COLUMNS,
-    LAW,
     MANY_ROWS,
     OWN_TREES,
     Key,
@@ -144,10 +143,11 @@ class PlatformFit:
         values, errors = self.law.parameters_, self.law.standard_errors_
         own: dict[str, float | None] = {}
         for name, column in (("fixed_s", "intercept"), ("overhead_per_op_s", "n_ops"), ("overlap", "overlap")):
-            own |= {name: _finite(values[column]), f"{name}_se": _finite(errors[column])}
+            own |= {name: _finite(values.get(column, 0.0)), f"{name}_se": _finite(errors.get(column, math.nan))}
         for column in COLUMNS[1:]:
-            rate = 1 / values[column] if values[column] else math.inf
-            own |= {f"{column}_per_s": _finite(rate), f"{column}_per_s_se": _finite(rate * rate * errors[column])}
+            rate = 1 / values[column] if values.get(column) else math.inf
+            error = rate * rate * errors.get(column, math.nan)
+            own |= {f"{column}_per_s": _finite(rate), f"{column}_per_s_se": _finite(error)}
         return {"platform": str(self.platform), **own, "n_rows": self.n_rows, "n_models": self.n_models}
 
     def estimate(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -161,10 +161,19 @@ class PlatformFit:
         found = pd.concat(answers).iloc[np.argsort(np.concatenate([own for _, own in pairs]))]
         notes = np.array(self.notes(rows), dtype=object)
         outside = notes != ""
-        said = self.caveat or ("" if self.n_rows else f"of a platform never measured (by {self.origin})")
+        said = (
+            self.caveat or self.partly() or ("" if self.n_rows else f"of a platform never measured (by {self.origin})")
+        )
         if said:
             notes = np.where(outside, notes + " and " + said, said)
         return found.assign(outside=outside, notes=notes)
+
+    def partly(self) -> str:
+        """What to hold against a law whose rows lacked features."""
+        columns = [name for name in self.law.parameters_ if name not in ("intercept", "overlap")]
+        return (
+            "" if {*COLUMNS} <= {*columns} else f"by {', '.join(columns)} alone, all that was told of what was measured"
+        )
 
     def quantiles(self, rows: pd.DataFrame, estimate: pd.DataFrame, levels: Sequence[float]) -> list[Array]:
         """For each level the log ratios to the estimates of rows below which such a share of measurements lies."""
@@ -369,12 +378,11 @@ def finished(
         by_law = float(left_out["law_ratio"].abs().median())
         if by_law < CLEARLY * float(left_out["ratio"].abs().median()):
             fitted = None
-    own_law = law()
     if fitted is None or fresh or len(rows) >= MANY_ROWS:
-        own_law.fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows.get("model"))
+        own_law = law(rows).fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows.get("model"))
     else:  # what a few rows make of the known machines' workloads tells rates that the rows alone could not
         sample = pd.concat([fitted.known.sample, rows])[[*fitted.known.sample.columns]]
-        own_law.fit(design(sample), fitted.model.predict(sample))
+        own_law = law(sample).fit(design(sample), fitted.model.predict(sample))
     if fitted is None:
         ratios = left_out["law_ratio"] if len(left_out) else _residuals(own_law, rows)
         regime = parts(own_law, left_out if len(left_out) else rows)["regime"]
@@ -384,9 +392,8 @@ def finished(
     domain = domain_of(rows) if len(rows) else {}
     if fitted is not None:
         low_high = [fitted.known.domain, domain] if domain else [fitted.known.domain]
-        domain = {
-            name: (min(one[name][0] for one in low_high), max(one[name][1] for one in low_high)) for name in COLUMNS
-        }
+        told = {name: [one[name] for one in low_high if name in one] for name in COLUMNS}
+        domain = {name: (min(low for low, _ in own), max(high for _, high in own)) for name, own in told.items()}
     largest = int(rows["batch_size"].max()) if len(rows) else 1
     return PlatformFit(
         platform=platform,
@@ -530,7 +537,7 @@ def parts(model: RegimeModel | Model, rows: pd.DataFrame) -> pd.DataFrame:
             "host_s": model.host_s(X),
             "device_s": model.device_s(X),
             "memory_s": model.device_s(X.assign(macs=0.0)),
-            "constant_s": model.device_s(X.assign(**dict.fromkeys(LAW["compute"], 0.0))),
+            "constant_s": model.device_s(X.assign(**{str(name): 0.0 for name in model.compute or ()})),
         }
     bound = np.where(2 * found["memory_s"] > found["device_s"], "memory-bound", "compute-bound")
     regime = np.where(found["host_s"] >= found["device_s"], "framework-bound", bound)

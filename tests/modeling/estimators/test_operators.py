@@ -8,7 +8,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.estimators.correction import CorrectedModel
 from ftax_model.modeling.estimators.law import Loss
-from ftax_model.modeling.estimators.operators import OperatorModel, packed, profiled, unpacked, walk
+from ftax_model.modeling.estimators.operators import OperatorModel, packed, profiled, unpacked
 from ftax_model.modeling.estimators.priors import COSTS, Prior, Spread, group_of, ignorance
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import EVERY, FEWEST, OUTSIDE, WIDER, Errors
@@ -77,13 +77,6 @@ def test_attribution_sums_to_the_prediction():
     assert list(found["group"]) == ["linear", "copy"]
     assert found["host_s"].sum() + model.intercept_ == pytest.approx(model.terms(one).host_s[0])
     assert found["device_s"].sum() == pytest.approx(model.terms(one).device_s[0])
-
-
-def test_the_walk_waits_for_the_later_of_the_two():
-    host, device = np.array([2.0, 2.0, 2.0]), np.array([1.0, 1.0, 1.0])
-    assert walk(host, device).tolist() == [3.0, 5.0, 7.0]  # the device waits for each dispatch
-    assert walk(device, host).tolist() == [3.0, 5.0, 7.0]  # the host runs ahead
-    assert walk(host, device, overlap=1).tolist() == [3.0, 6.0, 9.0]
 
 
 def test_trees_say_what_scikit_learn_says_and_survive_a_file():
