@@ -189,7 +189,7 @@ class Outcome(NamedTuple):
 
 
 class Writer:
-    """Appends records of one kind to a ``.jsonl`` file; each is on disk before `write` returns.
+    """Appends records of one kind to a file of JSON Lines; each is on disk before `write` returns.
 
     Opening takes a lock against a second writer, drops a last line that a crash cut off (with a `DatasetWarning`), and
     reads which cells are ``done``: the `Outcome` of each by its key. Raises `DataError` where the file cannot be
@@ -199,8 +199,8 @@ class Writer:
     def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement) -> None:
         self.path = Path(path)
         self._kind = kind
-        if self.path.suffix != ".jsonl":
-            raise DataError("a dataset that grows ends in .jsonl", str(self.path), "choose such a name")
+        if self.path.suffix == ".gz":
+            raise DataError("a dataset that grows is not compressed", str(self.path), "choose a name that ends in .jsonl")
         try:
             self._file = self.path.open("ab+", buffering=0)
         except OSError as error:

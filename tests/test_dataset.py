@@ -98,7 +98,7 @@ def test_a_second_writer_is_refused(path: Path) -> None:
         assert len(writer.done) == 3
 
 
-@pytest.mark.parametrize("name", ["missing/some.jsonl", "some.csv", "."])
+@pytest.mark.parametrize("name", ["missing/some.jsonl", "some.jsonl.gz", "."])
 def test_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError):
         dataset.Writer(tmp_path / name)
