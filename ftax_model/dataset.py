@@ -200,7 +200,9 @@ class Writer:
         self.path = Path(path)
         self._kind = kind
         if self.path.suffix == ".gz":
-            raise DataError("a dataset that grows is not compressed", str(self.path), "choose a name that ends in .jsonl")
+            raise DataError(
+                "a dataset that grows is not compressed", str(self.path), "choose a name that ends in .jsonl"
+            )
         try:
             self._file = self.path.open("ab+", buffering=0)
         except OSError as error:

@@ -5,8 +5,10 @@
     .venv/bin/python scripts/published_gpus.py curves DIR
 
 DIR holds ``gpu/kernelbench/times.csv.gz`` and ``traces.jsonl.gz``: ScalingIntelligence/KernelBench (MIT), 200 modules
-in single precision on eight kinds of GPU, eager and compiled. Nothing of it is copied: what is written are costs, trees
-and errors. ``curves`` looks at batch sweeps of the paper and of AITemplate (Apache-2.0), of which nothing was learnt.
+in single precision on eight kinds of GPU, eager and compiled; and ``gpu/tensorrt_bert/tensorrt_bert.csv.gz``: NVIDIA's
+tables of BERT in TensorRT (Apache-2.0), six GPUs in half precision. Nothing of them is copied: what is written are
+costs, trees and errors. ``curves`` looks at batch sweeps of the paper and of AITemplate (Apache-2.0), of which nothing
+was learnt, and at those of TensorRT on cards left out.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -23,17 +26,19 @@ import pandas as pd
 
 from ftax_model import LatencyPredictor, architectures
 from ftax_model.cli import _print
-from ftax_model.device import named
+from ftax_model.device import Rates, named
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.kernels import Calls
 from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.judging.intervals import kinds
 from ftax_model.modeling.platforms import gpus
 from ftax_model.modeling.platforms.known import design, law
+from ftax_model.modeling.platforms.platform import parts
 from ftax_model.modeling.predictor import PUBLISHED
 from ftax_model.modeling.rows import folds, kernel_row
 from ftax_model.operators import Trace
 from ftax_model.tracing import trace_sweep
+from ftax_model.tracing.kernels import Kernels
 from ftax_model.workload import Workload
 
 SOURCE = "of GPUs measured by others (KernelBench, The Framework Tax)"
@@ -99,7 +104,7 @@ def figures(missed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     for key, part in missed.groupby(by, sort=False):
         ratio = part["ratio"].to_numpy()
         error = np.abs(np.expm1(-ratio))
-        plain = {name: float(part[name].abs().median()) for name in ("by law", "by roofline")}
+        plain = {name: float(part[name].abs().median()) for name in PLAIN}
         found.append(
             {
                 **dict(zip(by, key, strict=True)),
@@ -128,14 +133,30 @@ def covered(missed: pd.DataFrame, confidence: float = 0.9) -> np.ndarray:
     return inside
 
 
+PLAIN = ("by law", "by roofline", "by torch", "by lookup")
+"""Errors that stand beside, of what needs no learning or all of it (`plain_errors`)."""
+
+
 def plain_errors(rows: pd.DataFrame) -> pd.DataFrame:
-    """Relative errors of the law, fitted to the other modules of each machine, and of the roofline alone."""
-    found = pd.DataFrame(np.nan, index=rows.index, columns=["by law", "by roofline"])
-    for (device, _), part in rows.groupby(["device", "host"]):
+    """Relative errors of plain predictions of the rows of one framework.
+
+    Of the law, fitted to the other modules of each machine; of the roofline, summed over kernels; of the cost model in
+    torch's own ``RuntimeEstimator``, with peaks from device files (it takes 0.75 of the peak in operations for MACs,
+    and asks CUDA for the rest); and, where a card was measured under several hosts, of looking the module up on the
+    same card under the others, times the ratio of the hosts over all other modules.
+    """
+    found = pd.DataFrame(np.nan, index=rows.index, columns=list(PLAIN))
+    for (device, host), part in rows.groupby(["device", "host"]):
         can = gpus.needed(Platform("eager", str(device), "float32", 1))
         calls = Calls.of(list(part["kernels"]), [can] * len(part))
         measured = part["latency_s"].to_numpy()
         found.loc[part.index, "by roofline"] = calls.sums(calls.count * calls.roofline_s) / measured - 1
+        found.loc[part.index, "by torch"] = [_as_torch(own, can) for own in part["kernels"]] / measured - 1
+        others = rows[(rows["device"] == device) & (rows["host"] != host)].groupby("model")["latency_s"].median()
+        ratio = np.log(part["latency_s"] / part["model"].map(others))
+        if ratio.notna().sum() > 1:
+            factor = [np.exp(ratio.drop(at).median()) for at in part.index]
+            found.loc[part.index, "by lookup"] = part["model"].map(others) * factor / measured - 1
         for train, test in folds(part["model"], most=3):
             own = law(part).fit(design(part.iloc[train]), measured[train])
             found.loc[part.index[test], "by law"] = own.predict(design(part.iloc[test])) / measured[test] - 1
@@ -147,7 +168,13 @@ SHOWN = {
     **dict.fromkeys(("median", "mape", "within 25"), _print.percent),
     "worst": _print.number,
 }
-SHOWN |= dict.fromkeys(("covered", "by law", "by roofline"), _print.percent)
+SHOWN |= dict.fromkeys(("covered", *PLAIN), _print.percent)
+
+
+def _as_torch(kernels: Kernels, can: Rates) -> float:
+    """Seconds by the roofline of ``torch.distributed._tools.RuntimeEstimator``."""
+    work_s, memory_s = kernels["macs"] / (0.75 * 2 * can.macs), kernels["bytes"] / can.bandwidth
+    return float((kernels.count * np.maximum(work_s, memory_s)).sum())
 
 
 @click.group()
@@ -167,7 +194,9 @@ def build(folder: Path, out: Path, jobs: int) -> None:
     """Fit the predictor that ships with the package."""
     rows = kernelbench(folder / "gpu" / "kernelbench")
     predictor = LatencyPredictor(jobs=jobs).learn_gpus(rows, source=SOURCE, sample=sample())
-    with_the_paper(predictor).save(out)
+    known = with_the_paper(predictor).gpus_["cuda-graphs"]
+    predictor.gpus_["tensorrt"] = known.of_another("tensorrt", tensorrt(folder), TENSORRT)
+    predictor.save(out)
     click.echo(f"{len(rows)} rows; {out}")
 
 
@@ -203,6 +232,35 @@ def with_the_paper(predictor: LatencyPredictor) -> LatencyPredictor:
     return predictor
 
 
+def tensorrt(folder: Path) -> pd.DataFrame:
+    """NVIDIA's sweeps of BERT in half precision, the newest of each cell, with kernels."""
+    table = pd.read_csv(folder / "gpu" / "tensorrt_bert" / "tensorrt_bert.csv.gz", dtype={"tensorrt": str})
+    table = table[~((table["gpu"] == "A30") & table["tensorrt"].str.startswith("10.11"))]  # holds another card's
+    table = table.assign(model=table["model"].str.lower()).dropna(subset=["mean_ms"])
+    table = table[(table["precision"] == "FP16") & table["model"].isin(_OF_NVIDIA)].sort_values("date")
+    table = table.groupby(["gpu", "model", "sequence_length", "batch_size"], as_index=False).last()
+    found = []
+    for (model, tokens), part in table.groupby(["model", "sequence_length"]):
+        workload = Workload("bert", {"preset": _OF_NVIDIA[str(model)]}, input_size=int(tokens), dtype="float16")
+        traces = trace_sweep(architectures.complete(workload), [int(one) for one in part["batch_size"].unique()])
+        for one in part.to_dict("records"):
+            size = int(one["batch_size"])
+            own = {"device": _CARDS[one["gpu"]], "model": f"{model} {tokens}", "batch_size": size}
+            found.append({**own, "latency_s": one["mean_ms"] / 1e3, **kernel_row(traces[size], dtype="float16")})
+    return pd.DataFrame(found).assign(framework="tensorrt", host="nvidia", dtype="float16", threads=1)
+
+
+TENSORRT = "of GPUs measured by others (NVIDIA's tables of BERT in TensorRT)"
+_OF_NVIDIA = {"bert base": "bert-base", "bert large": "bert-large"}
+_CARDS = {
+    "A100 (40GB)": "nvidia-a100-sxm-40gb",
+    "A30": "nvidia-a30",
+    "L4": "nvidia-l4",
+    "L40S": "nvidia-l40s",
+    "T4 (16GB)": "nvidia-t4",
+    "V100 (16GB)": "nvidia-v100",
+}
+
 PAPER = Path(__file__).resolve().parent.parent / "datasets" / "paper-rtx8000.csv"
 PAPERS_HOST = "framework-tax"
 _IN_PAPER = {"ResNet-50": ("resnet", "resnet-50"), "BERT-Base": ("bert", "bert-base")}
@@ -214,8 +272,9 @@ _IN_PAPER = {"ResNet-50": ("resnet", "resnet-50"), "BERT-Base": ("bert", "bert-b
 def evaluate(folder: Path, jobs: int) -> None:
     """Leave modules and cards out, and print the errors of their predictions.
 
-    ``known`` machines have seen other modules; of a card left out so many calls (0, 5 of the shortest, 20) were
-    measured.
+    ``known`` machines have seen other modules; a ``host`` is left out of a card that was measured under others; of a
+    card left out so many calls (0, 5 of the shortest, 20) were measured. A ``framework`` is left out but for 20 calls
+    on one machine, in eager mode there are all.
     """
     rows = kernelbench(folder / "gpu" / "kernelbench")
     judged = {}
@@ -225,11 +284,43 @@ def evaluate(folder: Path, jobs: int) -> None:
         missed = missed.merge(own[_CALL].join(plain_errors(own)), on=_CALL)
         missed["size"] = pd.cut(missed["latency_s"], _SIZES, labels=["below 0.1 ms", "to 1 ms", "above"]).astype(str)
         judged[str(framework)] = missed = missed.assign(covered=covered(missed))
-        for by in (["scenario"], ["scenario", "size"], ["scenario", "level"], ["scenario", "device"]):
+        for by in (["scenario"], *(["scenario", name] for name in ("size", "level", "regime", "device"))):
             shown = dict.fromkeys(by, None) | SHOWN
             title = f"\n{framework}, by {', '.join(by)}"
             _print.table(_print.rows(figures(missed, by)), shown, title=title)
+    found = [one for name in judged if name != "eager" for one in _unseen(rows, name)]
+    shown = {"framework": None, "machines": None} | {name: SHOWN[name] for name in ("rows", "median", "mape", "worst")}
+    _print.table(found, shown, title="\nframeworks left out, 20 calls of each on one machine")
     click.echo(f"\n{_graphs(judged['eager'], judged['inductor-cuda-graphs'])}")
+
+
+def _unseen(rows: pd.DataFrame, framework: str) -> list[dict[str, Any]]:
+    """Errors of a framework of which 20 calls on one machine were measured, where eager mode is known on all."""
+    own, eager = rows[rows["framework"] == framework], rows[rows["framework"] == "eager"]
+    device, host = own.groupby(["device", "host"]).size().idxmax()
+    ratios: dict[str, list[pd.Series[float]]] = {"the one": [], "others": []}
+    for train, test in folds(own["model"], most=5):
+        unseen = own.iloc[test]
+        (known,) = gpus.learn(eager[~eager["model"].isin(unseen["model"])], judged=False)
+        here = own.iloc[train]
+        here = here[(here["device"] == device) & (here["host"] == host)]
+        found = known.of_another(framework, here.sample(min(20, len(here)), random_state=1))
+        for (card, under), part in unseen.groupby(["device", "host"]):
+            at_home = (card, under) == (device, host)
+            begin = found.begin(str(card), str(under) if at_home else None)
+            said = parts(found.model(begin, gpus.needed(Platform(framework, str(card), "float32", 1))), part)
+            ratios["the one" if at_home else "others"].append(np.log(part["latency_s"] / said["latency_s"]))
+    return [
+        {
+            "framework": framework,
+            "machines": name,
+            "rows": float(len(ratio)),
+            "median": float(np.expm1(-ratio).abs().median()),
+            "mape": float(np.expm1(-ratio).abs().mean()),
+            "worst": float(np.exp(ratio.abs().max())),
+        }
+        for name, ratio in ((name, pd.concat(own)) for name, own in ratios.items() if own)
+    ]
 
 
 def _graphs(eager: pd.DataFrame, graphs: pd.DataFrame) -> str:
@@ -299,24 +390,50 @@ def curves(folder: Path) -> None:
             said = predictor.predict(
                 workload, batch_sizes=batches, framework="eager", device=device, host_factor=factor
             )
-            error = np.abs(said["latency_s"].to_numpy() / seconds.to_numpy() - 1)
-            curve = fit_curve(np.array(batches, dtype=float), seconds.to_numpy())
-            predicted = float(said["crossover_batch_size"].iloc[0])
-            found.append(
-                {
-                    "model": f"{model} {dtype}" + (f", {size}" if size else ""),
-                    "batch sizes": str(len(batches)),
-                    "median": float(np.median(error)),
-                    "mape": float(error.mean()),
-                    "covered": float(seconds.between(*(said[name].to_numpy() for name in ("low_s", "high_s"))).mean()),
-                    "crossover": float(curve.crossover_batch_size),
-                    "predicted": predicted,
-                    "octaves": abs(float(np.log2(max(predicted, 0.5) / curve.crossover_batch_size))),
-                }
-            )
-        shown = {"model": None, "batch sizes": None, **dict.fromkeys(("median", "mape", "covered"), _print.percent)}
-        shown |= dict.fromkeys(("crossover", "predicted", "octaves"), _print.number)
-        _print.table(found, shown, title=f"\n{source}: {device}, host factor {factor:.2f}")
+            name = f"{model} {dtype}" + (f", {size}" if size else "")
+            found.append({"model": name, **_of_sweep(seconds, said)})
+        _print.table(found, {"model": None} | OF_SWEEP, title=f"\n{source}: {device}, host factor {factor:.2f}")
+    _tensorrt_curves(predictor, tensorrt(folder))
+
+
+def _tensorrt_curves(predictor: LatencyPredictor, rows: pd.DataFrame) -> None:
+    """Predict the sweeps of each card from those of the others."""
+    found = []
+    for device, own in rows.groupby("device"):
+        others = rows[rows["device"] != device]
+        predictor.gpus_["tensorrt"] = predictor.gpus_["cuda-graphs"].of_another("tensorrt", others, TENSORRT)
+        for model, part in own.groupby("model"):
+            size, _, tokens = str(model).rpartition(" ")
+            workload = Workload("bert", {"preset": _OF_NVIDIA[size]}, input_size=int(tokens), dtype="float16")
+            seconds = part.groupby("batch_size")["latency_s"].median()
+            batches = [int(one) for one in seconds.index]
+            said = predictor.predict(workload, batch_sizes=batches, framework="tensorrt", device=str(device))
+            found.append({"device": device, "model": model, **_of_sweep(seconds, said)})
+    _print.table(found, {"device": None, "model": None} | OF_SWEEP, title="\nTensorRT, cards left out")
+    middle = {name: float(np.nanmedian([one[name] for one in found])) for name in ("median", "mape", "octaves")}
+    click.echo(
+        f"median {100 * middle['median']:.1f} %, MAPE {100 * middle['mape']:.1f} %, {middle['octaves']:.2f} octaves"
+    )
+
+
+OF_SWEEP = {"batch sizes": None, **dict.fromkeys(("median", "mape", "covered"), _print.percent)}
+OF_SWEEP |= dict.fromkeys(("crossover", "predicted", "octaves"), _print.number)
+
+
+def _of_sweep(seconds: pd.Series[float], said: pd.DataFrame) -> dict[str, Any]:
+    """Errors of the predictions of one measured sweep, whose index are batch sizes."""
+    error = np.abs(said["latency_s"].to_numpy() / seconds.to_numpy() - 1)
+    curve = fit_curve(seconds.index.to_numpy(float), seconds.to_numpy())
+    predicted = float(said["crossover_batch_size"].iloc[0])
+    return {
+        "batch sizes": str(len(seconds)),
+        "median": float(np.median(error)),
+        "mape": float(error.mean()),
+        "covered": float(seconds.between(*(said[name].to_numpy() for name in ("low_s", "high_s"))).mean()),
+        "crossover": float(curve.crossover_batch_size),
+        "predicted": predicted,
+        "octaves": abs(float(np.log2(max(predicted, 0.5) / max(curve.crossover_batch_size, 0.5)))),
+    }
 
 
 def _host_factor(predictor: LatencyPredictor, workload: Workload, device: str, latency_s: float) -> float:

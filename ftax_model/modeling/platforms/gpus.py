@@ -49,6 +49,9 @@ COUNTS = (0, 5, 20)
 KNOWN = "known"
 """Name of the errors on cards that were measured."""
 
+HOST = "host"
+"""Name of the errors on hosts that were not, of cards that were measured under others."""
+
 MANY = 60
 """Calls of a machine from which its errors are those of known ones."""
 
@@ -89,8 +92,8 @@ class KnownGpus:
     """What is known of a framework on GPUs.
 
     ``reference`` are the mean log costs over ``machines``, ``efficiency`` the trees they share; ``seen`` are the groups
-    of operators that were measured. ``errors`` are those on modules left out, of cards that are `KNOWN` and of cards
-    left out by the count of calls measured there, in units of what was expected.
+    of operators that were measured. ``errors`` are those on modules left out, of cards that are `KNOWN`, of a `HOST`
+    left out, and of cards left out by the count of calls measured there, in units of what was expected.
     """
 
     framework: str
@@ -161,7 +164,7 @@ class KnownGpus:
             law=own_law,
             model=model,
             known=self,
-            errors=self._errors(measured),
+            errors=self._errors(measured, platform.device),
             domain=self.domain,
             largest_batch=self.largest_batch,
             n_rows=measured,
@@ -188,20 +191,24 @@ class KnownGpus:
         groups = {GROUPS[int(at)] for call in rows[KERNELS] for at in call["group"]}
         return tuple(sorted({*self.seen, *groups}))
 
-    def of_another(self, framework: str, rows: pd.DataFrame) -> KnownGpus:
-        """What is known of another framework, from rows of one machine that is known in this one.
+    def of_another(self, framework: str, rows: pd.DataFrame, source: str = "") -> KnownGpus:
+        """What is known of another framework, from rows of it on a machine or more.
 
         On other machines its costs differ from this framework's by as much as there; trees and errors are shared.
         """
-        (machine,) = set(zip(rows["device"], rows["host"], strict=True))
-        own = self.begin(*machine)
-        begin = Prior(own.mean, own.covariance + ACROSS)
-        found = dataclasses.replace(self, framework=framework)._calibrate(machine, rows, begin)
+        machines, moved = list[Machine](), list[Array]()
+        for (device, host), part in rows.groupby(["device", "host"]):
+            own = self.begin(str(device), str(host) if self.knows(str(host)) else None)
+            begin = Prior(own.mean, own.covariance + ACROSS)
+            known = dataclasses.replace(self, framework=framework)
+            machines.append(known._calibrate((str(device), str(host)), part, begin))
+            moved.append(machines[-1].logs - own.mean)
         return dataclasses.replace(
             self,
             framework=framework,
-            reference=self.reference + found.logs - own.mean,
-            machines=(found,),
+            reference=self.reference + np.mean(moved, axis=0),
+            machines=tuple(machines),
+            source=source or self.source,
             seen=self._seen_with(rows),
             largest_batch=max(self.largest_batch, int(rows["batch_size"].max())),
         )
@@ -241,10 +248,12 @@ class KnownGpus:
         }
         return cls(**{**record, **own}, efficiency=efficiency, sample=sample)
 
-    def _errors(self, measured: int) -> Errors:
+    def _errors(self, measured: int, device: str) -> Errors:
         if measured >= MANY and KNOWN in self.errors:
             return self.errors[KNOWN]
-        counts = [name for name in self.errors if name != KNOWN and int(name) <= measured]
+        if not measured and HOST in self.errors and any(one.device == device for one in self.machines):
+            return self.errors[HOST]
+        counts = [name for name in self.errors if name not in (KNOWN, HOST) and int(name) <= measured]
         return self.errors[max(counts, key=int)] if counts else Errors.normal()
 
     def _caveat(self, device: str, host: str | None, host_factor: float | None) -> str:
@@ -271,9 +280,9 @@ def needed(platform: Platform) -> Rates:
 
 
 def learn(
-    rows: pd.DataFrame, *, source: str = "", jobs: int = 1, sample: pd.DataFrame | None = None
+    rows: pd.DataFrame, *, source: str = "", jobs: int = 1, sample: pd.DataFrame | None = None, judged: bool = True
 ) -> list[KnownGpus]:
-    """What rows of GPUs say of each framework, with the errors on modules and on cards left out.
+    """What rows of GPUs say of each framework, where ``judged`` with the errors on modules, hosts and cards left out.
 
     Rows hold their kernels (`ftax_model.tracing.kernels.KERNELS`), features of the trace, ``framework``, ``device``,
     ``host``, ``dtype``, ``model`` and ``latency_s``. ``sample`` are workloads that stand for what people run, from
@@ -287,9 +296,11 @@ def learn(
         known = _learn(str(framework), own, source)
         if sample is not None:
             known = dataclasses.replace(known, sample=sample, largest_batch=int(sample["batch_size"].max()))
-        missed = left_out(own, jobs=jobs)
-        scale, trees = expected(missed)
-        found.append(dataclasses.replace(known, residual_scale=trees, errors=errors_of(missed, scale)))
+        if judged:
+            missed = left_out(own, jobs=jobs)
+            scale, trees = expected(missed)
+            known = dataclasses.replace(known, residual_scale=trees, errors=errors_of(missed, scale))
+        found.append(known)
     return found
 
 
@@ -338,33 +349,36 @@ def _rates(rows: pd.DataFrame, framework: str) -> list[Rates]:
 def left_out(rows: pd.DataFrame, *, jobs: int = 1, counts: Sequence[int] = COUNTS) -> pd.DataFrame:
     """Rows of one framework, predicted by models that saw nothing of their module.
 
-    Beside the columns of the rows: ``scenario``, `KNOWN` where the machine was known, else how many calls of a card
-    that was left out were measured (of the shortest, where they are fewer than ten); ``predicted_s``, ``ratio``, log of
-    measured over predicted, ``uncertainty``, ``regime``, ``outside``, and ``composition``.
+    Beside the columns of the rows: ``scenario``, `KNOWN` where the machine was known, `HOST` where the card was known
+    under other hosts alone, else how many calls of a card that was left out were measured (of the shortest, where they
+    are fewer than ten); ``predicted_s``, ``ratio``, log of measured over predicted, ``uncertainty``, ``regime``,
+    ``outside``, and ``composition``.
     """
-    tasks: list[tuple[NDArray[np.intp], NDArray[np.intp], str | None]] = []
-    for train, test in folds(rows["model"], most=5):
-        tasks.append((train, test, None))
-    devices = rows["device"].to_numpy()
-    for device in sorted(set(devices)) if counts and len(set(devices)) > 1 else []:
-        for train, test in folds(rows["model"], most=_TURNS):
-            tasks.append((train, test[devices[test] == device], device))
+    tasks = [(train, test, "") for train, test in folds(rows["model"], most=5)]
+    for column in ("device", "host") if counts else ():
+        names = rows[column].to_numpy()
+        for name in sorted(set(names)) if len(set(names)) > 1 else []:
+            here = names == name
+            if column == "host":  # a card that is known under another host
+                here &= rows["device"].isin(rows["device"][~here]).to_numpy()
+            tasks += [(train, test[here[test]], column) for train, test in folds(rows["model"], most=_TURNS)]
     found = Parallel(n_jobs=jobs)(
-        delayed(_predicted)(rows, train, test, device, counts) for train, test, device in tasks if len(test)
+        delayed(_predicted)(rows, train, test, column, counts) for train, test, column in tasks if len(test)
     )
     missed: pd.DataFrame = pd.concat(found, ignore_index=True)
     return missed
 
 
 def _predicted(
-    rows: pd.DataFrame, train: NDArray[np.intp], test: NDArray[np.intp], device: str | None, counts: Sequence[int]
+    rows: pd.DataFrame, train: NDArray[np.intp], test: NDArray[np.intp], column: str, counts: Sequence[int]
 ) -> pd.DataFrame:
+    """What is said of rows, by models that saw nothing of their one device or host, where that is the column."""
     seen, unseen = rows.iloc[train], rows.iloc[test]
-    framework = str(rows["framework"].iloc[0])
-    if device is None:
-        return _said(_learn(framework, seen.reset_index(drop=True)), unseen, KNOWN)
-    known = _learn(framework, seen[seen["device"] != device].reset_index(drop=True))
-    own = seen[seen["device"] == device]
+    new = seen[column].isin(unseen[column]) if column else pd.Series(False, index=seen.index)
+    known = _learn(str(rows["framework"].iloc[0]), seen[~new].reset_index(drop=True))
+    if column != "device":
+        return _said(known, unseen, HOST if column else KNOWN)
+    own = seen[new]
     parts_ = [_said(known, unseen, "0")] if 0 in counts else []
     for count in counts:
         if count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators import kernels as costs
 from ftax_model.modeling.estimators.kernels import COSTS, HOSTS, Calls
 from ftax_model.modeling.platforms import gpus
-from ftax_model.modeling.platforms.gpus import KNOWN, needed
+from ftax_model.modeling.platforms.gpus import HOST, KNOWN, needed
 from ftax_model.modeling.predictor import PUBLISHED
 from ftax_model.modeling.rows import kernel_row, with_kernels
 from ftax_model.operators import Operator, Trace
@@ -276,6 +277,24 @@ def test_modules_and_cards_are_left_out_in_turn() -> None:
     assert wide["0"] > wide["5"] > wide[KNOWN] > 0
 
 
+def test_a_host_is_left_out_of_a_card_that_others_hold(predictor: LatencyPredictor) -> None:
+    found = gpus.left_out(rows(HOSTS_OF), counts=(0,))
+    of_host = found[found["scenario"] == HOST]
+    assert set(zip(of_host["device"], of_host["host"], strict=True)) == {
+        ("nvidia-l40s", "slow"),
+        ("nvidia-l40s", "quick"),
+    }
+    assert len(of_host) == 2 * 20
+    long = of_host["model"].str.startswith("2048")
+    assert of_host.loc[long, "ratio"].abs().median() < 0.1, "the card is known"
+    assert of_host.loc[~long, "ratio"].abs().median() > 0.3, "the host is not"
+    known = predictor.gpus_["eager"]
+    platform = Platform("eager", "nvidia-l40s", "float32", 1)
+    assert HOST in known.errors
+    assert known.fit(platform).errors is known.errors[HOST]
+    assert known.fit(dataclasses.replace(platform, device="nvidia-a30")).errors is known.errors["0"]
+
+
 def test_no_rows_teach_nothing() -> None:
     with pytest.raises(DataError, match="learnt from measured calls; got none"):
         gpus.learn(rows(HOSTS_OF)[:0])
@@ -293,6 +312,16 @@ def test_another_framework_differs_everywhere_by_as_much_as_where_it_was_measure
         for name in ("eager", "quicker")
     )
     assert eager / 5 < quicker < eager / 2
+
+
+def test_another_framework_is_told_by_all_machines_that_have_it(predictor: LatencyPredictor) -> None:
+    cards = {("nvidia-v100", "elsewhere"): 0.5, ("nvidia-t4", "mean"): 0.25}
+    seen = rows(cards).assign(framework="quicker")
+    other = predictor.gpus_["eager"].of_another("quicker", seen, "by a test")
+    assert {(one.device, one.host) for one in other.machines} == set(cards)
+    assert other.source == "by a test"
+    apart = (predictor.gpus_["eager"].reference - other.reference)[:HOSTS].mean()
+    assert np.log(2) < apart < np.log(4) + 0.2, "between what the two machines say"
 
 
 PAPER = {
