@@ -18,6 +18,8 @@ def macs(func: Any, args: Any, kwargs: Any, output: Any) -> int:
     packet = func.overloadpacket
     if packet in _OWN:
         return _OWN[packet](args, output)
+    if str(packet).startswith("quantized.linear"):  # the weights are packed where nobody sees their shape
+        return int(args[0].numel() * output.shape[-1])
     formula = flop_registry.get(packet)
     return int(formula(*args, **kwargs, out_val=output)) // 2 if formula else 0
 
@@ -105,14 +107,26 @@ class Recurrent(Fused):
         return int(attributes["tokens"] * attributes["matrix_elements"])
 
 
+SDPA = Attention()
+
 FUSED: Mapping[Callable[..., Any], Fused] = {
-    torch.nn.functional.scaled_dot_product_attention: Attention(),
+    torch.nn.functional.scaled_dot_product_attention: SDPA,
     torch.lstm: Recurrent("lstm"),
     torch.gru: Recurrent("gru"),
     torch.rnn_tanh: Recurrent("rnn_tanh"),
     torch.rnn_relu: Recurrent("rnn_relu"),
 }
 """Functions that the dispatcher would see in pieces, on the meta device at least."""
+
+
+ATTENTION = {
+    aten._scaled_dot_product_flash_attention_for_cpu,
+    aten._scaled_dot_product_flash_attention,
+    aten._scaled_dot_product_efficient_attention,
+    aten._scaled_dot_product_cudnn_attention,
+    aten._scaled_dot_product_fused_attention_overrideable,
+}
+"""What attention is dispatched as where it does not come by the function: within others that call it."""
 
 
 def _arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
@@ -131,9 +145,26 @@ def _elements(position: int) -> Callable[[Any, Any], int]:
     return lambda args, _: int(args[position].numel())
 
 
-def _attention_macs(args: Any, _: Any) -> int:
-    attention = Attention()
-    return attention.macs(attention.attributes(*args[:3]))
+def _grouped_macs(args: Any, _: Any) -> int:
+    """Rows by the matrix of their group: each row meets one, or each group has columns or rows of its own."""
+    a, b = args[:2]
+    rows = a.numel() // a.shape[0] if a.dim() == 3 and b.dim() == 2 else a.numel()
+    return int(rows * b.shape[-1])
+
+
+def _batched_macs(args: Any, _: Any) -> int:
+    return int(args[1].numel() * args[2].shape[-1])
+
+
+def _trilinear_macs(args: Any, _: Any) -> int:
+    """Elements of the product of three tensors, each with the axes put in that it lacks."""
+    extents = []
+    for tensor, expand in zip(args[:3], args[3:6], strict=True):
+        shape = list(tensor.shape)
+        for axis in sorted(expand):
+            shape.insert(axis, 1)
+        extents.append(shape)
+    return math.prod(torch.broadcast_shapes(*extents))
 
 
 _OWN: Mapping[Any, Callable[[Any, Any], int]] = {
@@ -144,7 +175,10 @@ _OWN: Mapping[Any, Callable[[Any, Any], int]] = {
     aten._fft_c2c: _fourier_macs,
     aten._fft_r2c: _fourier_macs,
     aten._fft_c2r: _fourier_macs,
-    aten._scaled_dot_product_flash_attention_for_cpu: _attention_macs,
+    aten.addbmm: _batched_macs,
+    aten._int_mm: lambda args, output: int(args[0].numel() * output.shape[-1]),
+    aten._grouped_mm: _grouped_macs,
+    aten._trilinear: _trilinear_macs,
 }
 
 
@@ -154,6 +188,37 @@ def _product(first: int) -> Callable[[Any, Any, Any], dict[str, Any]]:
         return {"batch": math.prod(a[:-2]), "m": a[-2], "k": a[-1], "n": b[-1]}
 
     return describe
+
+
+def _vector(first: int) -> Callable[[Any, Any, Any], dict[str, Any]]:
+    """A matrix by a vector is the product of a row by the matrix turned over; two vectors are a row by a column."""
+
+    def describe(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+        matrix = args[first]
+        return {"batch": 1, "m": 1, "k": matrix.shape[-1], "n": matrix.shape[0] if matrix.dim() > 1 else 1}
+
+    return describe
+
+
+def _grouped(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    """As many products as there are groups, each of its share of the rows."""
+    a, b = args[:2]
+    offsets = args[2] if len(args) > 2 else kwargs.get("offs")
+    groups = b.shape[0] if b.dim() == 3 else a.shape[0] if a.dim() == 3 else len(offsets)
+    m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    shared = {(2, 3): (math.ceil(m / groups), k, n), (2, 2): (m, math.ceil(k / groups), n)}
+    m, k, n = shared.get((a.dim(), b.dim()), (m, k, n if b.dim() == 3 else math.ceil(n / groups)))
+    return {"batch": groups, "m": m, "k": k, "n": n}
+
+
+def grouped_output(args: Any, kwargs: Any) -> torch.Tensor:
+    """What ``_grouped_mm`` puts out, which on the meta device it does in bfloat16 alone."""
+    a, b = args[:2]
+    offsets = args[2] if len(args) > 2 else kwargs.get("offs")
+    shape: tuple[int, ...] = (*a.shape[:-1], b.shape[-1]) if a.dim() == 2 or b.dim() == 3 else (a.shape[1], b.shape[1])
+    if a.dim() == b.dim() == 2:
+        shape = (len(offsets), *shape)
+    return torch.empty(shape, dtype=kwargs.get("out_dtype") or a.dtype, device="meta")
 
 
 def _convolution(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -172,6 +237,12 @@ _ATTRIBUTES: Mapping[Any, Callable[[Any, Any, Any], dict[str, Any]]] = {
     aten.bmm: _product(0),
     aten.addmm: _product(1),
     aten.baddbmm: _product(1),
+    aten.addbmm: _product(1),
+    aten.mv: _vector(0),
+    aten.addmv: _vector(1),
+    aten.dot: _vector(0),
+    aten.vdot: _vector(0),
+    aten._grouped_mm: _grouped,
     aten.convolution: _convolution,
     aten._fft_c2c: _fourier,
     aten._fft_r2c: _fourier,

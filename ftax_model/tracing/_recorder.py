@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ftax_model.errors import InputError
+from ftax_model.errors import FtaxError, InputError
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import _costs
 
@@ -39,18 +40,46 @@ MOST_VALUES = 2**20
 """Elements of the largest tensor whose values are computed beside it."""
 
 
-def record(module: torch.nn.Module, inputs: Mapping[str, Any]) -> Trace:
-    """The trace of ``module(**inputs)``, run once where the module is."""
-    recorder = Recorder(module)
-    with (
-        torch.inference_mode(False),
-        torch.no_grad(),
-        _layers(module, recorder.layers),
-        _Fused(recorder),
-        _Dispatched(recorder),
-    ):
-        module(**inputs)
+def record(module: torch.nn.Module, arguments: Sequence[Any], inputs: Mapping[str, Any]) -> Trace:
+    """The trace of ``module(*arguments, **inputs)``, run once where the module is.
+
+    Whatever goes wrong in there is an `InputError` that names it in one line.
+    """
+    try:
+        recorder = Recorder(module)
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            _layers(module, recorder.layers),
+            _Fused(recorder),
+            _Dispatched(recorder),
+        ):
+            module(*arguments, **inputs)
+    except FtaxError:
+        raise
+    except Exception as error:  # code of others: it can raise anything
+        raise _refused(module, error) from error
     return Trace(tuple(recorder.operators), params=sum(parameter.numel() for parameter in module.parameters()))
+
+
+def _refused(module: torch.nn.Module, error: Exception) -> InputError:
+    """What went wrong in somebody's module, in one line."""
+    text = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {text[:_LONGEST]}{'...' if len(text) > _LONGEST else ''}"
+    name = type(module).__name__
+    if any(map(torch.nn.parameter.is_lazy, (*module.parameters(), *module.buffers()))):
+        return InputError(
+            "a module is traced once it knows the shapes of its weights", f"lazy layers in {name}", "call it"
+        )
+    if any(parameter.is_meta for parameter in module.parameters()) and isinstance(error, NotImplementedError):
+        law, cure = "a trace without values depends on none of them", "trace the module with real weights and inputs"
+        return InputError(law, f"{name}: {said}", cure)
+    if module.training:
+        return InputError("a module runs with its inputs", f"{name}, in training mode: {said}", "call eval() first")
+    return InputError("a module runs with its inputs", f"{name}: {said}", "mend one of them; try them without a trace")
+
+
+_LONGEST = 200  # characters of somebody else's error
 
 
 class Recorder:
@@ -88,9 +117,16 @@ class Recorder:
             )
         )
 
+    def fused(self, fused: _costs.Fused, args: Any, kwargs: Any, output: Any) -> None:
+        """Write down an operator that is told by formula."""
+        attributes = fused.attributes(*args, **kwargs)
+        self.add(fused.kind, (args, kwargs), output, macs=fused.macs(attributes), attributes=attributes)
+
 
 class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
     """Hands every operator that reaches the dispatcher to the recorder."""
+
+    supports_higher_order_operators = True
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -99,21 +135,57 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return self._of_functions(func, args, kwargs)
         if _composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             output: Any = self._values.answer(args[0])
+        elif func is torch.ops.aten._grouped_mm.default and args[0].is_meta:
+            output = _costs.grouped_output(args, kwargs)
         else:
-            output = func(*args, **kwargs)
-            self._values.follow(func, args, kwargs, output)
+            output, args, kwargs = self._called(func, args, kwargs)
         kind = _kind(func)
+        if func.overloadpacket in _costs.ATTENTION and not self._recorder.paused:
+            self._recorder.fused(
+                _costs.SDPA, args[:3], {"is_causal": _named(func, args, kwargs, "is_causal")}, output[0]
+            )
+            return output
         if not (self._recorder.paused or func.is_view or kind in BOOKKEEPING):
             macs = _costs.macs(func, args, kwargs, output)
             attributes = _costs.attributes(func, args, kwargs)
             written = output[0] if kind == "native_batch_norm" and not args[5] else output  # no statistics then
             self._recorder.add(kind, (args, kwargs), written, macs=macs, attributes=attributes)
         return output
+
+    def _called(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+        """The output of an operator, and its arguments: on the meta device all of them, where torch insists."""
+        try:
+            output = func(*args, **kwargs)
+        except RuntimeError:
+            lifted = self._values.lifted((args, kwargs))
+            if lifted is None:
+                raise
+            args, kwargs = lifted
+            output = func(*args, **kwargs)
+        self._values.follow(func, args, kwargs, output)
+        return output, args, kwargs
+
+    def _of_functions(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Operators that take functions: attention with a score of its own, and the first branch of two."""
+        if func.name() == "cond":
+            _, branch, _, operands = args
+            with self:
+                return branch(*operands)
+        if func.name() != "flex_attention":
+            law = "a trace knows the operators that take functions cond and flex_attention"
+            raise InputError(law, func.name(), "take it out of the module")
+        query, key, value = args[:3]
+        output = query.new_empty((*query.shape[:-1], value.shape[-1]))
+        sums = query.new_empty(query.shape[:-1])
+        self._recorder.fused(_costs.SDPA, (query, key, value), {}, output)
+        return output, sums, sums
 
 
 class _Values:
@@ -122,6 +194,22 @@ class _Values:
     def __init__(self) -> None:
         self._known = WeakTensorKeyDictionary()
         self._overwritten: set[StorageWeakRef] = set()
+
+    def lifted(self, tree: Any) -> Any:
+        """Arguments with those tensors brought to the meta device that a module made elsewhere; ``None`` without any.
+
+        Their values stay known.
+        """
+        if len({tensor.is_meta for tensor in _tensors(tree)}) < 2:
+            return None
+        return tree_map_only(torch.Tensor, self._lift, tree)
+
+    def _lift(self, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_meta:
+            return tensor
+        found = torch.empty_like(tensor, device="meta")
+        self._known[found] = tensor
+        return found
 
     def follow(self, func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         """Compute the values of ``output`` where those of all arguments are known and they are few."""
@@ -164,6 +252,10 @@ class _Fused(TorchFunctionMode):  # type: ignore[misc]
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         fused = _costs.FUSED.get(func)
+        if func is torch._nested_tensor_from_mask_left_aligned and args[0].is_meta:
+            return False  # as for most masks; layers then go on with the padded tensor
+        if func is torch.nn.functional.multi_head_attention_forward:
+            return self._with_attention(func, args, kwargs)
         if fused is None or self._recorder.paused:
             return func(*args, **kwargs)
         self._recorder.paused = True
@@ -171,10 +263,22 @@ class _Fused(TorchFunctionMode):  # type: ignore[misc]
             output = fused.run(func, *args, **kwargs)
         finally:
             self._recorder.paused = False
-        attributes = fused.attributes(*args, **kwargs)
-        macs = fused.macs(attributes)
-        self._recorder.add(fused.kind, (args, kwargs), output, macs=macs, attributes=attributes)
+        self._recorder.fused(fused, args, kwargs, output)
         return output
+
+    def _with_attention(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A function of torch's in Python, which this mode does not see the inside of, with the attention in it."""
+        functional = torch.nn.functional
+        plain = functional.scaled_dot_product_attention
+
+        def attention(*args: Any, **kwargs: Any) -> Any:
+            return self.__torch_function__(plain, (), args, kwargs)
+
+        functional.scaled_dot_product_attention = attention
+        try:
+            return func(*args, **kwargs)
+        finally:
+            functional.scaled_dot_product_attention = plain
 
 
 @contextmanager
@@ -183,7 +287,7 @@ def _layers(module: torch.nn.Module, layers: list[str]) -> Iterator[None]:
     with ExitStack() as hooks:
         for path, part in module.named_modules():
             enter = part.register_forward_pre_hook(_pushes(layers, path))
-            leave = part.register_forward_hook(lambda *_: layers.pop() and None, always_call=True)
+            leave = part.register_forward_hook(_pops(layers), always_call=True)
             hooks.callback(enter.remove)
             hooks.callback(leave.remove)
         yield
@@ -191,6 +295,19 @@ def _layers(module: torch.nn.Module, layers: list[str]) -> Iterator[None]:
 
 def _pushes(layers: list[str], path: str) -> Callable[..., None]:
     return lambda *_: layers.append(path)
+
+
+def _pops(layers: list[str]) -> Callable[..., None]:
+    def leave(*_: Any) -> None:
+        layers.pop()
+
+    return leave
+
+
+def _named(func: Any, args: Any, kwargs: Mapping[str, Any], name: str) -> Any:
+    """An argument of an operator by its name; ``None`` where it was left out."""
+    given = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | {**kwargs}
+    return given.get(name)
 
 
 @cache
@@ -224,6 +341,9 @@ def _once(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def _read(kind: str, tensor: torch.Tensor, outputs: list[torch.Tensor], *, first: bool) -> int:
+    if kind == "_grouped_mm" and not first and tensor.dim() == 3 and outputs[0].dim() == 2:
+        groups = int(tensor.shape[0])  # those without rows are not read
+        return _bytes(tensor) * min(int(outputs[0].shape[0]), groups) // groups
     if first and kind in GATHERS:
         return min(_bytes(tensor), sum(int(output.numel()) for output in outputs) * int(tensor.element_size()))
     return _bytes(tensor)

@@ -18,23 +18,29 @@ from ftax_model.operators import Operator, Trace
 from ftax_model.workload import DTYPES, Workload
 
 
-def trace(module: Any, inputs: Mapping[str, Any]) -> Trace:
-    """The operators that eager mode dispatches for ``module(**inputs)``, in order.
+def trace(module: Any, inputs: Any) -> Trace:
+    """The operators that eager mode dispatches for one call of a module, in order.
+
+    ``inputs`` are those of the call: a mapping of names, a list or tuple in order, or the only one.
 
     The module runs once, where it is: on the meta device that costs no memory and no arithmetic, and the counts are
     the same as on a real one. Values that the module makes from nothing (positions) are known there; a question about
     others (``if mask.all()``) is answered with no, which is true of a padding mask; one for a number raises
-    `InputError`, and the module must be traced on real tensors. A module that is a `Trace` itself is believed.
+    `InputError`, and the module must be traced on real tensors, as does whatever goes wrong in the module. A module
+    that is a `Trace` itself is believed.
 
     What counts: views and bare allocations are left out, and what eager dispatches as one fused kernel (attention,
     LSTM) is one operator. MACs are those of products and convolutions, with both products of attention, masked or not,
-    and half the usual 5 N log2 N operations of a Fourier transform.
+    and half the usual 5 N log2 N operations of a Fourier transform; formulas that others registered with torch
+    (``torch.utils.flop_counter.register_flop_formula``) count too.
     """
     if isinstance(module, Trace):
         return module
     from ftax_model.tracing._recorder import record
 
-    return record(module, inputs)
+    if isinstance(inputs, Mapping):
+        return record(module, (), inputs)
+    return record(module, inputs if isinstance(inputs, list | tuple) else (inputs,), {})
 
 
 @lru_cache(maxsize=256)

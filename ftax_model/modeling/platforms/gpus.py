@@ -179,7 +179,9 @@ class KnownGpus:
         for (device, host), part in rows.groupby(["device", "host"]):
             begin = self.begin(str(device), str(host) if self.knows(str(host)) else None)
             found[str(device), str(host)] = self._calibrate((str(device), str(host)), part, begin)
-        return dataclasses.replace(self, machines=tuple(found.values()), seen=self._seen_with(rows))
+        return dataclasses.replace(
+            self, machines=tuple(found.values()), seen=tuple(sorted({*self.seen, *_groups(rows)}))
+        )
 
     def _calibrate(self, machine: tuple[str, str], rows: pd.DataFrame, begin: Prior) -> Machine:
         calls = Calls.of(list(rows[KERNELS]), _rates(rows, self.framework))
@@ -187,14 +189,11 @@ class KnownGpus:
         own = costs.fit(amounts, rows["latency_s"].to_numpy(float), begin, overlap=self.overlap)
         return Machine(*machine, own.mean, own.covariance, len(rows), rows["model"].nunique())
 
-    def _seen_with(self, rows: pd.DataFrame) -> tuple[str, ...]:
-        groups = {GROUPS[int(at)] for call in rows[KERNELS] for at in call["group"]}
-        return tuple(sorted({*self.seen, *groups}))
-
     def of_another(self, framework: str, rows: pd.DataFrame, source: str = "") -> KnownGpus:
         """What is known of another framework, from rows of it on a machine or more.
 
-        On other machines its costs differ from this framework's by as much as there; trees and errors are shared.
+        On other machines its costs differ from this framework's by as much as there; trees and errors are shared, but
+        not which operators were measured.
         """
         machines, moved = list[Machine](), list[Array]()
         for (device, host), part in rows.groupby(["device", "host"]):
@@ -209,7 +208,7 @@ class KnownGpus:
             reference=self.reference + np.mean(moved, axis=0),
             machines=tuple(machines),
             source=source or self.source,
-            seen=self._seen_with(rows),
+            seen=_groups(rows),
             largest_batch=max(self.largest_batch, int(rows["batch_size"].max())),
         )
 
@@ -267,6 +266,11 @@ class KnownGpus:
         told = host_factor is not None or self.knows(host)
         said += [] if told else ["host unknown"]
         return "; ".join(said)
+
+
+def _groups(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The groups of operators in the calls of rows."""
+    return tuple(sorted({GROUPS[int(at)] for call in rows[KERNELS] for at in call["group"]}))
 
 
 def needed(platform: Platform) -> Rates:

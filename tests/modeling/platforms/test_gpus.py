@@ -351,4 +351,8 @@ def test_every_gpu_of_a_device_file_has_an_answer(name: str) -> None:
     assert found["latency_s"].between(1e-5, 0.1).all()
     assert (found["low_s"] < found["latency_s"]).all()
     assert (found["latency_s"] < found["high_s"]).all()
-    assert (found["high_s"] / found["low_s"] < 200).all()
+    wide = found["high_s"] / found["low_s"]
+    never = found["notes"].str.contains("never measured")
+    assert (wide[~never] < 200).all()
+    assert (wide[never] < 1000).all()
+    assert never[found["framework"] == "tensorrt"].all(), "it was measured with BERT alone, which has no rectifier"
