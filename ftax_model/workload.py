@@ -70,8 +70,8 @@ class Workload:
         for name, value in {
             "architecture": architecture,
             "hyperparameters": _pairs(hyperparameters),
-            "batch_size": _whole("batch size", batch_size, MAX_BATCH_SIZE),
-            "input_size": None if input_size is None else _whole("input size", input_size, MAX_INPUT_SIZE),
+            "batch_size": whole("batch size", batch_size, MAX_BATCH_SIZE),
+            "input_size": None if input_size is None else whole("input size", input_size, MAX_INPUT_SIZE),
             "dtype": dtype,
             "lengths": lengths,
         }.items():
@@ -165,7 +165,8 @@ def _frozen(value: Any) -> Scalar:
     )
 
 
-def _whole(what: str, value: object, largest: int) -> int:
+def whole(what: str, value: object, largest: int) -> int:
+    """A value that is a whole number from 1 to ``largest``; raises `InputError` for any other."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 1 <= int(value) <= largest:
         raise InputError(f"{what} is a whole number from 1 to {largest}", repr(value), "choose one in that range")
     return int(value)

@@ -40,7 +40,7 @@ from ftax_model.modeling.platforms.platform import (
 )
 from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, row, with_kernels, with_operators
 from ftax_model.operators import Trace
-from ftax_model.tracing import ModuleSweep, features, trace_sweep
+from ftax_model.tracing import ModuleSweep, checked_batch_sizes, features, trace_sweep
 from ftax_model.workload import Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
@@ -194,6 +194,12 @@ class LatencyPredictor:
         of_gpu = {name: kind_of(str(name)) == "cuda" for name in table["device"].unique()}
         return (table["device"].map(of_gpu) & table["framework"].isin(list(self.gpus_))).to_numpy(dtype=bool)
 
+    def _of_machine(self, name: str) -> LatencyPredictor:
+        """With the fits of one machine alone, by the name of its dataset."""
+        devices = set(dataset.load_dataset(name)["device"])
+        self.fits_ = [fit for fit in self.fits_ if fit.platform.device in devices]
+        return self
+
     def without(self, device: str) -> LatencyPredictor:
         """What this predictor would be if a device had never been measured, by its name or the name of its file.
 
@@ -224,9 +230,10 @@ class LatencyPredictor:
     def predict(
         self,
         workloads: Any,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: Any = None,
         *,
         batch_sizes: Iterable[int] | None = None,
+        batch_axis: int | Mapping[str, int | None] | None = None,
         framework: str | None = None,
         device: str | None = None,
         threads: int | None = None,
@@ -239,9 +246,10 @@ class LatencyPredictor:
         """One row for each workload on each matching platform of its dtype, in that order.
 
         ``workloads`` is one `Workload` or several; with ``batch_sizes``, each of them at every one of these. Or it is
-        an ``nn.Module``, with the keyword ``inputs`` of one call: it is traced where it is (on the meta device that
-        costs nothing), and its inputs are cut or repeated along the first axis for other ``batch_sizes``. A `Trace` is
-        taken as it is, of single precision.
+        an ``nn.Module``, with the ``inputs`` of one call (names and values, a tuple, or the only one): it is traced
+        where it is (on the meta device that costs nothing), and its inputs are cut or repeated for other
+        ``batch_sizes``, along ``batch_axis`` (`ftax_model.tracing.ModuleSweep`). A `Trace` is taken as it is, of single
+        precision.
 
         On a GPU the overhead is that of the ``host``, one that was measured; ``host_factor`` says of another how many
         times longer it takes than the mean of known ones, and without either the interval holds all of them.
@@ -255,13 +263,13 @@ class LatencyPredictor:
         Raises `InputError` for a platform of which neither measurements nor specifications are known and, where
         ``strict``, for a platform never measured and a workload far outside what was.
         """
-        asked = _asked(workloads, inputs, list(batch_sizes) if batch_sizes is not None else None)
+        asked = _asked(workloads, inputs, batch_sizes, batch_axis)
         tables = []
         for curve, sizes, dtype, traced in asked:
             fits = self.select(
                 framework=framework, device=device, threads=threads, dtype=dtype, host=host, host_factor=host_factor
             )
-            traces = traced(sorted({*SWEEP, *sizes} if crossovers else sizes))
+            traces = traced(sizes, SWEEP if crossovers else ())
             rows = pd.DataFrame(
                 {"curve": curve, "batch_size": n, **_row(one, dtype, fits)} for n, one in traces.items()
             )
@@ -465,10 +473,14 @@ class LatencyPredictor:
     def load(cls, path: str | os.PathLike[str] | None = None) -> LatencyPredictor:
         """The predictor that `save` wrote, or the one of that name that ships with the package (see `shipped`).
 
+        By the name of a machine that the project measured (a dataset of `ftax datasets`) it is the one that ships, and
+        answers for that machine.
         Without a name it is this machine's own, which `ftax calibrate` made, or else the one that ships. Runs no code
         from the file. Raises `DataError` for any other file.
         """
         path = path if path is not None else mine.current() or SHIPPED
+        if str(path) in dataset.names() and not Path(path).exists():
+            return cls.load(SHIPPED)._of_machine(str(path))
         law = "a model file is one that ftax fit wrote"
         cure = "fit one: ftax fit DATASET --out MODEL.json"
         path = _find(path)
@@ -536,17 +548,20 @@ def _is_device(machine: str, name: str) -> bool:
 _FOLDER = "ftax_model.predictors"
 _FINGERPRINT = zlib.crc32(" ".join(features.COLUMNS).encode())
 
-Asked = tuple[str, list[int], str, Callable[[list[int]], dict[int, Trace]]]
-"""The label of a curve, the batch sizes asked for, the dtype, and what traces it."""
+Asked = tuple[str, list[int], str, Callable[[list[int], Iterable[int]], dict[int, Trace]]]
+"""The label of a curve, the batch sizes asked for, the dtype, and what traces these, and others where that works."""
 
 
-def _asked(what: Any, inputs: Mapping[str, Any] | None, batch_sizes: list[int] | None) -> Iterable[Asked]:
+def _asked(
+    what: Any, inputs: Any, batch_sizes: Iterable[int] | None, batch_axis: int | Mapping[str, int | None] | None
+) -> Iterable[Asked]:
     if isinstance(what, Trace):
-        yield "trace", [1], "float32", lambda _: {1: what}
+        yield "trace", [1], "float32", lambda sizes, more: {1: what}
         return
+    asked = None if batch_sizes is None else checked_batch_sizes(batch_sizes)
     if inputs is not None:
-        traced = ModuleSweep(what, inputs)
-        yield type(what).__name__, batch_sizes or [traced.batch_size], traced.dtype, traced
+        traced = ModuleSweep(what, inputs, batch_axis)
+        yield type(what).__name__, asked or [traced.batch_size], traced.dtype, traced
         return
     sweeps: dict[Workload, list[int]] = {}
     for one in what if isinstance(what, Iterable) else [what]:
@@ -554,9 +569,13 @@ def _asked(what: Any, inputs: Mapping[str, Any] | None, batch_sizes: list[int] |
             law, cure = "what is predicted is a workload, or a module with its inputs", "give the inputs of one call"
             raise InputError(law, f"a {type(one).__name__} without inputs", cure)
         sizes = sweeps.setdefault(architectures.complete(one).curve, [])
-        sizes += [size for size in batch_sizes or [one.batch_size] if size not in sizes]
+        sizes += [size for size in asked or [one.batch_size] if size not in sizes]
     for curve, sizes in sweeps.items():
-        yield architectures.label(curve), sizes, curve.dtype, partial(trace_sweep, curve)
+        yield architectures.label(curve), sizes, curve.dtype, partial(_of_workload, curve)
+
+
+def _of_workload(curve: Workload, sizes: list[int], more: Iterable[int]) -> dict[int, Trace]:
+    return trace_sweep(curve, sorted({*sizes, *more}))
 
 
 def _row(trace: Trace, dtype: str, fits: Iterable[PlatformFit]) -> dict[str, Any]:

@@ -27,6 +27,9 @@ WORKLOAD = ("architecture", "hyperparameters", "batch_size", "input_size", "dtyp
 PLATFORM = tuple(field.name for field in dataclasses.fields(Platform))
 """Columns that say with what it was computed."""
 
+UNKNOWN = "unknown"
+"""Column that names the operators of a call whose cost is not known; empty where there are none."""
+
 MANY = 1000
 """Rows from which processes of their own are worth it."""
 
@@ -106,14 +109,15 @@ def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(kind=kept.groupby([*PLATFORM, *names]).ngroup())
 
 
-def row(trace: Trace, *, dtype: str) -> dict[str, float]:
-    """Features and columns of operators of one call, as models of CPUs see it."""
-    return {**trace.features(), **features.columns(trace, itemsize=DTYPES[dtype])}
+def row(trace: Trace, *, dtype: str) -> dict[str, Any]:
+    """Features and columns of operators of one call, as models of CPUs see it, and which are `UNKNOWN`."""
+    own = features.columns(trace, itemsize=DTYPES[dtype])
+    return {**trace.features(), UNKNOWN: features.unknown(trace), **own}
 
 
 def kernel_row(trace: Trace, *, dtype: str) -> dict[str, Any]:
-    """Features and kernels of one call, as models of GPUs see it."""
-    return {**trace.features(), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
+    """Features and kernels of one call, as models of GPUs see it, and which operators are `UNKNOWN`."""
+    return {**trace.features(), UNKNOWN: features.unknown(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
 
 
 def folds(

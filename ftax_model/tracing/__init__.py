@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ftax_model.tracing.trace import ModuleSweep, along, trace, trace_sweep, trace_workload
+from ftax_model.tracing.trace import ModuleSweep, along, checked_batch_sizes, trace, trace_sweep, trace_workload
 
-__all__ = ["ModuleSweep", "along", "trace", "trace_sweep", "trace_workload"]
+__all__ = ["ModuleSweep", "along", "checked_batch_sizes", "trace", "trace_sweep", "trace_workload"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
@@ -40,13 +40,16 @@ MOST_VALUES = 2**20
 """Elements of the largest tensor whose values are computed beside it."""
 
 
-def record(module: torch.nn.Module, arguments: Sequence[Any], inputs: Mapping[str, Any]) -> Trace:
-    """The trace of ``module(*arguments, **inputs)``, run once where the module is.
+def record(module: torch.nn.Module, inputs: Any, weights: Mapping[str, torch.Tensor] | None = None) -> Trace:
+    """The trace of one call of a module, which runs once where it is, or with other weights by name.
 
     Whatever goes wrong in there is an `InputError` that names it in one line.
     """
+    named = isinstance(inputs, Mapping)
+    arguments = () if named else tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
     try:
-        recorder = Recorder(module)
+        own = [*module.parameters(), *module.buffers()] if weights is None else [*weights.values()]
+        recorder = Recorder(own)
         with (
             torch.inference_mode(False),
             torch.no_grad(),
@@ -54,12 +57,28 @@ def record(module: torch.nn.Module, arguments: Sequence[Any], inputs: Mapping[st
             _Fused(recorder),
             _Dispatched(recorder),
         ):
-            module(*arguments, **inputs)
+            if weights is None:
+                module(*arguments, **(inputs if named else {}))
+            else:
+                torch.func.functional_call(module, dict(weights), arguments, inputs if named else {})
     except FtaxError:
         raise
     except Exception as error:  # code of others: it can raise anything
         raise _refused(module, error) from error
     return Trace(tuple(recorder.operators), params=sum(parameter.numel() for parameter in module.parameters()))
+
+
+def on_meta(module: torch.nn.Module, inputs: Any) -> Trace:
+    """The trace of a module that stays where it is, called with empty weights and empty inputs of its shapes.
+
+    Whole numbers and truth values among the inputs keep what they are.
+    """
+    weights = {
+        name: tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+    }
+    inputs = tree_map_only(torch.Tensor, lambda one: one.to("meta") if one.is_floating_point() else one, inputs)
+    return record(module, inputs, weights)
 
 
 def _refused(module: torch.nn.Module, error: Exception) -> InputError:
@@ -85,13 +104,13 @@ _LONGEST = 200  # characters of somebody else's error
 class Recorder:
     """Operators seen so far, and for each storage alive how deep in the data flow it was written."""
 
-    def __init__(self, module: torch.nn.Module) -> None:
+    def __init__(self, weights: Iterable[torch.Tensor]) -> None:
         self.operators: list[Operator] = []
         self.layers: list[str] = []
         self.paused = False
         # A weak reference keeps the name of a storage from being given to another, but not its memory.
         self._levels: dict[StorageWeakRef, int] = {}
-        self._weights = {_storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        self._weights = {_storage(tensor) for tensor in weights}
 
     def add(self, kind: str, arguments: Any, output: Any, *, macs: int, attributes: Mapping[str, Any]) -> None:
         """Write down one operator that took ``arguments`` and gave ``output``, trees that hold tensors."""

@@ -127,6 +127,11 @@ _KINDS: Mapping[str, set[str]] = {
 }  # fmt: skip
 """Kinds of operators (without the underscore of those in place) that are told by their names."""
 
+_ODD = {"_local_scalar_dense", "_weight_norm_interface", "as_strided", "diag_embed", "xlogy"}
+"""Kinds in no group that were measured all the same."""
+
+_NAMED = 5  # kinds that a note names
+
 _GROUP_OF = {kind: group for group, kinds in _KINDS.items() for kind in kinds}
 _MANY_IMAGES, _SMALL_IMAGE = 16, 20480  # inputs, and elements of one, from which torch calls oneDNN
 _TILES = (4, 16)  # rows and columns of a product, and channels of a convolution, that vector units take at once
@@ -145,6 +150,31 @@ def group(operator: Operator) -> str:
     if {"q_length", "kv_length"} <= operator.attributes.keys():
         return "attention"
     return _GROUP_OF.get(operator.kind, _GROUP_OF.get(operator.kind.removesuffix("_"), "other"))
+
+
+def is_known(operator: Operator) -> bool:
+    """Whether an operator is of a kind whose cost is known; one that is not counts by its dispatch and bytes.
+
+    >>> is_known(Operator("add", inputs=((2, 3),), outputs=((2, 3),))), is_known(Operator("my_own", (), ()))
+    (True, False)
+    """
+    return group(operator) != "other" or operator.kind.removesuffix("_") in _ODD
+
+
+def unknown(trace: Trace) -> str:
+    """The operators of a trace that are not known (`is_known`), with their share of dispatches and bytes; or nothing.
+
+    >>> unknown(Trace((Operator("my_own", (), (), activation_bytes=8), Operator("add", (), ())), params=0))
+    'my_own (50 % of dispatches, 100 % of bytes)'
+    """
+    odd = [operator for operator in trace.operators if not is_known(operator)]
+    if not odd:
+        return ""
+    moved, every = (sum(one.activation_bytes + one.weight_bytes for one in own) for own in (odd, trace.operators))
+    names = list(dict.fromkeys(operator.kind for operator in odd))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    shares = 100 * len(odd) / len(trace.operators), 100 * moved / max(every, 1)
+    return f"{', '.join(names[:_NAMED])}{more} ({shares[0]:.0f} % of dispatches, {shares[1]:.0f} % of bytes)"
 
 
 def amounts(operator: Operator, *, itemsize: int = 4) -> tuple[dict[str, float], dict[str, float]]:

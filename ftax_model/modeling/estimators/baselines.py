@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.modeling.estimators.law import Array, Design, checked_latencies, fit_law, latency
+from ftax_model.modeling.estimators.law import Array, Design, check_lengths, checked_latencies, fit_law, latency
 from ftax_model.modeling.estimators.regime import RegimeModel
 
 
@@ -42,7 +42,7 @@ class Roofline(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Raises `InputError` where X lacks a column, or holds values that are not finite, or latencies are not positive.
         """
         columns, measured = self._columns(X), checked_latencies(y)
-        check_consistent_length(columns, measured)
+        check_lengths(columns, measured)
         seconds = fit_law(Design(columns, hosts=1), measured, overlap=math.inf).coef
         self.bandwidth_, self.peak_macs_ = (1 / value if value > 0 else math.inf for value in seconds.tolist())
         return self

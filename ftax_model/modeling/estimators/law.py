@@ -246,6 +246,14 @@ def root_mean_square(residuals: Array, parameters: int) -> float:
     return math.sqrt(float(residuals @ residuals) / left) if left > 0 else math.inf
 
 
+def check_lengths(*columns: Any) -> None:
+    """Raise `InputError` unless all columns have as many rows; ``None`` is left out."""
+    lengths = [np.shape(column)[0] for column in columns if column is not None]
+    if len(set(lengths)) > 1:
+        got = " and ".join(map(str, lengths))
+        raise InputError("columns of one table have as many rows, each", got, "give a value for each row")
+
+
 def checked_latencies(y: Any) -> Array:
     """Measured latencies as an array; raises `InputError` where they are not positive, finite seconds."""
     if y is None:

@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ftax_model.errors import DataError, InputError
-from ftax_model.modeling.estimators.law import Array, Design, Loss, checked_latencies, latency
+from ftax_model.modeling.estimators.law import Array, Design, Loss, check_lengths, checked_latencies, latency
 from ftax_model.modeling.estimators.priors import COSTS, HOSTS, Prior, ignorance
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
@@ -128,7 +128,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         logs, covariance = prior.mean, prior.covariance
         if len(X):
             measured = checked_latencies(y)
-            check_consistent_length(X, measured)
+            check_lengths(X, measured)
             target = measured / np.asarray(factor, dtype=float)
             logs, covariance = fit_costs(design, target, prior, overlap=self.overlap, loss=loss, weight=weight)
         self.covariance_ = covariance

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ftax_model import plugins
 from ftax_model.errors import DataError, InputError
@@ -30,6 +30,7 @@ from ftax_model.modeling.estimators.law import (
     Array,
     Design,
     Loss,
+    check_lengths,
     checked_latencies,
     covariance,
     fit_law,
@@ -120,7 +121,7 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check_settings()
         X, y = self._features(X, fitting=True), checked_latencies(y)
-        check_consistent_length(X, y, groups)
+        check_lengths(X, y, groups)
         design = self._design(X)
         robust = Loss(self.loss, self.loss_scale)
         solution = fit_law(design, y, overlap=self.overlap, loss=robust, prior=self.prior)
@@ -370,7 +371,7 @@ def fit_curve(batch_size: ArrayLike, latency_s: ArrayLike) -> Curve:
     sizes or something is not a positive number.
     """
     sizes, y = _batch_sizes(np.asarray(batch_size), batch_size), checked_latencies(latency_s)
-    check_consistent_length(sizes, y)
+    check_lengths(sizes, y)
     distinct = len(np.unique(sizes))
     if distinct < 2:
         raise InputError("a curve needs at least two batch sizes", str(distinct), "measure more batch sizes")

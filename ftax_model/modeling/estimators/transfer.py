@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.modeling.estimators.law import Array, Loss, checked_latencies
+from ftax_model.modeling.estimators.law import Array, Loss, check_lengths, checked_latencies
 
 PRIORS = ("equal", "agreement")
 """Priors that are made from the rows themselves."""
@@ -75,7 +75,7 @@ class Transfer(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check_settings()
         X, y = self._columns(X, fitting=True), checked_latencies(y)
-        check_consistent_length(X, y)
+        check_lengths(X, y)
         relative = X / y[:, None]
         means = relative.mean(axis=0)
         self.prior_ = self._prior(relative)

@@ -42,7 +42,7 @@ from ftax_model.modeling.platforms.known import (
     platform_of,
     weights,
 )
-from ftax_model.modeling.rows import PLATFORM, folds
+from ftax_model.modeling.rows import PLATFORM, UNKNOWN, folds
 
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
@@ -217,11 +217,13 @@ class PlatformFit:
         if self.model is not None and known.any():
             for at, groups in zip(np.flatnonzero(known).tolist(), self.model.unknown(rows[known]), strict=True):
                 unknown[at] = groups
+        costless = list(rows[UNKNOWN].fillna("")) if UNKNOWN in rows else [""] * len(rows)
         found = []
         for at in range(len(rows)):
             names = [name for name, own in far.items() if own[at]]
             said = [f"far outside the data in {', '.join(names)}"] if names else []
             said += [f"of operators never measured ({', '.join(unknown[at])})"] if unknown[at] else []
+            said += [f"of operators never measured, of unknown cost: {costless[at]}"] if costless[at] else []
             found.append(" and ".join(said))
         return found
 
