@@ -80,6 +80,11 @@ class Trace:
             "weight_bytes": float(sum(operator.weight_bytes for operator in self.operators)),
         }
 
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON values; `from_record` is the way back."""
+        own = [{name: _plain(value) for name, value in vars(operator).items()} for operator in self.operators]
+        return {"params": self.params, "operators": own}
+
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Trace:
         """From plain JSON values: ``params``, and ``operators`` with the fields of `Operator`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,11 +28,30 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 out_file = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
 
 
+SOURCES = (
+    click.option("--architecture", help="One of those in `ftax list`; hyperparameters are options of their own."),
+    click.option(
+        "--module", metavar="FILE:FUNCTION", help="PACKAGE.FILE:FUNCTION() -> module, inputs; runs your code."
+    ),
+    click.option(
+        "--hf", metavar="PATH", help="A config.json of transformers, a folder with one, or a name on the hub."
+    ),
+    click.option("--onnx", metavar="FILE", help="An ONNX file."),
+    click.option("--export", metavar="FILE", help="A .pt2 file of torch.export."),
+    click.option("--torchscript", metavar="FILE", help="A TorchScript file; runs its code."),
+    click.option("--trace", metavar="FILE", help="What ftax trace wrote."),
+    click.option(
+        "--shape", "shapes", multiple=True, metavar="NAME=1x3x8x8", help="Of an input that a file leaves open."
+    ),
+)
+"""Options that name a model; one of them is given."""
+
+
 def workload_options(function: F) -> F:
-    """``--architecture`` and the rest of a workload; hyperparameters come as extra options (see `workloads`)."""
+    """`SOURCES` and the rest of a workload; hyperparameters come as extra options (see `sources`)."""
     options = [
-        click.option("--architecture", required=True, help="One of those in `ftax list`."),
-        click.option("--batch-size", default="1", show_default=True, help="One, or several with commas: 1,2,4,8."),
+        *SOURCES,
+        click.option("--batch-size", default=None, help="One, or several with commas: 1,2,4,8; else the model's own."),
         click.option("--input-size", default=None, help="Tokens, pixels or samples per input; one or several."),
         click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
         click.option("--lengths", default="fixed", show_default=True, help="fixed or penn-treebank."),
@@ -53,6 +72,20 @@ def workload_options(function: F) -> F:
     return function
 
 
+def sources_of_a_model(function: F) -> F:
+    """`SOURCES`, sizes and dtype; hyperparameters come as extra options."""
+    options = [
+        *SOURCES,
+        click.option("--batch-size", default=None, help="One, or several with commas: 1,2,4,8; else the model's own."),
+        click.option("--input-size", default=None, help="Tokens, pixels or samples per input."),
+        click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
+        click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--HYPERPARAMETER VALUE]..."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 EXTRA: dict[str, Any] = {"ignore_unknown_options": True}
 """Context settings of a command that takes hyperparameters as options of their own."""
 
@@ -61,24 +94,65 @@ def workloads(
     architecture: str,
     hyperparameters: Sequence[str],
     *,
-    batch_size: str,
     input_size: str | None,
     dtype: str,
     lengths: str,
 ) -> list[Workload]:
-    """The workloads that the command line asks for, complete; raises `InputError` for what makes no sense."""
+    """The workloads that the command line asks for, complete, of batch size 1.
+
+    Raises `InputError` for what makes no sense.
+    """
     from ftax_model import architectures
     from ftax_model.workload import grid
 
     asked = grid(
         architecture,
         **_settings(hyperparameters),
-        batch_size=numbers("--batch-size", batch_size),
         input_size=numbers("--input-size", input_size) if input_size else None,
         dtype=dtype,
         lengths=lengths,
     )
     return [architectures.complete(workload) for workload in asked]
+
+
+def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], list[int] | None]:
+    """The models that the command line names, and the batch sizes asked for; ``None`` where those are the models' own.
+
+    Raises `InputError` where it names none, or two kinds.
+    """
+    kinds = ("architecture", "module", "hf", "onnx", "export", "torchscript", "trace")
+    named = [kind for kind in kinds if asked[kind] is not None]
+    if len(named) != 1:
+        law = f"a model is named by one of --{', --'.join(kinds)}"
+        raise InputError(law, " and ".join(f"--{kind}" for kind in named) or "none", "give one of them")
+    (kind,), sizes = named, asked["batch_size"]
+    sizes = numbers("--batch-size", sizes) if sizes else None
+    if kind == "architecture":
+        own = {name: asked[name] for name in ("input_size", "dtype", "lengths")}
+        return [*workloads(asked["architecture"], words, **own)], sizes
+    if words:
+        raise InputError("hyperparameters are those of an --architecture", words[0], "leave it out")
+    from ftax_model.tracing import sources as made
+
+    shapes = dict(map(_shape, asked["shapes"]))
+    tokens = numbers("--input-size", asked["input_size"])[0] if asked["input_size"] else None
+    make: dict[str, Callable[[Any], Any]] = {
+        "module": made.of_function,
+        "hf": lambda path: made.of_config(path, tokens=tokens),
+        "onnx": lambda path: made.of_onnx(path, shapes=shapes),
+        "export": made.of_export,
+        "torchscript": lambda path: made.of_torchscript(path, shapes=shapes),
+        "trace": made.read,
+    }
+    return [make[kind](asked[kind])], sizes
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, extents = text.rpartition("=")
+    try:
+        return name, tuple(int(one) for one in extents.split("x"))
+    except ValueError as error:
+        raise InputError("a shape is NAME=1x3x224x224", repr(text), "write it so") from error
 
 
 def _settings(words: Sequence[str]) -> dict[str, Any]:
@@ -141,7 +215,8 @@ def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> p
     named = bool(words) and not words[0].startswith("--")
     predictor = load(words[0] if named else None, device=platform["device"])
     predictor = predictor.without(without) if without else predictor
-    return predictor.predict(workloads(**asked, hyperparameters=words[named:]), **platform, strict=strict)
+    found, sizes = sources(words[named:], asked)
+    return predictor.predict(found, batch_sizes=sizes, **platform, strict=strict)
 
 
 def load(model: str | None, *, device: str | None = None) -> LatencyPredictor:

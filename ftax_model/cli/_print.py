@@ -104,6 +104,33 @@ def number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
+def counted(value: float | None) -> str:
+    """A count, with k, M, G or T.
+
+    >>> counted(12.0), counted(4.089e9)
+    ('12', '4.09 G')
+    """
+    return _scaled(value, ("", " k", " M", " G", " T", " P"))
+
+
+def size_of(value: float | None) -> str:
+    """Bytes, with kB, MB and so on.
+
+    >>> size_of(102.4e6)
+    '102 MB'
+    """
+    return _scaled(value, (" B", " kB", " MB", " GB", " TB", " PB"))
+
+
+def _scaled(value: float | None, units: tuple[str, ...]) -> str:
+    if value is None:
+        return "-"
+    scale = 0
+    while abs(value) >= 999.5 and scale < len(units) - 1:
+        value, scale = value / 1000, scale + 1
+    return f"{value:.3g}{units[scale]}"
+
+
 def percent(value: float | None) -> str:
     """A share as a percentage with one decimal, or a dash."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ftax_model.cli import _print
-from ftax_model.cli._print import duration, number, percent, seconds, signed
+from ftax_model.cli._print import counted, duration, number, percent, seconds, signed, size_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from ftax_model.modeling.judging.evaluation import Report
     from ftax_model.modeling.platforms.platform import PlatformFit
     from ftax_model.modeling.predictor import LatencyPredictor
+    from ftax_model.operators import Trace
     from ftax_model.schedule import Estimate
+    from ftax_model.tracing.sources import Source
 
 
 def fits(predictor: LatencyPredictor, *, as_json: bool) -> None:
@@ -58,6 +62,45 @@ def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
     _notes(frame)
+
+
+def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: bool) -> None:
+    """What a model asks for at each batch size, and by layer at the first of them."""
+    from ftax_model.tracing import features
+
+    totals = [
+        {"batch_size": size, **trace.features(), "unknown": features.unknown(trace)} for size, trace in found.items()
+    ]
+    layers = _layers(next(iter(found.values())))
+    if as_json:
+        _print.as_json({"model": source.label, "dtype": source.dtype, "traces": totals, "layers": layers})
+        return
+    counts = dict.fromkeys(("macs", "params", "n_ops", "depth"), counted)
+    shown = {"batch_size": None, **counts, "activation_bytes": size_of, "weight_bytes": size_of}
+    rows = [{**one, "batch_size": str(one["batch_size"])} for one in totals]
+    _print.table(rows, shown, title=f"{source.label}, {source.dtype}")
+    rest = layers[top:]
+    if rest:
+        others = {name: sum(one[name] for one in rest) for name in ("macs", "n_ops", "bytes")}
+        layers = [*layers[:top], {"layer": f"{len(rest)} more", **others}]
+    if layers:
+        of_layers = {"layer": None, "macs": counted, "n_ops": counted, "bytes": size_of}
+        _print.table(layers, of_layers, title=f"\nlayers by MACs and bytes, batch size {next(iter(found))}")
+    for one in totals[:1]:
+        if one["unknown"]:
+            click.echo(f"note: operators of unknown cost: {one['unknown']}", err=True)
+
+
+def _layers(trace: Trace) -> list[dict[str, Any]]:
+    """MACs, operators and bytes of each layer, most first."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in trace.operators:
+        own = found.setdefault(one.layer or "(itself)", {"macs": 0.0, "n_ops": 0.0, "bytes": 0.0})
+        own["macs"] += one.macs
+        own["n_ops"] += 1
+        own["bytes"] += one.activation_bytes + one.weight_bytes
+    rows = [{"layer": name, **own} for name, own in found.items()]
+    return sorted(rows, key=lambda row: (-row["macs"], -row["bytes"]))
 
 
 def crossovers(frame: pd.DataFrame, *, as_json: bool) -> None:

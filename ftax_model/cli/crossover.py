@@ -18,4 +18,4 @@ def command(words: tuple[str, ...], as_json: bool, **asked: Any) -> None:
     """Predict the crossover batch size of a workload on each platform of MODEL, or of one that ships."""
     from ftax_model.cli import _show
 
-    _show.crossovers(_options.predict(words, {**asked, "batch_size": "1"}, strict=False), as_json=as_json)
+    _show.crossovers(_options.predict(words, {**asked, "batch_size": None}, strict=False), as_json=as_json)

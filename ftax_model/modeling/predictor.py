@@ -8,8 +8,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,8 @@ from ftax_model.modeling.platforms.platform import (
 )
 from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, row, with_kernels, with_operators
 from ftax_model.operators import Trace
-from ftax_model.tracing import ModuleSweep, checked_batch_sizes, features, trace_sweep
+from ftax_model.tracing import checked_batch_sizes, features
+from ftax_model.tracing.sources import Source, find
 from ftax_model.workload import Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
@@ -248,8 +248,9 @@ class LatencyPredictor:
         ``workloads`` is one `Workload` or several; with ``batch_sizes``, each of them at every one of these. Or it is
         an ``nn.Module``, with the ``inputs`` of one call (names and values, a tuple, or the only one): it is traced
         where it is (on the meta device that costs nothing), and its inputs are cut or repeated for other
-        ``batch_sizes``, along ``batch_axis`` (`ftax_model.tracing.ModuleSweep`). A `Trace` is taken as it is, of single
-        precision.
+        ``batch_sizes``, along ``batch_axis`` (`ftax_model.tracing.ModuleSweep`). Or an exported program, the path of an
+        .onnx, .pt2 or traced .json file, a `ftax_model.tracing.sources.Source`, or a `Trace`, which is taken as it is,
+        of single precision.
 
         On a GPU the overhead is that of the ``host``, one that was measured; ``host_factor`` says of another how many
         times longer it takes than the mean of known ones, and without either the interval holds all of them.
@@ -265,13 +266,14 @@ class LatencyPredictor:
         """
         asked = _asked(workloads, inputs, batch_sizes, batch_axis)
         tables = []
-        for curve, sizes, dtype, traced in asked:
+        for source, sizes in asked:
+            dtype = source.dtype
             fits = self.select(
                 framework=framework, device=device, threads=threads, dtype=dtype, host=host, host_factor=host_factor
             )
-            traces = traced(sizes, SWEEP if crossovers else ())
+            traces = source.traced(sizes, SWEEP if crossovers else ())
             rows = pd.DataFrame(
-                {"curve": curve, "batch_size": n, **_row(one, dtype, fits)} for n, one in traces.items()
+                {"curve": source.label, "batch_size": n, **_row(one, dtype, fits)} for n, one in traces.items()
             )
             parts = []
             for fit in fits:
@@ -548,34 +550,20 @@ def _is_device(machine: str, name: str) -> bool:
 _FOLDER = "ftax_model.predictors"
 _FINGERPRINT = zlib.crc32(" ".join(features.COLUMNS).encode())
 
-Asked = tuple[str, list[int], str, Callable[[list[int], Iterable[int]], dict[int, Trace]]]
-"""The label of a curve, the batch sizes asked for, the dtype, and what traces these, and others where that works."""
-
 
 def _asked(
     what: Any, inputs: Any, batch_sizes: Iterable[int] | None, batch_axis: int | Mapping[str, int | None] | None
-) -> Iterable[Asked]:
-    if isinstance(what, Trace):
-        yield "trace", [1], "float32", lambda sizes, more: {1: what}
-        return
+) -> Iterator[tuple[Source, list[int]]]:
+    """Each model with the batch sizes that are asked of it; workloads of one curve are one."""
     asked = None if batch_sizes is None else checked_batch_sizes(batch_sizes)
-    if inputs is not None:
-        traced = ModuleSweep(what, inputs, batch_axis)
-        yield type(what).__name__, asked or [traced.batch_size], traced.dtype, traced
-        return
-    sweeps: dict[Workload, list[int]] = {}
-    for one in what if isinstance(what, Iterable) else [what]:
-        if not isinstance(one, Workload):
-            law, cure = "what is predicted is a workload, or a module with its inputs", "give the inputs of one call"
-            raise InputError(law, f"a {type(one).__name__} without inputs", cure)
-        sizes = sweeps.setdefault(architectures.complete(one).curve, [])
-        sizes += [size for size in asked or [one.batch_size] if size not in sizes]
-    for curve, sizes in sweeps.items():
-        yield architectures.label(curve), sizes, curve.dtype, partial(_of_workload, curve)
-
-
-def _of_workload(curve: Workload, sizes: list[int], more: Iterable[int]) -> dict[int, Trace]:
-    return trace_sweep(curve, sorted({*sizes, *more}))
+    several = isinstance(what, Iterable) and not isinstance(what, str) and inputs is None
+    found: dict[Any, tuple[Source, list[int]]] = {}
+    for one in what if several else [what]:
+        source = find(one, inputs, batch_axis=batch_axis)
+        key = architectures.complete(one).curve if isinstance(one, Workload) else id(one)
+        _, sizes = found.setdefault(key, (source, []))
+        sizes += [size for size in asked or [source.batch_size] if size not in sizes]
+    yield from found.values()
 
 
 def _row(trace: Trace, dtype: str, fits: Iterable[PlatformFit]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ftax_model.tracing import _costs
 BOOKKEEPING = {
     "_unsafe_view", "unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes", "lift_fresh", "lift",
     "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "scalar_tensor",
+    "squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_", "detach_", "resize_", "set_",
 }  # fmt: skip
 """Dispatched, but neither memory nor arithmetic is behind it: views under another name, bare allocations, numbers."""
 

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import importlib
 import json
 import os
 import re
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from ftax_model import architectures
 from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.measurement import Cell, Measurement
 from ftax_model.operators import Trace
-from ftax_model.tracing.trace import ModuleSweep, trace_sweep
+from ftax_model.tracing.sources import Traced, held, of_function
+from ftax_model.tracing.trace import trace_sweep
 from ftax_model.workload import Workload
 
 NEAR = 0.25
 """Relative difference of MACs beyond which a model of the same name is another one; some counters miss attention."""
-
-Traced = Callable[[int], Trace]
-"""The trace of a model at a batch size; raises `InputError` where there is none."""
 
 
 def attach(
@@ -78,57 +73,27 @@ def read_traces(path: str | os.PathLike[str]) -> dict[str, Traced]:
                     raise DataError(law, got, "mend or drop the line") from error
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise DataError(law, f"{path}: {getattr(error, 'strerror', None) or error}", "check the path") from error
-    return {name: _of_file(name, traces) for name, traces in found.items()}
-
-
-def _of_file(name: str, traces: Mapping[int, Trace]) -> Traced:
-    def traced(batch_size: int) -> Trace:
-        if batch_size not in traces:
-            law = f"{name} was traced at batch size {', '.join(map(str, traces))}"
-            raise InputError(law, f"a row of {batch_size}", "trace that one as well")
-        return traces[batch_size]
-
-    return traced
+    return {name: partial(held, name, traces) for name, traces in found.items()}
 
 
 def of_module(word: str) -> tuple[str, Traced]:
-    """From ``NAME=PACKAGE.MODULE:FUNCTION`` the name of a model, and traces of the module that the function builds.
+    """From ``NAME=PACKAGE.FILE:FUNCTION`` the name of a model, and the traces of what the function builds.
 
-    ``FUNCTION()`` returns an ``nn.Module`` and the keyword inputs of one call. It runs on the meta device, its package
-    is looked for in the working directory too. Raises `InputError` where there is no such function, or it fails.
+    Raises `InputError` where that is no such word; what goes wrong in the function is told by the traces.
     """
     name, _, place = word.partition("=")
-    package, _, function = place.partition(":")
-    law = "a module is NAME=PACKAGE.MODULE:FUNCTION, whose FUNCTION() returns an nn.Module and its inputs by name"
-    if not (name and package and function):
+    if not (name and place.partition(":")[2]):
+        law = "a module is NAME=PACKAGE.FILE:FUNCTION, whose FUNCTION() returns an nn.Module and the inputs of one call"
         raise InputError(law, repr(word), "write for example my_net=my_package.nets:build")
-
-    @cache
-    def sweep() -> ModuleSweep:
-        import torch
-
-        where = str(Path.cwd())
-        sys.path.insert(0, where)
-        try:
-            build: Any = getattr(importlib.import_module(package), function)
-            with torch.device("meta"):
-                module, inputs = build()
-                return ModuleSweep(module.eval(), inputs)
-        except FtaxError:
-            raise
-        except Exception as error:  # somebody else's code: whatever it raises is named in one line
-            raise InputError(law, f"{place}: {type(error).__name__}: {error}", "mend the function") from error
-        finally:
-            sys.path.remove(where)
-
-    return name, lambda batch_size: sweep()([batch_size])[batch_size]
+    made = cache(lambda: of_function(place))
+    return name, lambda sizes, more=(): made().traced(sizes, more)
 
 
 def _trace(workload: Workload, given: Mapping[str, Traced], *, ours: bool) -> tuple[Workload, dict[str, float]]:
     """The workload that a table speaks of, and the features of its trace."""
     name = workload.architecture
     if name in given:
-        return workload, given[name](workload.batch_size).features()
+        return workload, given[name]([size := workload.batch_size], ())[size].features()
     own = _workload(workload) if ours else None
     if own is None:
         raise InputError("a model has a trace, or a name that is ours", "neither", "give it: --traces, --module")

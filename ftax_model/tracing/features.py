@@ -93,7 +93,8 @@ _KINDS: Mapping[str, set[str]] = {
     "transcendental": {
         "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "erf", "pow", "rsqrt", "sqrt", "sin", "cos", "tan",
         "logsumexp", "logaddexp", "div", "reciprocal", "linalg_vector_norm", "atan2", "cumsum", "floor_divide",
-        "remainder", "fmod",
+        "remainder", "fmod", "acos", "asin", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erfc", "erfinv",
+        "polar", "sinc",
     },
     "elementwise": {
         "add", "sub", "mul", "neg", "clamp", "clamp_min", "clamp_max", "where", "masked_fill", "bitwise_and",
@@ -117,11 +118,13 @@ _KINDS: Mapping[str, set[str]] = {
     },
     "reduction": {
         "mean", "sum", "amax", "amin", "max", "min", "prod", "var", "var_mean", "std", "std_mean", "argmax", "argmin",
-        "any", "all", "topk", "sort", "cumprod", "norm", "nonzero", "count_nonzero", "multinomial", "kthvalue",
+        "any", "all", "histc", "_unique2", "_is_all_true", "_is_any_true",
+        "bincount", "topk", "sort", "cumprod", "norm", "nonzero", "count_nonzero", "multinomial", "kthvalue",
     },
     "gather": {
         "embedding", "index_select", "gather", "index", "index_put", "_index_put_impl", "index_copy", "index_add",
-        "scatter", "scatter_add", "masked_scatter", "_unsafe_index", "_unsafe_index_put", "take", "embedding_bag",
+        "scatter", "scatter_add",
+        "scatter_reduce", "masked_scatter", "_unsafe_index", "_unsafe_index_put", "take", "embedding_bag",
         "_embedding_bag", "masked_select", "searchsorted", "bucketize", "isin",
     },
 }  # fmt: skip

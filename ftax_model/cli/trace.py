@@ -1,0 +1,36 @@
+"""``ftax trace``: what a model is made of: MACs, parameters, operators, bytes, and its costliest layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command("trace", short_help="Count a model's operators, MACs and bytes.", context_settings=_options.EXTRA)
+@_options.sources_of_a_model
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the traces as JSON, for --trace.")
+@click.option("--top", default=10, show_default=True, help="Layers to print.")
+@_options.as_json
+def command(words: tuple[str, ...], out: Path | None, top: int, as_json: bool, **asked: Any) -> None:
+    """Count what one call of a model asks for, without its weights: nothing is measured.
+
+    With --out the traces at the batch sizes asked for, and at powers of two up to 64 where the model takes them, are
+    kept in a file; ftax predict --trace predicts from it elsewhere, without torch.
+    """
+    from ftax_model.cli import _show
+    from ftax_model.modeling.predictor import SWEEP
+    from ftax_model.tracing import sources
+
+    (source,), sizes = _options.sources(words, {**asked, "lengths": "fixed"})
+    found = sources.find(source)
+    asked_for = sizes or [found.batch_size]
+    traces = found.traced(asked_for, SWEEP if out else ())
+    if out:
+        sources.write(out, found, traces)
+    _show.traces(found, {size: traces[size] for size in asked_for}, top=top, as_json=as_json)
+    if out:
+        click.echo(f"note: traces at batch size {', '.join(map(str, traces))} written to {out}", err=True)

@@ -1,0 +1,228 @@
+"""Where models come from: your own code, configurations, ONNX, exported programs, TorchScript, traces.
+
+Each becomes a `Source`: a label, the batch size and dtype it came with, and its traces at any batch sizes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ftax_model import architectures, plugins
+from ftax_model.errors import DataError, InputError
+from ftax_model.operators import Trace
+from ftax_model.tracing.trace import ModuleSweep, trace_sweep
+from ftax_model.workload import DTYPES, Workload
+
+FORMAT, SCHEMA = "ftax_model.Trace", 1
+"""What a file of traces says that it is."""
+
+Traced = Callable[[Iterable[int], Iterable[int]], dict[int, Trace]]
+"""The traces at batch sizes that are asked for, and at more where that works; raises `InputError` for the former."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model, and its traces at any batch sizes."""
+
+    label: str
+    batch_size: int
+    dtype: str
+    traced: Traced
+
+    def trace(self, batch_size: int | None = None) -> Trace:
+        """The trace at one batch size, its own if none is named."""
+        size = self.batch_size if batch_size is None else batch_size
+        return self.traced([size], ())[size]
+
+
+def of_workload(workload: Workload) -> Source:
+    """A registered architecture; raises `InputError` for a workload that cannot be completed."""
+    curve = architectures.complete(workload).curve
+
+    def traced(sizes: Iterable[int], more: Iterable[int]) -> dict[int, Trace]:
+        return trace_sweep(curve, sorted({*sizes, *more}))
+
+    return Source(architectures.label(curve), workload.batch_size, curve.dtype, traced)
+
+
+def of_trace(trace: Trace, *, dtype: str = "float32") -> Source:
+    """A trace that was taken before, of one batch size."""
+    return Source("trace", 1, dtype, lambda sizes, more: {1: trace})
+
+
+def of_module(
+    module: Any, inputs: Any, *, batch_axis: int | Mapping[str, int | None] | None = None, label: str = ""
+) -> Source:
+    """A module of torch with the inputs of one call, as in `ModuleSweep`."""
+    sweep = ModuleSweep(module, inputs, batch_axis)
+    return Source(label or type(module).__name__, sweep.batch_size, sweep.dtype, sweep)
+
+
+def of_function(place: str) -> Source:
+    """What ``PACKAGE.FILE:FUNCTION`` builds: ``FUNCTION()`` returns a module and the inputs of one call.
+
+    It is your own code, and runs, on the meta device; its package is looked for in the working directory too. Raises
+    `InputError` where there is no such function, or it fails.
+    """
+    package, _, function = place.partition(":")
+    law = "a module is PACKAGE.FILE:FUNCTION, whose FUNCTION() returns an nn.Module and the inputs of one call"
+    if not (package and function):
+        raise InputError(law, repr(place), "write for example my_package.nets:build")
+    import torch
+
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        build: Any = getattr(importlib.import_module(package), function)
+        with torch.device("meta"):
+            module, inputs = build()
+    except Exception as error:  # somebody else's code: whatever it raises is named in one line
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(law, f"{place}: {said}", "mend the function") from error
+    finally:
+        sys.path.remove(here)
+    return of_module(module, inputs, label=function if function != "build" else place)
+
+
+def of_config(path: str | os.PathLike[str], *, tokens: int | None = None) -> Source:
+    """A model of transformers by its ``config.json``, a folder with one, or its name on the hub; never with weights."""
+    from ftax_model.tracing import huggingface
+
+    config = huggingface.read_config(path)
+    sweep = huggingface.sweep(config, tokens=tokens)
+    name = str(getattr(config, "model_type", "") or type(config).__name__)
+    return Source(f"{name}, {Path(path).name}", sweep.batch_size, sweep.dtype, sweep)
+
+
+def of_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Source:
+    """An ONNX file, as in `ftax_model.tracing.onnx_graph.OnnxSweep`."""
+    from ftax_model.tracing.onnx_graph import OnnxSweep
+
+    sweep = OnnxSweep(path, shapes)
+    return Source(Path(path).name, sweep.batch_size, sweep.dtype, sweep)
+
+
+def of_export(what: Any) -> Source:
+    """A program of ``torch.export``, or a ``.pt2`` file of one, with its example inputs."""
+    import torch
+
+    label = "program"
+    if isinstance(what, str | os.PathLike):
+        label = Path(what).name
+        try:
+            what = torch.export.load(what)
+        except Exception as error:  # torch raises anything
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise DataError("a .pt2 file holds what torch.export.save wrote", f"{label}: {said}", "check it") from error
+    if what.example_inputs is None:
+        raise InputError("a program is traced with its example inputs", f"none in {label}", "export it with some")
+    arguments, named = what.example_inputs
+    if named and arguments:
+        raise InputError("inputs are in order or by name", "both", "export with one kind")
+    return of_module(what.module(), dict(named) if named else tuple(arguments), label=label)
+
+
+def of_torchscript(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]]) -> Source:
+    """A file of TorchScript, whose inputs are floats of these ``shapes``, by name; its code runs."""
+    import torch
+
+    law = "a TorchScript file holds what torch.jit.save wrote"
+    try:
+        module = torch.jit.load(str(path), map_location="cpu")
+    except Exception as error:  # torch raises anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(law, f"{path}: {said}", "check the file") from error
+    if not shapes:
+        raise InputError("a TorchScript file does not tell its inputs", "none", "give each: --shape x=1x3x224x224")
+    inputs = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    return of_module(module, inputs, label=Path(path).name)
+
+
+def read(path: str | os.PathLike[str]) -> Source:
+    """The traces in a file that `write` wrote; needs no torch. Raises `DataError` for any other file."""
+    path = Path(path)
+    law = "a file of traces is one that ftax trace wrote"
+    try:
+        content = path.read_bytes()
+        record = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+        if record["format"] != FORMAT or record["schema"] != SCHEMA:
+            raise ValueError(f"format {record['format']}, schema {record['schema']}")
+        plugins.check(record["dtype"], DTYPES, what="dtype")
+        traces = {int(one["batch_size"]): Trace.from_record(one) for one in record["traces"]}
+        own = min(traces)
+        label = str(record["model"])
+    except (OSError, EOFError) as error:
+        raise DataError(law, f"{path}: {getattr(error, 'strerror', None) or error}", "check the path") from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(law, f"{path}: {type(error).__name__}: {error}"[:200], "write it anew: ftax trace") from error
+    return Source(label, own, record["dtype"], partial(held, label, traces))
+
+
+def held(name: str, traces: Mapping[int, Trace], sizes: Iterable[int], more: Iterable[int] = ()) -> dict[int, Trace]:
+    """Those of some traces that are asked for; raises `InputError` where one is not there."""
+    for size in sizes:
+        if size not in traces:
+            known = ", ".join(map(str, sorted(traces)))
+            raise InputError(f"{name} was traced at batch size {known}", str(size), "trace that one as well")
+    return {size: traces[size] for size in sorted({*sizes, *more}) if size in traces}
+
+
+def write(path: str | os.PathLike[str], source: Source, traces: Mapping[int, Trace]) -> None:
+    """Write traces as JSON, in one step, compressed where the name ends in .gz; `read` is the way back."""
+    path = Path(path)
+    record = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "model": source.label,
+        "dtype": source.dtype,
+        "traces": [{"batch_size": size, **one.to_record()} for size, one in sorted(traces.items())],
+    }
+    content = (json.dumps(record, separators=(",", ":")) + "\n").encode()
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
+
+
+def find(what: Any, inputs: Any = None, *, batch_axis: int | Mapping[str, int | None] | None = None) -> Source:
+    """The source of a workload, a trace, a module with its inputs, an exported program, or a file of one's kind.
+
+    Raises `InputError` for anything else.
+    """
+    if isinstance(what, Source):
+        return what
+    if isinstance(what, Trace):
+        return of_trace(what)
+    if isinstance(what, Workload):
+        return of_workload(what)
+    if isinstance(what, str | os.PathLike):
+        name = str(what)
+        for ends, make in _FILES.items():
+            if name.endswith(ends):
+                return make(what)
+    elif hasattr(what, "graph_signature") and hasattr(what, "example_inputs"):
+        return of_export(what)
+    elif inputs is not None:
+        return of_module(what, inputs, batch_axis=batch_axis)
+    law = f"a model is a workload, a module with its inputs, a Trace, or a file {', '.join(_FILES)}"
+    raise InputError(law, f"a {type(what).__name__} without inputs", "give the inputs of one call")
+
+
+_FILES: Mapping[str, Callable[[Any], Source]] = {
+    ".onnx": of_onnx,
+    ".pt2": of_export,
+    ".json": read,
+    ".json.gz": read,
+}
