@@ -94,8 +94,10 @@ def _refused(module: torch.nn.Module, error: Exception) -> InputError:
     if any(parameter.is_meta for parameter in module.parameters()) and isinstance(error, NotImplementedError):
         law, cure = "a trace without values depends on none of them", "trace the module with real weights and inputs"
         return InputError(law, f"{name}: {said}", cure)
-    if module.training:
-        return InputError("a module runs with its inputs", f"{name}, in training mode: {said}", "call eval() first")
+    if module.training and not isinstance(module, torch.fx.GraphModule):
+        return InputError(
+            "a module runs with its inputs", f"{name}, in training mode: {said}", "call eval(), or mend what it says"
+        )
     return InputError("a module runs with its inputs", f"{name}: {said}", "mend one of them; try them without a trace")
 
 
@@ -111,7 +113,7 @@ class Recorder:
         self.paused = False
         # A weak reference keeps the name of a storage from being given to another, but not its memory.
         self._levels: dict[StorageWeakRef, int] = {}
-        self._weights = {_storage(tensor) for tensor in weights}
+        self.weights = {_storage(tensor) for tensor in weights}
 
     def add(self, kind: str, arguments: Any, output: Any, *, macs: int, attributes: Mapping[str, Any]) -> None:
         """Write down one operator that took ``arguments`` and gave ``output``, trees that hold tensors."""
@@ -121,7 +123,7 @@ class Recorder:
         read = {True: 0, False: 0}
         for position, tensor in enumerate(_once(inputs)):
             if position or kind not in OVERWRITES:
-                read[_storage(tensor) in self._weights] += _read(kind, tensor, outputs, first=position == 0)
+                read[_storage(tensor) in self.weights] += _read(kind, tensor, outputs, first=position == 0)
         self._levels |= {_storage(tensor): level for tensor in outputs}
         self.operators.append(
             Operator(
@@ -151,7 +153,7 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self._recorder = recorder
-        self._values = _Values()
+        self._values = _Values(recorder.weights)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -211,7 +213,8 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
 class _Values:
     """The values behind meta tensors that a module makes from nothing (positions, masks), computed beside them."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: set[StorageWeakRef]) -> None:
+        self._weights = weights
         self._known = WeakTensorKeyDictionary()
         self._overwritten: set[StorageWeakRef] = set()
 
@@ -229,6 +232,8 @@ class _Values:
             return tensor
         found = torch.empty_like(tensor, device="meta")
         self._known[found] = tensor
+        if _storage(tensor) in self._weights:
+            self._weights.add(_storage(found))
         return found
 
     def follow(self, func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
@@ -306,8 +311,10 @@ def _layers(module: torch.nn.Module, layers: list[str]) -> Iterator[None]:
     """Keep the path of the module that is running at the end of ``layers``."""
     with ExitStack() as hooks:
         for path, part in module.named_modules():
+            if isinstance(part, torch.jit.ScriptModule):  # it takes no hooks
+                continue
             enter = part.register_forward_pre_hook(_pushes(layers, path))
-            leave = part.register_forward_hook(_pops(layers), always_call=True)
+            leave = part.register_forward_hook(_pops(layers, path), always_call=True)
             hooks.callback(enter.remove)
             hooks.callback(leave.remove)
         yield
@@ -317,9 +324,10 @@ def _pushes(layers: list[str], path: str) -> Callable[..., None]:
     return lambda *_: layers.append(path)
 
 
-def _pops(layers: list[str]) -> Callable[..., None]:
+def _pops(layers: list[str], path: str) -> Callable[..., None]:
     def leave(*_: Any) -> None:
-        layers.pop()
+        if layers and layers[-1] == path:  # another hook may have kept it from entering
+            layers.pop()
 
     return leave
 

@@ -83,11 +83,11 @@ class OnnxSweep:
         self.model = read(path)
         constants = {one.name for one in self.model.graph.initializer}
         self._inputs = {one.name: one for one in self.model.graph.input if one.name not in constants}
-        self._shapes = {name: self._told(one, dict(shapes or {})) for name, one in self._inputs.items()}
         for name in shapes or {}:
             if name not in self._inputs:
                 law = f"the inputs of {self.path.name} are {', '.join(self._inputs)}"
                 raise InputError(law, name, "name one of those")
+        self._shapes = {name: self._told(one, dict(shapes or {})) for name, one in self._inputs.items()}
         firsts = [shape[0] for shape in self._shapes.values() if shape and shape[0]]
         self.batch_size = firsts[0] if firsts else 1
         dtypes = [_dtype(one.data_type) for one in self.model.graph.initializer]

@@ -128,7 +128,7 @@ def of_export(what: Any) -> Source:
     arguments, named = what.example_inputs
     if named and arguments:
         raise InputError("inputs are in order or by name", "both", "export with one kind")
-    return of_module(what.module(), dict(named) if named else tuple(arguments), label=label)
+    return of_module(what.module(check_guards=False), dict(named) if named else tuple(arguments), label=label)
 
 
 def of_torchscript(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]]) -> Source:
