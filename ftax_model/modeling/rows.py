@@ -30,6 +30,9 @@ PLATFORM = tuple(field.name for field in dataclasses.fields(Platform))
 UNKNOWN = "unknown"
 """Column that names the operators of a call whose cost is not known; empty where there are none."""
 
+UNKNOWN_SHARE = "unknown_share"
+"""Column with the share of bytes that those move."""
+
 MANY = 1000
 """Rows from which processes of their own are worth it."""
 
@@ -112,12 +115,16 @@ def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
 def row(trace: Trace, *, dtype: str) -> dict[str, Any]:
     """Features and columns of operators of one call, as models of CPUs see it, and which are `UNKNOWN`."""
     own = features.columns(trace, itemsize=DTYPES[dtype])
-    return {**trace.features(), UNKNOWN: features.unknown(trace), **own}
+    return {**trace.features(), **_unknown(trace), **own}
 
 
 def kernel_row(trace: Trace, *, dtype: str) -> dict[str, Any]:
     """Features and kernels of one call, as models of GPUs see it, and which operators are `UNKNOWN`."""
-    return {**trace.features(), UNKNOWN: features.unknown(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
+    return {**trace.features(), **_unknown(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
+
+
+def _unknown(trace: Trace) -> dict[str, Any]:
+    return {UNKNOWN: features.unknown(trace), UNKNOWN_SHARE: features.unknown_share(trace)}
 
 
 def folds(

@@ -173,11 +173,16 @@ def unknown(trace: Trace) -> str:
     odd = [operator for operator in trace.operators if not is_known(operator)]
     if not odd:
         return ""
-    moved, every = (sum(one.activation_bytes + one.weight_bytes for one in own) for own in (odd, trace.operators))
     names = list(dict.fromkeys(operator.kind for operator in odd))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    shares = 100 * len(odd) / len(trace.operators), 100 * moved / max(every, 1)
+    shares = 100 * len(odd) / len(trace.operators), 100 * unknown_share(trace)
     return f"{', '.join(names[:_NAMED])}{more} ({shares[0]:.0f} % of dispatches, {shares[1]:.0f} % of bytes)"
+
+
+def unknown_share(trace: Trace) -> float:
+    """The share of bytes that operators move which are not known, between 0 and 1."""
+    moved = [(is_known(one), one.activation_bytes + one.weight_bytes) for one in trace.operators]
+    return sum(own for known, own in moved if not known) / max(sum(own for _, own in moved), 1)
 
 
 def amounts(operator: Operator, *, itemsize: int = 4) -> tuple[dict[str, float], dict[str, float]]:

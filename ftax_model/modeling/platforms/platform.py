@@ -42,7 +42,7 @@ from ftax_model.modeling.platforms.known import (
     platform_of,
     weights,
 )
-from ftax_model.modeling.rows import PLATFORM, UNKNOWN, folds
+from ftax_model.modeling.rows import PLATFORM, UNKNOWN, UNKNOWN_SHARE, folds
 
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
@@ -61,6 +61,12 @@ OWN_ERRORS = 200
 
 LEAST_TIMES, MOST_TIMES = 0.85, 3.0
 """How much narrower and wider the errors on other machines may become by how a platform's own rows are missed."""
+
+DEAREST = 20.0
+"""Times that a byte moved by operators of unknown cost may take of a usual one, at the end of the interval.
+
+The dearest group of operators takes up to 19 times as long a byte as the middle one (onnxruntime on CPUs).
+"""
 
 _EVIDENCE = 20.0  # rows of a platform's own that say as much of its errors as other machines do
 _ENOUGH = 300  # misses from which it can be told where they are large
@@ -178,7 +184,9 @@ class PlatformFit:
     def quantiles(self, rows: pd.DataFrame, estimate: pd.DataFrame, levels: Sequence[float]) -> list[Array]:
         """For each level the log ratios to the estimates of rows below which such a share of measurements lies."""
         kind, expected = kinds(estimate["regime"], estimate["outside"]), self.expected(rows)
-        return [self.errors.quantile(level, kind) * expected for level in levels]
+        share = rows[UNKNOWN_SHARE].fillna(0.0).to_numpy(float) if UNKNOWN_SHARE in rows else np.zeros(len(rows))
+        dearer = np.log1p(DEAREST * share)
+        return [self.errors.quantile(level, kind) * expected + dearer * max(2 * level - 1, 0) for level in levels]
 
     def expected(self, rows: pd.DataFrame) -> Array:
         """The absolute log ratio that is expected of each row, shape (n_rows,); 1 where the law is the answer.

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""ONNX files of others, measured here with ONNX Runtime, beside what a predictor says.
+
+    .venv/bin/python scripts/check_onnx.py FILE.onnx ... [--model PREDICTOR] [--shape FILE:x=1x3x48x320]
+
+Without files, the networks that come inside the package `onnx`. Batch size as in the file, one thread, the predictor of
+this machine (``ftax calibrate``) or the one that ships. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import onnx
+
+from ftax_model.cli import _options, _print
+from ftax_model.device import detect
+from ftax_model.errors import FtaxError
+from ftax_model.tracing import sources
+
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+LEAST_CALLS, LEAST_S = 5, 1.0
+
+
+def measure(file: Path, shapes: dict[str, tuple[int, ...]]) -> float:
+    """Median seconds of a call on random inputs, one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    draw = np.random.default_rng(0)
+    inputs: dict[str, Any] = {}
+    for one in session.get_inputs():
+        shape = shapes.get(one.name, tuple(extent if isinstance(extent, int) else 1 for extent in one.shape))
+        kind = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}.get(one.type, np.float32)
+        inputs[one.name] = draw.uniform(0, 1, shape).astype(kind)
+    seconds: list[float] = []
+    session.run(None, inputs)
+    while len(seconds) < LEAST_CALLS or sum(seconds) < LEAST_S:
+        start = time.perf_counter()
+        session.run(None, inputs)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", help="A predictor, by name or file.")
+@click.option("--shape", "given", multiple=True, help="FILE:NAME=1x3x48x320 of an input that a file leaves open.")
+def main(files: tuple[Path, ...], model: str | None, given: tuple[str, ...]) -> None:
+    """Measure ONNX files and print their latencies beside the predicted ones."""
+    predictor, device, found = _options.load(model), detect("cpu").name, []
+    for file in files or sorted(LIGHT.glob("*.onnx")):
+        own = [text.partition(":")[2] for text in given if text.partition(":")[0] == file.name]
+        shapes = {name: tuple(map(int, size.split("x"))) for name, _, size in (one.rpartition("=") for one in own)}
+        try:
+            source = sources.of_onnx(file, shapes=shapes)
+            said = predictor.predict(source, framework="onnxruntime", device=device, threads=1).iloc[0]
+            measured = measure(file, shapes)
+        except FtaxError as error:
+            click.echo(f"{file.name}: {error}")
+            continue
+        inside = said["low_s"] <= measured <= said["high_s"]
+        found.append(
+            {
+                "file": file.name,
+                "measured": measured,
+                "predicted": said["latency_s"],
+                "error": said["latency_s"] / measured - 1,
+                "interval": f"{_print.seconds(said['low_s'])} to {_print.seconds(said['high_s'])}",
+                "inside": "yes" if inside else "no",
+                "notes": said["notes"],
+            }
+        )
+    if found:
+        shown = {"file": None, "measured": _print.seconds, "predicted": _print.seconds, "error": _print.percent}
+        _print.table(found, {**shown, "interval": None, "inside": None, "notes": None})
+        held = sum(one["inside"] == "yes" for one in found)
+        error = float(np.median([abs(one["error"]) for one in found]))
+        click.echo(f"{held} of {len(found)} inside their intervals, median error {100 * error:.1f} %")
+
+
+if __name__ == "__main__":
+    main()

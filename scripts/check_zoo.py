@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Every type of model in the installed transformers, from its default configuration: does it trace, and are MACs right?
+
+    .venv/bin/python scripts/check_zoo.py [TYPE ...] [--jobs 2]
+
+Models are built without weights and traced with the inputs that their class takes. Printed are how many trace, how
+long that takes, MACs that differ from those of torch's own counter, operators of unknown cost, and each failure.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections import Counter
+from typing import Any
+
+import click
+from joblib import Parallel, delayed
+
+from ftax_model.cli import _print
+
+Row = dict[str, Any]
+
+
+def types() -> list[str]:
+    """All types of models that have a base class."""
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    return sorted(MODEL_MAPPING_NAMES)
+
+
+def look(kind: str) -> Row:
+    """What becomes of one type: traced, not built or not traced, and why; seconds, ratio of MACs, unknown operators."""
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    warnings.simplefilter("ignore")
+    import transformers
+
+    from ftax_model.errors import FtaxError
+    from ftax_model.tracing import features, huggingface, trace
+
+    transformers.logging.set_verbosity_error()
+    row: Row = {"type": kind, "status": "not built", "why": "", "seconds": None, "ratio": None, "unknown": ""}
+    try:
+        model = huggingface.build(transformers.AutoConfig.for_model(kind))
+    except Exception as error:  # transformers raises anything
+        return row | {"why": _line(error)}
+    first: Exception | None = None
+    for inputs in huggingface.candidates(model):
+        start = time.perf_counter()
+        try:
+            found = trace(model, inputs)
+        except Exception as error:
+            first = first or error
+            row["raw"] = row.get("raw", False) or not isinstance(error, FtaxError)
+            continue
+        row |= {"status": "traced", "seconds": time.perf_counter() - start, "unknown": features.unknown(found)}
+        theirs = _counted(model, inputs)
+        return row | {"ratio": found.features()["macs"] / theirs if theirs else None}
+    return row | {"status": "not traced", "why": _line(first) if first else "none of its inputs is known"}
+
+
+def _counted(model: Any, inputs: dict[str, Any]) -> float | None:
+    """MACs by torch's counter; ``None`` where it does not run, or counts none."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(**{name: one.to("meta") if isinstance(one, torch.Tensor) else one for name, one in inputs.items()})
+    except Exception:
+        return None
+    return float(counter.get_total_flops() / 2) or None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--jobs", default=-1, help="Processes; -1 for one a core.")
+def main(names: tuple[str, ...], jobs: int) -> None:
+    """Trace every type of model in transformers, or those named."""
+    rows: list[Row] = Parallel(n_jobs=jobs)(delayed(look)(kind) for kind in names or types())
+    for row in rows:
+        if row["status"] != "traced":
+            click.echo(f"{row['type']}: {row['status']}: {row['why']}")
+    counts = Counter(row["status"] for row in rows)
+    took = sorted(row["seconds"] for row in rows if row["seconds"] is not None)
+    compared = [row for row in rows if row["ratio"] is not None]
+    off = [row for row in compared if abs(row["ratio"] - 1) > 0.01]
+    for row in off:
+        click.echo(f"{row['type']}: {row['ratio']:.4f} times the MACs of torch's counter")
+    for row in rows:
+        if row["unknown"]:
+            click.echo(f"{row['type']}: of unknown cost: {row['unknown']}")
+    built = len(rows) - counts["not built"]
+    raw = sum(bool(row.get("raw")) for row in rows)
+    click.echo(f"{len(rows)} types, {built} built, {counts['traced']} traced, {raw} with raw errors")
+    click.echo(f"{len(off)} of {len(compared)} off by over 1 % against torch's counter")
+    if took:
+        click.echo(
+            f"a trace takes {_print.seconds(took[len(took) // 2])} in the median, {_print.seconds(took[-1])} at most"
+        )
+
+
+if __name__ == "__main__":
+    main()
