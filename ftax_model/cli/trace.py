@@ -23,11 +23,11 @@ def command(words: tuple[str, ...], out: Path | None, top: int, as_json: bool, *
     """
     from ftax_model.cli import _show
     from ftax_model.modeling.predictor import SWEEP
-    from ftax_model.tracing import sources
+    from ftax_model.tracing import checked_batch_sizes, sources
 
     (source,), sizes = _options.sources(words, {**asked, "lengths": "fixed"})
     found = sources.find(source)
-    asked_for = sizes or [found.batch_size]
+    asked_for = checked_batch_sizes([found.batch_size] if sizes is None else sizes)
     traces = found.traced(asked_for, SWEEP if out else ())
     if out:
         sources.write(out, found, traces)

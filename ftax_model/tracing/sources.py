@@ -115,14 +115,16 @@ def of_export(what: Any) -> Source:
     """A program of ``torch.export``, or a ``.pt2`` file of one, with its example inputs."""
     import torch
 
-    label = "program"
+    label, law = "program", "a .pt2 file holds what torch.export.save wrote"
     if isinstance(what, str | os.PathLike):
         label = Path(what).name
+        if not Path(what).is_file():
+            raise DataError(law, f"no file {what}", "check the path")
         try:
             what = torch.export.load(what)
         except Exception as error:  # torch raises anything
             said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise DataError("a .pt2 file holds what torch.export.save wrote", f"{label}: {said}", "check it") from error
+            raise DataError(law, f"{label}: {said}", "check the file") from error
     if what.example_inputs is None:
         raise InputError("a program is traced with its example inputs", f"none in {label}", "export it with some")
     arguments, named = what.example_inputs
