@@ -87,9 +87,12 @@ class OnnxSweep:
             if name not in self._inputs:
                 law = f"the inputs of {self.path.name} are {', '.join(self._inputs)}"
                 raise InputError(law, name, "name one of those")
+        firsts = [one.type.tensor_type.shape.dim[:1] for one in self._inputs.values()]
+        self._symbol = next((own[0].dim_param for own in firsts if own and own[0].dim_param), "")
         self._shapes = {name: self._told(one, dict(shapes or {})) for name, one in self._inputs.items()}
-        firsts = [shape[0] for shape in self._shapes.values() if shape and shape[0]]
-        self.batch_size = firsts[0] if firsts else 1
+        fixed = [shape[0] for shape in self._shapes.values() if shape and shape[0]]
+        self.batch_size = fixed[0] if fixed else 1
+        self._axes = {name: self._axis(one) for name, one in self._inputs.items()}
         dtypes = [_dtype(one.data_type) for one in self.model.graph.initializer]
         dtypes += [_dtype(one.type.tensor_type.elem_type) for one in self._inputs.values()]
         self.dtype = next((name for name in dtypes if name in DTYPES), "float32")
@@ -99,11 +102,32 @@ class OnnxSweep:
         if value.name in shapes:
             return shapes[value.name]
         extents = value.type.tensor_type.shape.dim
-        free = [one.dim_param or "?" for one in extents[1:] if not one.dim_value]
+        free = [
+            one.dim_param or "?"
+            for at, one in enumerate(extents)
+            if at and not one.dim_value and not (one.dim_param and one.dim_param == self._symbol)
+        ]
         if free:
             law = f"the shape of {value.name} is known but for its batch"
             raise InputError(law, f"{', '.join(free)} open", f"give it: --shape {value.name}=1x...")
         return tuple(int(one.dim_value) for one in extents)
+
+    def _axis(self, value: Any) -> int | None:
+        """The axis of the batch in an input: of the symbol that the first free one bears, else the first, if it may."""
+        extents = value.type.tensor_type.shape.dim
+        named = [at for at, one in enumerate(extents) if self._symbol and one.dim_param == self._symbol]
+        if named or not extents:
+            return named[0] if named else None
+        free = not extents[0].dim_value
+        return 0 if free or (not self._symbol and extents[0].dim_value == self.batch_size) else None
+
+    def _bound(self, batch_size: int) -> dict[str, Shape]:
+        """The shapes of the inputs at a batch size."""
+        found = {}
+        for name, shape in self._shapes.items():
+            axis = self._axes[name]
+            found[name] = tuple(batch_size if at == axis else extent for at, extent in enumerate(shape))
+        return found
 
     def __call__(self, batch_sizes: Iterable[int], more: Iterable[int] = ()) -> dict[int, Trace]:
         """The trace at each of these batch sizes, and at each of ``more`` where the graph takes it.
@@ -120,7 +144,7 @@ class OnnxSweep:
         return found
 
     def _trace(self, batch_size: int) -> Trace:
-        own = {name: (batch_size, *shape[1:]) if shape else shape for name, shape in self._shapes.items()}
+        own = self._bound(batch_size)
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         for value in model.graph.input:
@@ -135,7 +159,7 @@ class OnnxSweep:
             law = f"{self.path.name} takes a batch of {batch_size}"
             said = " ".join(str(error).split())[:200]
             raise InputError(law, said, "ask for the batch size that it was exported for") from error
-        graph = _Graph(inferred, own)
+        graph = _Graph(inferred.graph, own)
         if graph.open:
             graph.fill(self._run(model, own, graph.open))
         return graph.trace()
@@ -168,20 +192,21 @@ class OnnxSweep:
 
 
 class _Graph:
-    """A graph whose shapes are inferred, on its way to a trace."""
+    """A graph whose shapes are inferred, on its way to a trace; ``around`` is the one that it is a branch of."""
 
-    def __init__(self, model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> None:
-        graph = model.graph
+    def __init__(self, graph: Any, shapes: Mapping[str, Shape], around: _Graph | None = None) -> None:
         self.nodes = list(graph.node)
-        self.shapes: dict[str, Shape] = {one.name: tuple(one.dims) for one in graph.initializer} | {**shapes}
-        self.items = {one.name: _itemsize(one.data_type) for one in graph.initializer}
+        self.shapes: dict[str, Shape] = {**(around.shapes if around else {}), **shapes}
+        self.shapes |= {one.name: tuple(one.dims) for one in graph.initializer}
+        self.items: dict[str, int] = {**(around.items if around else {})}
+        self.items |= {one.name: _itemsize(one.data_type) for one in graph.initializer}
         for value in (*graph.value_info, *graph.output, *graph.input):
             tensor = value.type.tensor_type
             self.items[value.name] = _itemsize(tensor.elem_type)
             extents = [one.dim_value if one.HasField("dim_value") else -1 for one in tensor.shape.dim]
             if tensor.HasField("shape") and min(extents, default=0) >= 0:
                 self.shapes[value.name] = tuple(extents)
-        self.folded = {one.name for one in graph.initializer}
+        self.folded: set[str] = {*(around.folded if around else ()), *(one.name for one in graph.initializer)}
         for node in self.nodes:
             if all(name in self.folded for name in node.input if name) and not _has_graph(node):
                 self.folded |= {*node.output}
@@ -208,10 +233,21 @@ class _Graph:
                 continue
             level = max((levels.get(name, 0) for name in node.input), default=0)
             operator = self._operator(node, level)
-            levels |= dict.fromkeys(node.output, operator.level)
             found.append(operator)
+            branch = self._branch(node)
+            found += branch
+            deep = max((one.level for one in branch), default=0)
+            levels |= dict.fromkeys(node.output, operator.level + deep)
         used = {name for node in self.nodes if not {*node.output} <= self.folded for name in node.input}
         return Trace(tuple(found), sum(math.prod(self.shapes.get(name, (0,))) for name in used & self.folded))
+
+    def _branch(self, node: Any) -> list[Operator]:
+        """What the longer branch of a choice runs, where its shapes are inferred; nothing for other nodes."""
+        if node.op_type != "If" or node.domain not in ("", "ai.onnx"):
+            return []
+        branches = [_Graph(one.g, {}, self) for one in node.attribute]
+        traced = [own.trace().operators for own in branches if not own.open]
+        return [*max(traced, key=len, default=())]
 
     def _operator(self, node: Any, level: int) -> Operator:
         inputs = [name for name in node.input if name]

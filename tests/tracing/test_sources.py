@@ -163,6 +163,22 @@ def test_nodes_without_a_counterpart_are_unknown_by_their_names(tmp_path: Path) 
     assert features.unknown(sources.of_onnx(path).trace()) == "onnx.LRN (50 % of dispatches, 50 % of bytes)"
 
 
+def test_the_longer_branch_of_a_choice_counts(tmp_path: Path) -> None:
+    def branch(name: str, *kinds: str) -> Any:
+        nodes, last = [], "x"
+        for at, kind in enumerate(kinds):
+            nodes.append(helper.make_node(kind, [last], [f"{name}{at}"]))
+            last = f"{name}{at}"
+        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(last, TensorProto.FLOAT, None)])
+
+    short, longer = branch("a", "Relu"), branch("b", "Sigmoid", "Exp")
+    node = helper.make_node("If", ["flag"], ["y"], then_branch=short, else_branch=longer)
+    path = _graph([node], {"x": ["n", 4]}, {"flag": (TensorProto.BOOL, [], [True])}, tmp_path / "a.onnx")
+    found = sources.of_onnx(path).trace(2)
+    assert [one.kind for one in found.operators] == ["onnx.If", "sigmoid", "exp"]
+    assert "onnx.If" in features.unknown(found)
+
+
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_text("no protobuf")
     for name in ("a.onnx", "none.onnx"):
