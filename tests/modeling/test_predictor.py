@@ -15,6 +15,7 @@ from ftax_model.modeling.platforms.platform import parts
 from ftax_model.modeling.predictor import SHIPPED
 from ftax_model.modeling.rows import with_operators
 from ftax_model.nas import LatencyCost
+from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import trace_sweep
 from ftax_model.workload import grid
 
@@ -355,3 +356,33 @@ def test_what_no_row_was_measured_of_is_told(predictor):
     (fit,) = predictor.calibrate(measured(MODELS[:2], framework="other")).fits_
     assert {"convolutions", "depthwise"} <= set(fit.lacking())
     assert not {"host", "products"} & set(fit.lacking())
+
+
+def test_shapes_far_from_all_measured_are_noted() -> None:
+    predictor = LatencyPredictor.load("x86-epyc-2core")
+    asked = {"framework": "eager", "threads": 1}
+    with torch.device("meta"):
+        features_ = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.BatchNorm1d(128)).eval()
+        image = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.BatchNorm2d(64)).eval()
+        rows, pictures = torch.empty(10_000, 64), torch.empty(8, 3, 64, 64)
+    (noted,) = predictor.predict(features_, rows, **asked)["notes"]
+    assert "far outside the data in shapes of batch-normalisation" in noted
+    (plain,) = predictor.predict(image, pictures, **asked)["notes"]
+    assert plain == "", "normalised images were measured"
+    with pytest.raises(InputError, match="strict predictions stay near"):
+        predictor.predict(features_, rows, strict=True, **asked)
+
+
+def test_work_of_unknown_cost_widens_the_interval_upwards() -> None:
+    known = Operator("relu", ((64, 64),), ((64, 64),), 0, 32_768)
+    odd = dataclasses.replace(known, kind="no_such_operator")
+    predictor = LatencyPredictor.load("x86-epyc-2core")
+    low, high = [], []
+    for share in (0, 2, 8):
+        trace = Trace((known,) * (16 - share) + (odd,) * share, params=0)
+        one = predictor.predict(trace, framework="eager", threads=1).iloc[0]
+        low.append(one["low_s"] / one["latency_s"])
+        high.append(one["high_s"] / one["latency_s"])
+        assert ("no_such_operator" in one["notes"]) == (share > 0)
+    assert high[0] < high[1] < high[2]
+    assert high[2] > 5, "half of the bytes may take twenty times as long"

@@ -120,7 +120,7 @@ def test_sizes_nobody_asked_for_may_fail() -> None:
     module = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16))  # in training mode: no batch of one
     found = ModuleSweep(module, torch.zeros(8, 8))([8], [1, 2, 4])
     assert sorted(found) == [2, 4, 8]
-    with pytest.raises(InputError, match="batch size 1.*training mode"):
+    with pytest.raises(InputError, match=r"batch size 1.*training mode"):
         ModuleSweep(module, torch.zeros(8, 8))([1])
 
 

@@ -383,9 +383,16 @@ def design(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def domain_of(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """The smallest and largest value of each feature of the law that all rows hold."""
-    held = [name for name in COLUMNS if _held(rows, name)]
-    return {name: (float(rows[name].min()), float(rows[name].max())) for name in held}
+    """The smallest and largest value of each feature of the law that all rows hold, and of the shapes of operators.
+
+    The latter are mean log2 of extents (`ftax_model.tracing.features.SHAPES`), of the rows that have such operators.
+    """
+    found = {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS if _held(rows, name)}
+    for name in features.SHAPES if set(features.COLUMNS) <= set(rows.columns) else ():
+        own = rows.loc[rows[f"{name.partition('.')[0]}.ops"] > 0, name]
+        if len(own):
+            found[name] = (float(own.min()), float(own.max()))
+    return found
 
 
 def _held(rows: pd.DataFrame, name: str) -> bool:

@@ -43,9 +43,16 @@ from ftax_model.modeling.platforms.known import (
     weights,
 )
 from ftax_model.modeling.rows import PLATFORM, UNKNOWN, UNKNOWN_SHARE, folds
+from ftax_model.tracing import features
 
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
+
+ODD_OCTAVES = 3.0
+"""Octaves by which an extent of a group of operators lies outside of all measured to be far outside."""
+
+_EXTENTS = ("m", "k", "n", "matrices", "kernel", "stride")
+_A_PART = 0.1  # of the predicted time
 
 FAMILY = "architecture"
 """Column of what is left out together, beside models."""
@@ -225,14 +232,34 @@ class PlatformFit:
         if self.model is not None and known.any():
             for at, groups in zip(np.flatnonzero(known).tolist(), self.model.unknown(rows[known]), strict=True):
                 unknown[at] = groups
+        shapes: list[list[str]] = [[] for _ in range(len(rows))]
+        if isinstance(self.model, CorrectedModel) and known.any():
+            for at, groups in zip(np.flatnonzero(known).tolist(), self._odd_shapes(rows[known]), strict=True):
+                shapes[at] = groups
         costless = list(rows[UNKNOWN].fillna("")) if UNKNOWN in rows else [""] * len(rows)
         found = []
         for at in range(len(rows)):
             names = [name for name, own in far.items() if own[at]]
             said = [f"far outside the data in {', '.join(names)}"] if names else []
+            said += [f"far outside the data in shapes of {', '.join(shapes[at])}"] if shapes[at] else []
             said += [f"of operators never measured ({', '.join(unknown[at])})"] if unknown[at] else []
             said += [f"of operators never measured, of unknown cost: {costless[at]}"] if costless[at] else []
             found.append(" and ".join(said))
+        return found
+
+    def _odd_shapes(self, rows: pd.DataFrame) -> list[list[str]]:
+        """For each row the groups of operators that take a part of its time in shapes that were not measured."""
+        assert isinstance(self.model, CorrectedModel)
+        shares = self.model.structure_.terms(rows).shares
+        found: list[list[str]] = [[] for _ in range(len(rows))]
+        for at, group in enumerate(features.QUANTITIES):
+            names = [name for name in (f"{group}.{extent}~" for extent in _EXTENTS) if name in self.domain]
+            if not names:
+                continue
+            values, (low, high) = rows[names].to_numpy(float), np.array([self.domain[name] for name in names]).T
+            far = ((values < low - ODD_OCTAVES) | (values > high + ODD_OCTAVES)).any(axis=1)
+            for row in np.flatnonzero(far & (shares[:, at] > _A_PART)):
+                found[row].append(group)
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -402,7 +429,8 @@ def finished(
     domain = domain_of(rows) if len(rows) else {}
     if fitted is not None:
         low_high = [fitted.known.domain, domain] if domain else [fitted.known.domain]
-        told = {name: [one[name] for one in low_high if name in one] for name in COLUMNS}
+        names = dict.fromkeys(name for one in low_high for name in one)
+        told = {name: [one[name] for one in low_high if name in one] for name in names}
         domain = {name: (min(low for low, _ in own), max(high for _, high in own)) for name, own in told.items()}
     largest = int(rows["batch_size"].max()) if len(rows) else 1
     return PlatformFit(
@@ -566,6 +594,7 @@ def _far(rows: pd.DataFrame, domain: Mapping[str, tuple[float, float]]) -> dict[
     return {
         name: ~rows[name].astype(float).between(low / FAR, high * FAR).to_numpy()
         for name, (low, high) in domain.items()
+        if name not in features.SHAPES
     }
 
 
