@@ -37,27 +37,25 @@ def look(kind: str) -> Row:
     import transformers
 
     from ftax_model.errors import FtaxError
-    from ftax_model.tracing import features, huggingface, trace
+    from ftax_model.tracing import features, huggingface
 
     transformers.logging.set_verbosity_error()
     row: Row = {"type": kind, "status": "not built", "why": "", "seconds": None, "ratio": None, "unknown": ""}
     try:
-        model = huggingface.build(transformers.AutoConfig.for_model(kind))
+        config = transformers.AutoConfig.for_model(kind)
+        huggingface.build(config)
     except Exception as error:  # transformers raises anything
         return row | {"why": _line(error)}
-    first: Exception | None = None
-    for inputs in huggingface.candidates(model):
+    try:
         start = time.perf_counter()
-        try:
-            found = trace(model, inputs)
-        except Exception as error:
-            first = first or error
-            row["raw"] = row.get("raw", False) or not isinstance(error, FtaxError)
-            continue
-        row |= {"status": "traced", "seconds": time.perf_counter() - start, "unknown": features.unknown(found)}
-        theirs = _counted(model, inputs)
-        return row | {"ratio": found.features()["macs"] / theirs if theirs else None}
-    return row | {"status": "not traced", "why": _line(first) if first else "none of its inputs is known"}
+        model, inputs, found = huggingface.called(config)
+    except Exception as error:
+        return row | {"status": "not traced", "why": _line(error), "raw": not isinstance(error, FtaxError)}
+    on_meta = next(iter(model.parameters())).is_meta
+    row |= {"status": "traced", "way": "meta" if on_meta else "real", "unknown": features.unknown(found)}
+    row |= {"seconds": time.perf_counter() - start}
+    theirs = _counted(model, inputs) if on_meta else None
+    return row | {"ratio": found.features()["macs"] / theirs if theirs else None}
 
 
 def _counted(model: Any, inputs: dict[str, Any]) -> float | None:
@@ -97,7 +95,9 @@ def main(names: tuple[str, ...], jobs: int) -> None:
             click.echo(f"{row['type']}: of unknown cost: {row['unknown']}")
     built = len(rows) - counts["not built"]
     raw = sum(bool(row.get("raw")) for row in rows)
-    click.echo(f"{len(rows)} types, {built} built, {counts['traced']} traced, {raw} with raw errors")
+    real = sum(row.get("way") == "real" for row in rows)
+    said = f"{counts['traced']} traced, {real} of them by a call with random weights, {raw} with raw errors"
+    click.echo(f"{len(rows)} types, {built} built, {said}")
     click.echo(f"{len(off)} of {len(compared)} off by over 1 % against torch's counter")
     if took:
         click.echo(

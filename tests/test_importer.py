@@ -296,7 +296,7 @@ def test_a_file_of_traces_tells_the_models_it_names(of_others, tmp_path, capsys)
     assert main(["import", str(table), *words, "--traces", str(traces), "--out", str(out)]) == 0
     shown = capsys.readouterr()
     assert "2 of them traced" in shown.out
-    assert "mine was traced at batch size 1; got a row of 4" in shown.err
+    assert "mine was traced at batch size 1; got 4" in shown.err
     assert dataset.load_dataset(out)["n_ops"].tolist()[::2] == [1.0, 1.0]
 
 
@@ -318,4 +318,4 @@ def test_a_line_that_is_no_trace_is_named(line, of_others, tmp_path, capsys):
 def test_a_module_without_a_function_is_refused(word, of_others, tmp_path, capsys):
     table, words = of_others
     assert main(["import", str(table), *words, "--module", word, "--out", str(tmp_path / "rows.jsonl")]) == 2
-    assert "NAME=PACKAGE.MODULE:FUNCTION" in capsys.readouterr().err
+    assert "NAME=PACKAGE.FILE:FUNCTION" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from ftax_model.errors import FtaxError, InputError
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import _costs
+from ftax_model.tracing.trace import ValuesError
 
 BOOKKEEPING = {
     "_unsafe_view", "unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes", "lift_fresh", "lift",
@@ -93,7 +94,7 @@ def _refused(module: torch.nn.Module, error: Exception) -> InputError:
         )
     if any(parameter.is_meta for parameter in module.parameters()) and isinstance(error, NotImplementedError):
         law, cure = "a trace without values depends on none of them", "trace the module with real weights and inputs"
-        return InputError(law, f"{name}: {said}", cure)
+        return ValuesError(law, f"{name}: {said}", cure)
     if module.training and not isinstance(module, torch.fx.GraphModule):
         return InputError(
             "a module runs with its inputs", f"{name}, in training mode: {said}", "call eval(), or mend what it says"
@@ -258,7 +259,7 @@ class _Values:
         if tensor.dtype is torch.bool:
             return False
         law, cure = "a trace on the meta device depends on no number in an input", "trace it with real tensors"
-        raise InputError(law, f"a module that asks for the value of a {tensor.dtype} tensor", cure)
+        raise ValuesError(law, f"a module that asks for the value of a {tensor.dtype} tensor", cure)
 
     def _has(self, tensor: torch.Tensor) -> bool:
         return not tensor.is_meta or (tensor in self._known and _storage(tensor) not in self._overwritten)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import json
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ftax_model.errors import DataError, FtaxError, InputError
-from ftax_model.tracing.trace import ModuleSweep, trace
+from ftax_model.operators import Trace
+from ftax_model.tracing.trace import ModuleSweep, ValuesError, trace
 
 TOKENS, SECONDS, RATE = 128, 2, 16_000
 """Length of texts and sounds where the configuration does not tell them."""
@@ -43,17 +45,17 @@ def read_config(path: str | os.PathLike[str]) -> Any:
         raise DataError(_LAW, f"{path}: {said}", "check the file, and the version of transformers") from error
 
 
-def build(config: Any) -> Any:
-    """The model of a configuration on the meta device, of the class that it names, else of its type's base class.
+def build(config: Any, *, device: str = "meta") -> Any:
+    """The model of a configuration, of the class that it names, else of its type's base class; on the meta device.
 
-    Raises `InputError` where transformers cannot build it.
+    On another one its weights are random. Raises `InputError` where transformers cannot build it.
     """
     import torch
     import transformers
 
     named = [getattr(transformers, name, None) for name in getattr(config, "architectures", None) or []]
     try:
-        with torch.device("meta"):
+        with torch.device(device):
             if named and named[0] is not None:
                 return named[0](config).eval()
             config.architectures = config.architectures or []
@@ -65,22 +67,44 @@ def build(config: Any) -> Any:
 
 
 def sweep(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> ModuleSweep:
-    """The traces of a configuration's model, with the first inputs of its class's that it takes.
+    """The traces of a configuration's model, as in `called`."""
+    model, inputs, _ = called(config, tokens=tokens, batch_size=batch_size)
+    return ModuleSweep(model, inputs)
 
-    Raises `InputError` with what it said to the first of them where it takes none.
+
+def called(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> tuple[Any, dict[str, Any], Trace]:
+    """The model of a configuration, the first inputs of its class's that it takes, and the trace of that call.
+
+    On the meta device; where values decide what runs, with random weights, if they take less than half of the memory
+    that is free. Raises `InputError` with what it said to the first inputs where it takes none.
     """
     model = build(config)
     first: InputError | None = None
+    told: dict[str, Any] | None = None
     for inputs in candidates(model, tokens=tokens, batch_size=batch_size):
         try:
-            trace(model, inputs)
+            return model, inputs, trace(model, inputs)
         except InputError as error:
             first = first or error
-            continue
-        return ModuleSweep(model, inputs)
-    raise first or InputError(
-        "a model takes text, images or sound", f"{type(model).__name__}, of neither", "trace it by --module"
-    )
+            told = inputs if told is None and isinstance(error, ValuesError) else told
+    if told is not None and _fits(model):
+        real = {name: _zeros(value) for name, value in told.items()}
+        with contextlib.suppress(InputError):
+            return (model := build(config, device="cpu")), real, trace(model, real)
+    got = f"{type(model).__name__}, of neither"
+    raise first or InputError("a model takes text, images or sound", got, "trace it by --module")
+
+
+def _fits(model: Any) -> bool:
+    """Whether the weights of a model on the meta device take less than half of the memory that is free."""
+    needed = sum(one.numel() * one.element_size() for one in (*model.parameters(), *model.buffers()))
+    return bool(2 * needed < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _zeros(value: Any) -> Any:
+    import torch
+
+    return torch.zeros_like(value, device="cpu") if getattr(value, "is_meta", False) else value
 
 
 def candidates(model: Any, *, tokens: int | None = None, batch_size: int = 1) -> Iterator[dict[str, Any]]:

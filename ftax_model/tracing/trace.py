@@ -18,6 +18,10 @@ from ftax_model.operators import Operator, Trace
 from ftax_model.workload import DTYPES, MAX_BATCH_SIZE, Workload, whole
 
 
+class ValuesError(InputError):
+    """A module that asks for values which the meta device does not hold; it can be traced on real tensors."""
+
+
 def trace(module: Any, inputs: Any) -> Trace:
     """The operators that eager mode dispatches for one call of a module, in order.
 
