@@ -18,6 +18,9 @@ from ftax_model.tracing.trace import ModuleSweep, ValuesError, trace
 TOKENS, SECONDS, RATE = 128, 2, 16_000
 """Length of texts and sounds where the configuration does not tell them."""
 
+MOST_WEIGHT_BYTES = 1 << 30
+"""Weights of the largest model that is called with random ones, where a trace without values is not to be had."""
+
 _LAW = "a model of transformers is told by its configuration: a config.json, or a folder that holds one"
 
 
@@ -75,8 +78,9 @@ def sweep(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> Mod
 def called(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> tuple[Any, dict[str, Any], Trace]:
     """The model of a configuration, the first inputs of its class's that it takes, and the trace of that call.
 
-    On the meta device; where values decide what runs, with random weights, if they take less than half of the memory
-    that is free. Raises `InputError` with what it said to the first inputs where it takes none.
+    On the meta device; where values decide what runs, with random weights, if they are no more than `MOST_WEIGHT_BYTES`
+    and a quarter of the memory that is free. Raises `InputError` with what it said to the first inputs where it takes
+    none.
     """
     model = build(config)
     first: InputError | None = None
@@ -96,9 +100,9 @@ def called(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> tu
 
 
 def _fits(model: Any) -> bool:
-    """Whether the weights of a model on the meta device take less than half of the memory that is free."""
+    """Whether there is room for the weights of a model on the meta device."""
     needed = sum(one.numel() * one.element_size() for one in (*model.parameters(), *model.buffers()))
-    return bool(2 * needed < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return needed < MOST_WEIGHT_BYTES and bool(4 * needed < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _zeros(value: Any) -> Any:
