@@ -233,3 +233,12 @@ def test_a_configuration_that_is_none_is_refused(text: str, tmp_path: Path) -> N
         sources.of_config(tmp_path)
     with pytest.raises(DataError, match="no file"):
         sources.of_config(tmp_path / "none.json")
+
+
+def test_where_values_decide_random_weights_are_called(tmp_path: Path) -> None:
+    own = {"num_layers": 1, "num_decoder_layers": 1, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}
+    own |= {"d_model": 32, "d_ff": 64, "num_heads": 2, "d_kv": 16, "vocab_size": 50, "num_experts": 2}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "switch_transformers", **own}))
+    found = sources.of_config(tmp_path, tokens=8).trace()
+    assert macs(found) > 0
+    assert any("expert" in one.layer for one in found.operators)
