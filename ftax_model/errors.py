@@ -31,3 +31,12 @@ class DataError(FtaxError):
 
 class MissingError(FtaxError):
     """Something that must be installed or present first."""
+
+
+def one_line(error: Exception) -> str:
+    """What somebody else's code raised, in one line of at most 200 characters.
+
+    >>> one_line(KeyError("a"))
+    "KeyError: 'a'"
+    """
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

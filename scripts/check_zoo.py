@@ -19,6 +19,7 @@ import click
 from joblib import Parallel, delayed
 
 from ftax_model.cli import _print
+from ftax_model.errors import FtaxError, one_line
 
 Row = dict[str, Any]
 
@@ -36,7 +37,6 @@ def look(kind: str) -> Row:
     warnings.simplefilter("ignore")
     import transformers
 
-    from ftax_model.errors import FtaxError
     from ftax_model.tracing import features, huggingface
 
     transformers.logging.set_verbosity_error()
@@ -45,12 +45,12 @@ def look(kind: str) -> Row:
         config = transformers.AutoConfig.for_model(kind)
         huggingface.build(config)
     except Exception as error:  # transformers raises anything
-        return row | {"why": _line(error)}
+        return row | {"why": one_line(error)}
     try:
         start = time.perf_counter()
         model, inputs, found = huggingface.called(config)
     except Exception as error:
-        return row | {"status": "not traced", "why": _line(error), "raw": not isinstance(error, FtaxError)}
+        return row | {"status": "not traced", "why": one_line(error), "raw": not isinstance(error, FtaxError)}
     on_meta = next(iter(model.parameters())).is_meta
     row |= {"status": "traced", "way": "meta" if on_meta else "real", "unknown": features.unknown(found)}
     row |= {"seconds": time.perf_counter() - start}
@@ -69,10 +69,6 @@ def _counted(model: Any, inputs: dict[str, Any]) -> float | None:
     except Exception:
         return None
     return float(counter.get_total_flops() / 2) or None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 @click.command()

@@ -47,13 +47,19 @@ SOURCES = (
 """Options that name a model; one of them is given."""
 
 
+SIZES = (
+    click.option("--batch-size", default=None, help="One, or several with commas: 1,2,4,8; else the model's own."),
+    click.option("--input-size", default=None, help="Tokens, pixels or samples per input; one or several."),
+    click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
+)
+
+
 def workload_options(function: F) -> F:
     """`SOURCES` and the rest of a workload; hyperparameters come as extra options (see `sources`)."""
-    options = [
+    return _with_options(
+        function,
         *SOURCES,
-        click.option("--batch-size", default=None, help="One, or several with commas: 1,2,4,8; else the model's own."),
-        click.option("--input-size", default=None, help="Tokens, pixels or samples per input; one or several."),
-        click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
+        *SIZES,
         click.option("--lengths", default="fixed", show_default=True, help="fixed or penn-treebank."),
         click.option("--framework", default=None, help="Only this framework."),
         click.option(
@@ -66,21 +72,16 @@ def workload_options(function: F) -> F:
         ),
         without_device,
         click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [--HYPERPARAMETER VALUE]..."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    )
 
 
 def sources_of_a_model(function: F) -> F:
     """`SOURCES`, sizes and dtype; hyperparameters come as extra options."""
-    options = [
-        *SOURCES,
-        click.option("--batch-size", default=None, help="One, or several with commas: 1,2,4,8; else the model's own."),
-        click.option("--input-size", default=None, help="Tokens, pixels or samples per input."),
-        click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
-        click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--HYPERPARAMETER VALUE]..."),
-    ]
+    words = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--HYPERPARAMETER VALUE]...")
+    return _with_options(function, *SOURCES, *SIZES, words)
+
+
+def _with_options(function: F, *options: Callable[[F], F]) -> F:
     for option in reversed(options):
         function = option(function)
     return function

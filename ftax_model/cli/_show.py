@@ -195,8 +195,6 @@ def outside(frame: pd.DataFrame) -> None:
 
 def collect(plan: Plan, out: Path, **options: Any) -> Summary:
     """Collect with a progress bar on the error stream; returns the summary, which is printed there too."""
-    import click
-
     from ftax_model.collection.runner import collect as run
     from ftax_model.collection.runner import missing
 
@@ -210,8 +208,6 @@ def collect(plan: Plan, out: Path, **options: Any) -> Summary:
 
 def schedule(estimates: Sequence[Estimate], *, as_json: bool) -> None:
     """What a collection would measure, one line a sweep, and how long that takes for each framework."""
-    import click
-
     from ftax_model.schedule import UNKNOWN, totals
 
     if as_json:
@@ -290,8 +286,6 @@ def _platform(row: dict[str, Any]) -> str:
 
 
 def _notes(frame: pd.DataFrame) -> None:
-    import click
-
     for note in dict.fromkeys(frame["notes"]):
         if note:
             count = int((frame["notes"] == note).sum())
@@ -300,8 +294,6 @@ def _notes(frame: pd.DataFrame) -> None:
 
 def evaluation(report: Report, *, as_json: bool) -> None:
     """The error tables of held-out predictions, shares in percent."""
-    import click
-
     tables = report.tables()
     if as_json:
         _print.as_json({title: _print.records(table) for title, table in tables.items()})
@@ -322,8 +314,6 @@ def evaluation(report: Report, *, as_json: bool) -> None:
 
 def calibrated(fits: Sequence[PlatformFit], kept: Path, *, as_json: bool) -> None:
     """The error that is to be expected on each platform of a calibrated machine, by regime."""
-    import click
-
     rows = [
         {"platform": str(fit.platform), "rows": fit.n_rows, "began at": fit.origin, **fit.expected_errors()}
         for fit in fits

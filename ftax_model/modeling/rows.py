@@ -124,7 +124,8 @@ def kernel_row(trace: Trace, *, dtype: str) -> dict[str, Any]:
 
 
 def _unknown(trace: Trace) -> dict[str, Any]:
-    return {UNKNOWN: features.unknown(trace), UNKNOWN_SHARE: features.unknown_share(trace)}
+    said = features.unknown(trace)
+    return {UNKNOWN: said, UNKNOWN_SHARE: features.unknown_share(trace) if said else 0.0}
 
 
 def folds(

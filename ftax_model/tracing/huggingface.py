@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ftax_model.errors import DataError, FtaxError, InputError
+from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
 from ftax_model.tracing.trace import ModuleSweep, ValuesError, trace
 
@@ -44,8 +44,9 @@ def read_config(path: str | os.PathLike[str]) -> Any:
     except FtaxError:
         raise
     except Exception as error:  # transformers raises anything
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(_LAW, f"{path}: {said}", "check the file, and the version of transformers") from error
+        raise DataError(
+            _LAW, f"{path}: {one_line(error)}", "check the file, and the version of transformers"
+        ) from error
 
 
 def build(config: Any, *, device: str = "meta") -> Any:
@@ -64,9 +65,8 @@ def build(config: Any, *, device: str = "meta") -> Any:
             config.architectures = config.architectures or []
             return transformers.AutoModel.from_config(config).eval()
     except Exception as error:  # transformers raises anything
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         law = "transformers builds the model of a configuration"
-        raise InputError(law, f"{type(config).__name__}: {said}", "mend the configuration") from error
+        raise InputError(law, f"{type(config).__name__}: {one_line(error)}", "mend the configuration") from error
 
 
 def sweep(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> ModuleSweep:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ftax_model import architectures, plugins
-from ftax_model.errors import DataError, InputError
+from ftax_model.errors import DataError, InputError, one_line
 from ftax_model.operators import Trace
 from ftax_model.tracing.trace import ModuleSweep, trace_sweep
 from ftax_model.workload import DTYPES, Workload
@@ -86,8 +86,7 @@ def of_function(place: str) -> Source:
         with torch.device("meta"):
             module, inputs = build()
     except Exception as error:  # somebody else's code: whatever it raises is named in one line
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(law, f"{place}: {said}", "mend the function") from error
+        raise InputError(law, f"{place}: {one_line(error)}", "mend the function") from error
     finally:
         sys.path.remove(here)
     return of_module(module, inputs, label=function if function != "build" else place)
@@ -123,8 +122,7 @@ def of_export(what: Any) -> Source:
         try:
             what = torch.export.load(what)
         except Exception as error:  # torch raises anything
-            said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise DataError(law, f"{label}: {said}", "check the file") from error
+            raise DataError(law, f"{label}: {one_line(error)}", "check the file") from error
     if what.example_inputs is None:
         raise InputError("a program is traced with its example inputs", f"none in {label}", "export it with some")
     arguments, named = what.example_inputs
@@ -141,8 +139,7 @@ def of_torchscript(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[i
     try:
         module = torch.jit.load(str(path), map_location="cpu")
     except Exception as error:  # torch raises anything
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(law, f"{path}: {said}", "check the file") from error
+        raise DataError(law, f"{path}: {one_line(error)}", "check the file") from error
     if not shapes:
         raise InputError("a TorchScript file does not tell its inputs", "none", "give each: --shape x=1x3x224x224")
     inputs = {name: torch.zeros(shape) for name, shape in shapes.items()}
