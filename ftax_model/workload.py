@@ -20,6 +20,9 @@ Scalar = bool | int | float | str | tuple["Scalar", ...]
 DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """Precisions and their bytes per element."""
 
+QUANTISED = "int8"
+"""What a model that computes in whole numbers is told by, be they of 8 bits or fewer: it is traced, not predicted."""
+
 LENGTHS = ("fixed", "penn-treebank")
 """How long the sequences of a batch are: all ``input_size``, or drawn from Penn Treebank lengths and padded to it."""
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """ONNX files of others, measured here with ONNX Runtime, beside what a predictor says.
 
-    .venv/bin/python scripts/check_onnx.py FILE.onnx ... [--model PREDICTOR] [--shape FILE:x=1x3x48x320]
+    .venv/bin/python scripts/check_onnx.py FILE.onnx ... [--model M] [--shape FILE:x=1x3x8x8] [--value FILE:sr=16000]
 
 Without files, the networks that come inside the package `onnx`. Batch size as in the file, one thread, the predictor of
 this machine (``ftax calibrate``) or the one that ships. Nothing else should run meanwhile.
@@ -26,7 +26,7 @@ LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 LEAST_CALLS, LEAST_S = 5, 1.0
 
 
-def measure(file: Path, shapes: dict[str, tuple[int, ...]]) -> float:
+def measure(file: Path, shapes: dict[str, tuple[int, ...]], values: dict[str, Any]) -> float:
     """Median seconds of a call on random inputs, one thread."""
     import onnxruntime
 
@@ -38,7 +38,7 @@ def measure(file: Path, shapes: dict[str, tuple[int, ...]]) -> float:
     for one in session.get_inputs():
         shape = shapes.get(one.name, tuple(extent if isinstance(extent, int) else 1 for extent in one.shape))
         kind = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}.get(one.type, np.float32)
-        inputs[one.name] = draw.uniform(0, 1, shape).astype(kind)
+        inputs[one.name] = np.broadcast_to(values.get(one.name, draw.uniform(0, 1, shape)), shape).astype(kind)
     seconds: list[float] = []
     session.run(None, inputs)
     while len(seconds) < LEAST_CALLS or sum(seconds) < LEAST_S:
@@ -48,20 +48,26 @@ def measure(file: Path, shapes: dict[str, tuple[int, ...]]) -> float:
     return float(np.median(seconds))
 
 
+def _of(file: Path, given: tuple[str, ...]) -> list[str]:
+    """What was said of one file."""
+    return [text.partition(":")[2] for text in given if text.partition(":")[0] == file.name]
+
+
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", help="A predictor, by name or file.")
-@click.option("--shape", "given", multiple=True, help="FILE:NAME=1x3x48x320 of an input that a file leaves open.")
-def main(files: tuple[Path, ...], model: str | None, given: tuple[str, ...]) -> None:
+@click.option("--shape", "shapes", multiple=True, help="FILE:NAME=1x3x48x320 of an input that a file leaves open.")
+@click.option("--value", "values", multiple=True, help="FILE:NAME=16000 of an input that decides what runs.")
+def main(files: tuple[Path, ...], model: str | None, shapes: tuple[str, ...], values: tuple[str, ...]) -> None:
     """Measure ONNX files and print their latencies beside the predicted ones."""
     predictor, device, found = _options.load(model), detect("cpu").name, []
     for file in files or sorted(LIGHT.glob("*.onnx")):
-        own = [text.partition(":")[2] for text in given if text.partition(":")[0] == file.name]
-        shapes = {name: tuple(map(int, size.split("x"))) for name, _, size in (one.rpartition("=") for one in own)}
+        own_shapes = dict(map(_options.shape, _of(file, shapes)))
+        own_values = dict(map(_options.value, _of(file, values)))
         try:
-            source = sources.of_onnx(file, shapes=shapes)
+            source = sources.of_onnx(file, shapes=own_shapes, values=own_values)
             said = predictor.predict(source, framework="onnxruntime", device=device, threads=1).iloc[0]
-            measured = measure(file, shapes)
+            measured = measure(file, own_shapes, own_values)
         except FtaxError as error:
             click.echo(f"{file.name}: {error}")
             continue

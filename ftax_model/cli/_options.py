@@ -43,6 +43,9 @@ SOURCES = (
     click.option(
         "--shape", "shapes", multiple=True, metavar="NAME=1x3x8x8", help="Of an input that a file leaves open."
     ),
+    click.option(
+        "--value", "values", multiple=True, metavar="NAME=16000", help="Of an ONNX input that decides what runs."
+    ),
 )
 """Options that name a model; one of them is given."""
 
@@ -135,12 +138,12 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
         raise InputError("hyperparameters are those of an --architecture", words[0], "leave it out")
     from ftax_model.tracing import sources as made
 
-    shapes = dict(map(_shape, asked["shapes"]))
+    shapes, values = dict(map(shape, asked["shapes"])), dict(map(value, asked["values"]))
     tokens = numbers("--input-size", asked["input_size"])[0] if asked["input_size"] else None
     make: dict[str, Callable[[Any], Any]] = {
         "module": made.of_function,
         "hf": lambda path: made.of_config(path, tokens=tokens),
-        "onnx": lambda path: made.of_onnx(path, shapes=shapes),
+        "onnx": lambda path: made.of_onnx(path, shapes=shapes, values=values),
         "export": made.of_export,
         "torchscript": lambda path: made.of_torchscript(path, shapes=shapes),
         "trace": made.read,
@@ -148,12 +151,23 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
     return [make[kind](asked[kind])], sizes
 
 
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+def shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """``NAME=1x3x224x224`` as a name and extents; raises `InputError` for anything else."""
     name, _, extents = text.rpartition("=")
     try:
         return name, tuple(int(one) for one in extents.split("x"))
     except ValueError as error:
         raise InputError("a shape is NAME=1x3x224x224", repr(text), "write it so") from error
+
+
+def value(text: str) -> tuple[str, list[float] | float]:
+    """``NAME=16000`` or ``NAME=1,2,3`` as a name and numbers; raises `InputError` for anything else."""
+    name, _, numbers = text.rpartition("=")
+    try:
+        found = [float(one) if "." in one else int(one) for one in numbers.split(",")]
+    except ValueError as error:
+        raise InputError("a value is NAME=16000, or NAME=1,2,3", repr(text), "write it so") from error
+    return name, found if len(found) > 1 else found[0]
 
 
 def _settings(words: Sequence[str]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, r
 from ftax_model.operators import Trace
 from ftax_model.tracing import checked_batch_sizes, features
 from ftax_model.tracing.sources import Source, find
-from ftax_model.workload import Workload
+from ftax_model.workload import DTYPES, Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
 SCHEMA = 6
@@ -268,6 +268,9 @@ class LatencyPredictor:
         tables = []
         for source, sizes in asked:
             dtype = source.dtype
+            if dtype not in DTYPES:
+                law, got = "latency is predicted in float32, float16 and bfloat16", f"{source.label}, {dtype}"
+                raise InputError(law, got, "measure it, or predict the model that it was made from")
             fits = self.select(
                 framework=framework, device=device, threads=threads, dtype=dtype, host=host, host_factor=host_factor
             )

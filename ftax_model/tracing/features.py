@@ -102,6 +102,7 @@ _KINDS: Mapping[str, set[str]] = {
         "gt", "ge", "abs", "maximum", "minimum", "rsub", "addcmul", "addcdiv", "square", "sign", "lerp", "floor",
         "ceil", "round", "trunc", "isnan", "isinf", "conj_physical", "real", "imag", "bernoulli", "native_dropout",
         "bitwise_right_shift", "bitwise_left_shift", "__lshift__", "__rshift__", "nan_to_num", "view_as_real",
+        "logical_xor",
     },
     "copy": {
         "clone", "copy", "_to_copy", "cat", "constant_pad_nd", "roll", "flip", "stack", "contiguous", "repeat", "fill",

@@ -20,7 +20,7 @@ from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, InputError, one_line
 from ftax_model.operators import Trace
 from ftax_model.tracing.trace import ModuleSweep, trace_sweep
-from ftax_model.workload import DTYPES, Workload
+from ftax_model.workload import DTYPES, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
 """What a file of traces says that it is."""
@@ -102,11 +102,16 @@ def of_config(path: str | os.PathLike[str], *, tokens: int | None = None) -> Sou
     return Source(f"{name}, {Path(path).name}", sweep.batch_size, sweep.dtype, sweep)
 
 
-def of_onnx(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Source:
+def of_onnx(
+    path: str | os.PathLike[str],
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Source:
     """An ONNX file, as in `ftax_model.tracing.onnx_graph.OnnxSweep`."""
     from ftax_model.tracing.onnx_graph import OnnxSweep
 
-    sweep = OnnxSweep(path, shapes)
+    sweep = OnnxSweep(path, shapes, values)
     return Source(Path(path).name, sweep.batch_size, sweep.dtype, sweep)
 
 
@@ -155,7 +160,7 @@ def read(path: str | os.PathLike[str]) -> Source:
         record = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
         if record["format"] != FORMAT or record["schema"] != SCHEMA:
             raise ValueError(f"format {record['format']}, schema {record['schema']}")
-        plugins.check(record["dtype"], DTYPES, what="dtype")
+        plugins.check(record["dtype"], (*DTYPES, QUANTISED), what="dtype")
         traces = {int(one["batch_size"]): Trace.from_record(one) for one in record["traces"]}
         own = min(traces)
         label = str(record["model"])

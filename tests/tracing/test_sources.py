@@ -6,19 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
 from torch import nn
 
 from ftax_model import LatencyPredictor, Workload
 from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.tracing import features, sources, trace, trace_workload
-
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-MACS = {"light_resnet50": 4.09e9, "light_squeezenet": 3.49e8, "light_vgg19": 1.963e10, "light_densenet121": 2.83e9}
-"""Of one image, as published for these networks to three digits."""
 
 
 class Net(nn.Module):
@@ -113,85 +107,6 @@ def test_a_file_that_holds_no_traces_is_refused(text: str, tmp_path: Path) -> No
 def test_what_is_no_model_is_refused(what: Any) -> None:
     with pytest.raises(InputError, match="a model is a workload"):
         sources.find(what)
-
-
-@pytest.mark.parametrize("name", sorted(MACS))
-def test_networks_that_others_exported_have_their_published_macs(name: str) -> None:
-    found = sources.of_onnx(LIGHT / f"{name}.onnx")
-    assert macs(found.trace()) == pytest.approx(MACS[name], rel=0.01)
-    assert features.unknown(found.trace()) == ""
-
-
-def _graph(nodes: list[Any], inputs: dict[str, list[Any]], constants: dict[str, Any], path: Path) -> Path:
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
-    made = [helper.make_tensor(name, kind, shape, data) for name, (kind, shape, data) in constants.items()]
-    result = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
-    graph = helper.make_graph(nodes, "graph", values, [result], made)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
-
-
-def test_the_batch_of_a_graph_is_bound(tmp_path: Path) -> None:
-    weight = (TensorProto.FLOAT, [8, 4], [0.0] * 32)
-    node = helper.make_node("MatMul", ["x", "w"], ["y"])
-    path = _graph([node], {"x": ["batch", 8]}, {"w": weight}, tmp_path / "a.onnx")
-    found = sources.of_onnx(path)
-    assert [macs(found.trace(size)) for size in (1, 5)] == [32.0, 160.0]
-    assert [one.kind for one in found.trace(5).operators] == ["mm"]
-    assert found.trace(5).features()["weight_bytes"] == 128
-    assert found.trace().params == 32
-
-
-def test_an_open_axis_is_asked_for(tmp_path: Path) -> None:
-    path = _graph([helper.make_node("Relu", ["x"], ["y"])], {"x": ["n", "width"]}, {}, tmp_path / "a.onnx")
-    with pytest.raises(InputError, match=r"width open; give it: --shape x=1x\.\.\."):
-        sources.of_onnx(path)
-    assert sources.of_onnx(path, shapes={"x": (1, 7)}).trace(3).operators[0].outputs == ((3, 7),)
-    with pytest.raises(InputError, match=r"the inputs of a\.onnx are x"):
-        sources.of_onnx(path, shapes={"z": (1, 7)})
-
-
-def test_shapes_that_depend_on_values_come_from_a_run(tmp_path: Path) -> None:
-    nodes = [helper.make_node("NonZero", ["x"], ["i"]), helper.make_node("Cast", ["i"], ["y"], to=TensorProto.FLOAT)]
-    path = _graph(nodes, {"x": ["n", 4]}, {}, tmp_path / "a.onnx")
-    assert [one.outputs for one in sources.of_onnx(path).trace(2).operators] == [((2, 0),), ((2, 0),)]
-
-
-def test_nodes_without_a_counterpart_are_unknown_by_their_names(tmp_path: Path) -> None:
-    nodes = [helper.make_node("LRN", ["x"], ["y"], size=3), helper.make_node("Relu", ["y"], ["z"])]
-    path = _graph(nodes, {"x": [1, 4, 8, 8]}, {}, tmp_path / "a.onnx")
-    assert features.unknown(sources.of_onnx(path).trace()) == "onnx.LRN (50 % of dispatches, 50 % of bytes)"
-
-
-def test_the_longer_branch_of_a_choice_counts(tmp_path: Path) -> None:
-    def branch(name: str, *kinds: str) -> Any:
-        nodes, last = [], "x"
-        for at, kind in enumerate(kinds):
-            nodes.append(helper.make_node(kind, [last], [f"{name}{at}"]))
-            last = f"{name}{at}"
-        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(last, TensorProto.FLOAT, None)])
-
-    short, longer = branch("a", "Relu"), branch("b", "Sigmoid", "Exp")
-    node = helper.make_node("If", ["flag"], ["y"], then_branch=short, else_branch=longer)
-    path = _graph([node], {"x": ["n", 4]}, {"flag": (TensorProto.BOOL, [], [True])}, tmp_path / "a.onnx")
-    found = sources.of_onnx(path).trace(2)
-    assert [one.kind for one in found.operators] == ["onnx.If", "sigmoid", "exp"]
-    assert "onnx.If" in features.unknown(found)
-
-
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.onnx").write_text("no protobuf")
-    for name in ("a.onnx", "none.onnx"):
-        with pytest.raises(DataError, match="an ONNX file holds a model"):
-            sources.of_onnx(tmp_path / name)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_onnx_counts_what_torch_does(tmp_path: Path) -> None:
-    module = Net().eval()
-    torch.onnx.export(module, (IMAGE,), tmp_path / "net.onnx", dynamo=True, verbose=False)
-    found = sources.of_onnx(tmp_path / "net.onnx").trace()
-    assert macs(found) == macs(trace(module, (IMAGE,)))
 
 
 CONFIGS = {

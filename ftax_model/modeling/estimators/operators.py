@@ -56,6 +56,9 @@ PROFILE_NOISE = 0.3
 FARTHEST = 2.5
 """Standard deviations that a log cost may move from its prior, whatever rows say: what physics allows."""
 
+SLIGHT = 0.005
+"""The part of bytes and of MACs up to which nobody is told of a group that no row had."""
+
 TRUST = 40.0
 """Rows that operators of one group, timed one by one, count as at most."""
 
@@ -182,9 +185,12 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return pd.DataFrame(rows, columns=["layer", "kind", "group", "host_s", "device_s"])
 
     def unknown(self, X: pd.DataFrame) -> list[list[str]]:
-        """For each row the groups of operators in it that no row of the fit had."""
+        """For each row the groups of operators in it that no row of the fit had.
+
+        Those with no more than a `SLIGHT` part of bytes and of MACs are left out: it is little, whatever they cost.
+        """
         check_is_fitted(self)
-        present = X[list(features.HOST)].to_numpy() > 0
+        present = (X[list(features.HOST)].to_numpy() > 0) & (_parts(X) > SLIGHT)
         unseen = (self.seen_[list(features.HOST)] == 0).to_numpy()
         groups = [name.split(".")[0] for name in features.HOST]
         return [[groups[at] for at in np.flatnonzero(row)] for row in present & unseen]
@@ -304,6 +310,16 @@ def fit_costs(
     predicted, slopes = _slopes(design, logs, overlap)
     pull = weight * loss.derivatives(predicted - target)[1] / noise**2
     return logs, np.linalg.inv(slopes.T @ (slopes * pull[:, None]) + precision)
+
+
+def _parts(X: pd.DataFrame) -> Array:
+    """The part of all bytes, or of all MACs, whichever is more, that each group of operators has in each row."""
+    largest = np.zeros((len(X), len(features.QUANTITIES)))
+    for ends in ("bytes", "macs"):
+        named = [[f"{group}.{one}" for one in own if one.endswith(ends)] for group, own in features.QUANTITIES.items()]
+        amounts = np.stack([X[names].sum(axis=1).to_numpy(float) for names in named], axis=1)
+        largest = np.maximum(largest, amounts / np.maximum(amounts.sum(axis=1, keepdims=True), 1.0))
+    return largest
 
 
 def _slopes(design: Design, logs: Array, overlap: float) -> tuple[Array, Array]:

@@ -56,7 +56,9 @@ def test_outliers_pull_little():
 def test_operators_never_measured_are_named():
     X, y = rows()
     model = OperatorModel().fit(X, y)
-    assert model.unknown(X.iloc[:2].assign(**{"fourier.ops": [0.0, 3.0]})) == [[], ["fourier"]]
+    strange = X.iloc[:2].assign(**{"fourier.ops": [0.0, 3.0], "fourier.bytes": [0.0, 1e6]})
+    assert model.unknown(strange) == [[], ["fourier"]]
+    assert model.unknown(strange.assign(**{"fourier.bytes": [0.0, 8.0]})) == [[], []]  # little, whatever it costs
 
 
 def test_missing_columns_are_refused():
