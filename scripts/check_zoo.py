@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every type of model in the installed transformers, from its default configuration: does it trace, and are MACs right?
 
-    .venv/bin/python scripts/check_zoo.py [TYPE ...] [--jobs 2]
+    .venv/bin/python scripts/check_zoo.py [TYPE ...] [--jobs 2] [--limit 60]
 
 Models are built without weights and traced with the inputs that their class takes. Printed are how many trace, how
 long that takes, MACs that differ from those of torch's own counter, operators of unknown cost, and each failure.
@@ -9,10 +9,13 @@ long that takes, MACs that differ from those of torch's own counter, operators o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -31,7 +34,23 @@ def types() -> list[str]:
     return sorted(MODEL_MAPPING_NAMES)
 
 
-def look(kind: str) -> Row:
+@contextlib.contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Raise `TimeoutError` in what takes longer."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise TimeoutError(f"it takes longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def look(kind: str, limit: int) -> Row:
     """What becomes of one type: traced, not built or not traced, and why; seconds, ratio of MACs, unknown operators."""
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     warnings.simplefilter("ignore")
@@ -48,7 +67,8 @@ def look(kind: str) -> Row:
         return row | {"why": one_line(error)}
     try:
         start = time.perf_counter()
-        model, inputs, found = huggingface.called(config)
+        with within(limit):
+            model, inputs, found = huggingface.called(config)
     except Exception as error:
         return row | {"status": "not traced", "why": one_line(error), "raw": not isinstance(error, FtaxError)}
     on_meta = next(iter(model.parameters())).is_meta
@@ -74,9 +94,10 @@ def _counted(model: Any, inputs: dict[str, Any]) -> float | None:
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--jobs", default=-1, help="Processes; -1 for one a core.")
-def main(names: tuple[str, ...], jobs: int) -> None:
+@click.option("--limit", default=60, show_default=True, help="Seconds that one type may take.")
+def main(names: tuple[str, ...], jobs: int, limit: int) -> None:
     """Trace every type of model in transformers, or those named."""
-    rows: list[Row] = Parallel(n_jobs=jobs)(delayed(look)(kind) for kind in names or types())
+    rows: list[Row] = Parallel(n_jobs=jobs)(delayed(look)(kind, limit) for kind in names or types())
     for row in rows:
         if row["status"] != "traced":
             click.echo(f"{row['type']}: {row['status']}: {row['why']}")

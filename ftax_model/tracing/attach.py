@@ -17,7 +17,7 @@ from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.measurement import Cell, Measurement
 from ftax_model.operators import Trace
 from ftax_model.tracing.sources import Traced, held, of_function
-from ftax_model.tracing.trace import trace_sweep
+from ftax_model.tracing.sweeps import trace_sweep
 from ftax_model.workload import Workload
 
 NEAR = 0.25

@@ -13,7 +13,8 @@ from typing import Any
 
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
-from ftax_model.tracing.trace import ModuleSweep, ValuesError, trace
+from ftax_model.tracing.sweeps import ModuleSweep
+from ftax_model.tracing.trace import ValuesError, trace
 
 TOKENS, SECONDS, RATE = 128, 2, 16_000
 """Length of texts and sounds where the configuration does not tell them."""

@@ -19,7 +19,7 @@ from typing import Any
 from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, InputError, one_line
 from ftax_model.operators import Trace
-from ftax_model.tracing.trace import ModuleSweep, trace_sweep
+from ftax_model.tracing.sweeps import ModuleSweep, trace_sweep
 from ftax_model.workload import DTYPES, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
