@@ -39,7 +39,7 @@ from ftax_model.modeling.platforms.platform import (
 )
 from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, row, with_kernels, with_operators
 from ftax_model.operators import Trace
-from ftax_model.tracing import checked_batch_sizes, features
+from ftax_model.tracing import BatchAxis, batch_axes, checked_batch_sizes, features
 from ftax_model.tracing.sources import Source, find
 from ftax_model.workload import DTYPES, Workload
 
@@ -233,7 +233,8 @@ class LatencyPredictor:
         inputs: Any = None,
         *,
         batch_sizes: Iterable[int] | None = None,
-        batch_axis: int | Mapping[str, int | None] | None = None,
+        batch_axis: BatchAxis = None,
+        dynamic_shapes: Any = None,
         framework: str | None = None,
         device: str | None = None,
         threads: int | None = None,
@@ -248,9 +249,9 @@ class LatencyPredictor:
         ``workloads`` is one `Workload` or several; with ``batch_sizes``, each of them at every one of these. Or it is
         an ``nn.Module``, with the ``inputs`` of one call (names and values, a tuple, or the only one): it is traced
         where it is (on the meta device that costs nothing), and its inputs are cut or repeated for other
-        ``batch_sizes``, along ``batch_axis`` (`ftax_model.tracing.ModuleSweep`). Or an exported program, the path of an
-        .onnx, .pt2 or traced .json file, a `ftax_model.tracing.sources.Source`, or a `Trace`, which is taken as it is,
-        of single precision.
+        ``batch_sizes``, along ``batch_axis`` (`ftax_model.tracing.ModuleSweep`), or the axis that ``dynamic_shapes``
+        free, written as for ``torch.export``. Or an exported program, the path of an .onnx, .pt2 or traced .json file,
+        a `ftax_model.tracing.sources.Source`, or a `Trace`, which is taken as it is, of single precision.
 
         On a GPU the overhead is that of the ``host``, one that was measured; ``host_factor`` says of another how many
         times longer it takes than the mean of known ones, and without either the interval holds all of them.
@@ -264,6 +265,8 @@ class LatencyPredictor:
         Raises `InputError` for a platform of which neither measurements nor specifications are known and, where
         ``strict``, for a platform never measured and a workload far outside what was.
         """
+        if dynamic_shapes is not None:
+            batch_axis = batch_axes(inputs, dynamic_shapes)
         asked = _asked(workloads, inputs, batch_sizes, batch_axis)
         tables = []
         for source, sizes in asked:
@@ -555,7 +558,7 @@ _FINGERPRINT = zlib.crc32(" ".join(features.COLUMNS).encode())
 
 
 def _asked(
-    what: Any, inputs: Any, batch_sizes: Iterable[int] | None, batch_axis: int | Mapping[str, int | None] | None
+    what: Any, inputs: Any, batch_sizes: Iterable[int] | None, batch_axis: BatchAxis
 ) -> Iterator[tuple[Source, list[int]]]:
     """Each model with the batch sizes that are asked of it; workloads of one curve are one."""
     asked = None if batch_sizes is None else checked_batch_sizes(batch_sizes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, InputError, one_line
 from ftax_model.operators import Trace
-from ftax_model.tracing.sweeps import ModuleSweep, trace_sweep
+from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, batch_axes, trace_sweep
 from ftax_model.workload import DTYPES, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
@@ -59,9 +60,7 @@ def of_trace(trace: Trace, *, dtype: str = "float32") -> Source:
     return Source("trace", 1, dtype, lambda sizes, more: {1: trace})
 
 
-def of_module(
-    module: Any, inputs: Any, *, batch_axis: int | Mapping[str, int | None] | None = None, label: str = ""
-) -> Source:
+def of_module(module: Any, inputs: Any, *, batch_axis: BatchAxis = None, label: str = "") -> Source:
     """A module of torch with the inputs of one call, as in `ModuleSweep`."""
     sweep = ModuleSweep(module, inputs, batch_axis)
     return Source(label or type(module).__name__, sweep.batch_size, sweep.dtype, sweep)
@@ -131,9 +130,22 @@ def of_export(what: Any) -> Source:
     if what.example_inputs is None:
         raise InputError("a program is traced with its example inputs", f"none in {label}", "export it with some")
     arguments, named = what.example_inputs
-    if named and arguments:
-        raise InputError("inputs are in order or by name", "both", "export with one kind")
-    return of_module(what.module(check_guards=False), dict(named) if named else tuple(arguments), label=label)
+    module = what.module(check_guards=False)
+    inputs: Any = tuple(arguments)
+    if named:
+        inputs = {**dict(zip(inspect.signature(module.forward).parameters, arguments, strict=False)), **named}
+    return of_module(module, inputs, batch_axis=_free_axes(what), label=label)
+
+
+def _free_axes(program: Any) -> BatchAxis:
+    """The axis of the batch in each input of a program, where it was exported with free axes."""
+    placeholders = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    inputs = [placeholders.get(str(name)) for name in program.graph_signature.user_inputs]
+    free = [
+        {axis: str(extent) for axis, extent in enumerate(getattr(one, "shape", ())) if not isinstance(extent, int)}
+        for one in inputs
+    ]
+    return batch_axes(inputs, free) if any(free) else None
 
 
 def of_torchscript(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]]) -> Source:
@@ -200,7 +212,7 @@ def write(path: str | os.PathLike[str], source: Source, traces: Mapping[int, Tra
         raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
 
 
-def find(what: Any, inputs: Any = None, *, batch_axis: int | Mapping[str, int | None] | None = None) -> Source:
+def find(what: Any, inputs: Any = None, *, batch_axis: BatchAxis = None) -> Source:
     """The source of a workload, a trace, a module with its inputs, an exported program, or a file of one's kind.
 
     Raises `InputError` for anything else.

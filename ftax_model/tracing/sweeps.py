@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -42,20 +42,25 @@ def along(traced: Callable[[int], Trace], batch_sizes: Iterable[int]) -> dict[in
     return {size: traced(size) if size < _LINE[0] else _on_line(two, three, size) for size in sizes}
 
 
+BatchAxis = int | Mapping[str, int | None] | Sequence[int | None] | None
+"""The axis of the batch: of all tensors, by the name of an input, of one after the other, or not told."""
+
+
 class ModuleSweep:
     """The traces of one call of a module at any batch sizes.
 
     ``inputs`` are as in `trace`, nested as you like: lists, tuples and mappings, caches that torch knows as trees. At
     their own ``batch_size``, which is the first extent of most tensors in them, they are traced as they are; at others
     each tensor is cut or its rows are repeated, along ``batch_axis``: an axis of all of them, one by the name of an
-    input (``None`` for one that has none), or if it is not given the first axis where that has the extent of the batch,
-    else the only one that has. Those traces are taken on the meta device, whatever the size of the batch; where values
-    decide what runs, the module is called instead.
+    input, one of each in order (``None`` for what has none; `batch_axes` reads them off what torch.export takes), or if
+    it is not given the first axis where that has the extent of the batch, else the only one that has. Those traces are
+    taken on the meta device, whatever the size of the batch; where values decide what runs, the module is called
+    instead.
 
     ``dtype`` is that of the parameters. Raises `InputError` where no input is a tensor with an axis.
     """
 
-    def __init__(self, module: Any, inputs: Any, batch_axis: int | Mapping[str, int | None] | None = None) -> None:
+    def __init__(self, module: Any, inputs: Any, batch_axis: BatchAxis = None) -> None:
         from torch.utils import _pytree
 
         paths, self._tree = _pytree.tree_flatten_with_path(inputs)
@@ -77,13 +82,18 @@ class ModuleSweep:
         self._elsewhere = cache(self._on_meta)
 
     @staticmethod
-    def _given(names: list[str], batch_axis: int | Mapping[str, int | None] | None) -> list[int | None]:
+    def _given(names: list[str], batch_axis: BatchAxis) -> list[int | None]:
         """The axis of each tensor that is looked at for the batch."""
-        if not isinstance(batch_axis, Mapping):
-            return [batch_axis or 0] * len(names)
-        for name in batch_axis:
-            plugins.check(name, names, what="input")
-        return [batch_axis.get(name, 0) for name in names]
+        if isinstance(batch_axis, Mapping):
+            for name in batch_axis:
+                plugins.check(name, names, what="input")
+            return [batch_axis.get(name, 0) for name in names]
+        if isinstance(batch_axis, Sequence):
+            if len(batch_axis) != len(names):
+                law = "an axis of each input is told, None for those without a batch"
+                raise InputError(law, f"{len(batch_axis)} axes for {len(names)} inputs", "count them again")
+            return [*batch_axis]
+        return [batch_axis or 0] * len(names)
 
     def _axis(self, leaf: Any, axis: int | None, *, guess: bool) -> int | None:
         """The axis of the batch in a tensor, if it has one."""
@@ -154,6 +164,49 @@ class ModuleSweep:
             for leaf, axis in zip(self._leaves, self._axes, strict=True)
         ]
         return _pytree.tree_unflatten(leaves, self._tree)
+
+
+def batch_axes(inputs: Any, dynamic_shapes: Any) -> list[int | None]:
+    """The axis of the batch in each tensor of ``inputs``, by what ``torch.export`` takes as ``dynamic_shapes``.
+
+    The batch is the dimension that most tensors share, the first of them where there are several. Raises `InputError`
+    for shapes that do not fit the inputs, or tell of no dimension.
+    """
+    if not isinstance(inputs, Mapping | list | tuple):
+        flat = dynamic_shapes is None or (isinstance(dynamic_shapes, Mapping) and all(map(_is_axis, dynamic_shapes)))
+        inputs, dynamic_shapes = (inputs,), (dynamic_shapes,) if flat else dynamic_shapes
+    told = [*_dimensions(inputs, dynamic_shapes)]
+    names = Counter(name for own in told for name in own.values())
+    if not names:
+        law = "dynamic_shapes tell which axes are free: a Dim by its axis, for each input"
+        raise InputError(law, repr(dynamic_shapes), "give each input its {0: Dim('batch')}, or batch_axis=")
+    batch = names.most_common(1)[0][0]
+    return [next((axis for axis, name in own.items() if name == batch), None) for own in told]
+
+
+def _dimensions(inputs: Any, shapes: Any) -> Iterator[dict[int, str]]:
+    """The names of the free axes of each tensor, in the order of torch's trees."""
+    from torch.utils import _pytree
+
+    parts = _pytree.tree_leaves(inputs, is_leaf=lambda one: one is not inputs)
+    if len(parts) == 1 and parts[0] is inputs:
+        pairs = shapes.items() if isinstance(shapes, Mapping) else enumerate(shapes or ())
+        named = ((axis, str(getattr(one, "__name__", one))) for axis, one in pairs if not isinstance(one, int))
+        yield {axis: name for axis, name in named if name not in ("None", "DimHint(STATIC)")}
+        return
+    if isinstance(shapes, Mapping) and isinstance(inputs, Mapping):
+        within = [shapes.get(name) for name in inputs]
+    else:
+        within = [*(shapes.values() if isinstance(shapes, Mapping) else shapes or [None] * len(parts))]
+    if len(within) != len(parts):
+        law = "dynamic_shapes are nested as the inputs are"
+        raise InputError(law, f"{len(within)} for {len(parts)} inputs", "give as many, None for those without")
+    for one, own in zip(parts, within, strict=True):
+        yield from _dimensions(one, own)
+
+
+def _is_axis(name: Any) -> bool:
+    return isinstance(name, int)
 
 
 def checked_batch_sizes(batch_sizes: Iterable[Any]) -> list[int]:

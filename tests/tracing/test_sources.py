@@ -48,6 +48,23 @@ def test_a_program_is_what_its_module_is(exported: Path) -> None:
     assert macs(sources.find(program).trace(8)) == 4 * macs(expected)
 
 
+class Steps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(8, 4, bias=False)
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return self.last(x).mean(0) * scale
+
+
+def test_a_program_tells_where_its_batch_is() -> None:
+    x, scale, batch = torch.zeros(5, 3, 8), torch.ones(4), torch.export.Dim("batch")
+    program = torch.export.export(Steps().eval(), (x,), {"scale": scale}, dynamic_shapes=({1: batch}, None))
+    found = sources.find(program)
+    assert found.batch_size == 3
+    assert [macs(found.trace(size)) for size in (3, 12)] == [5 * 3 * 32, 5 * 12 * 32]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torchscript_wants_the_shapes_of_its_inputs(tmp_path: Path) -> None:
     torch.jit.trace(Net().eval(), IMAGE).save(tmp_path / "net.pt")

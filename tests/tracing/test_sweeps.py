@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from ftax_model.errors import InputError
-from ftax_model.tracing import ModuleSweep, checked_batch_sizes, trace
+from ftax_model.tracing import ModuleSweep, batch_axes, checked_batch_sizes, trace
 
 
 def macs(found: Any) -> float:
@@ -114,6 +114,37 @@ def test_an_axis_of_the_batch_is_found_or_given() -> None:
     assert named.batch_size == 3
     with pytest.raises(InputError, match="input is one of new"):
         ModuleSweep(on_meta(Cached), {"new": torch.empty(3, 1, 8)}, {"old": 0})
+
+
+BATCH, STEPS = torch.export.Dim("batch"), torch.export.Dim("steps")
+X, STATE = torch.empty(20, 4, 8, device="meta"), torch.empty(1, 4, 16, device="meta")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shapes", "axes"),
+    [
+        ((X, (STATE, STATE)), ({0: STEPS, 1: BATCH}, ({1: BATCH}, {1: BATCH})), [1, 1, 1]),
+        ((X, (STATE, STATE)), {"input": (None, BATCH, None), "hx": [{1: BATCH}, None]}, [1, 1, None]),
+        ({"a": X, "b": STATE}, {"b": {1: "n"}, "a": {1: "n"}}, [1, 1]),
+        ({"a": X, "b": {"c": STATE, "d": X}}, {"a": {1: torch.export.Dim.AUTO}, "b": None}, [1, None, None]),
+        (X, {1: BATCH}, [1]),
+        (X, ({1: BATCH, 0: torch.export.Dim.STATIC},), [1]),
+        (X, {"x": {1: BATCH, 2: 8}}, [1]),
+    ],
+)
+def test_the_axis_of_the_batch_is_read_off_dynamic_shapes(inputs: Any, shapes: Any, axes: list[int | None]) -> None:
+    assert batch_axes(inputs, shapes) == axes
+
+
+@pytest.mark.parametrize("shapes", [None, ({}, {}), ({1: BATCH},), {"input": {1: BATCH}, "hx": [{}], "more": {}}])
+def test_dynamic_shapes_that_do_not_fit_are_refused(shapes: Any) -> None:
+    with pytest.raises(InputError, match="dynamic_shapes"):
+        batch_axes((X, (STATE, STATE)), shapes)
+
+
+def test_axes_one_by_one_are_as_many_as_the_tensors() -> None:
+    with pytest.raises(InputError, match="1 axes for 2 inputs"):
+        ModuleSweep(on_meta(nn.LSTM, 8, 16), (X, STATE), [1])
 
 
 def test_sizes_nobody_asked_for_may_fail() -> None:
