@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import importlib
-import inspect
 import json
 import os
 import sys
@@ -131,10 +130,25 @@ def of_export(what: Any) -> Source:
         raise InputError("a program is traced with its example inputs", f"none in {label}", "export it with some")
     arguments, named = what.example_inputs
     module = what.module(check_guards=False)
-    inputs: Any = tuple(arguments)
-    if named:
-        inputs = {**dict(zip(inspect.signature(module.forward).parameters, arguments, strict=False)), **named}
+    inputs: Any = tuple(arguments) if arguments else dict(named)
+    if arguments and named:  # it takes each as it was exported, in order or by name, and no other way
+        module, inputs = _in_order(module, len(arguments), list(named)), (*arguments, *named.values())
     return of_module(module, inputs, batch_axis=_free_axes(what), label=label)
+
+
+def _in_order(module: Any, count: int, names: list[str]) -> Any:
+    """A module that takes in order what another takes partly by name."""
+    import torch
+
+    class InOrder(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, *inputs: Any) -> Any:
+            return self.module(*inputs[:count], **dict(zip(names, inputs[count:], strict=True)))
+
+    return InOrder()
 
 
 def _free_axes(program: Any) -> BatchAxis:
