@@ -62,10 +62,14 @@ class Operator:
 
 @dataclass(frozen=True)
 class Trace:
-    """The operators of one call in the order of dispatch, views left out, and the number of parameter elements."""
+    """The operators of one call in the order of dispatch, views left out, and the number of parameter elements.
+
+    ``way`` says in words on what it was taken, where that was neither the meta device nor the module itself.
+    """
 
     operators: tuple[Operator, ...]
     params: int
+    way: str = field(default="", compare=False)
 
     def features(self) -> dict[str, float]:
         """One value for each name in `FEATURES`."""
@@ -83,16 +87,19 @@ class Trace:
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values; `from_record` is the way back."""
         own = [{name: _plain(value) for name, value in vars(operator).items()} for operator in self.operators]
-        return {"params": self.params, "operators": own}
+        return {"params": self.params, "operators": own, **({"way": self.way} if self.way else {})}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Trace:
-        """From plain JSON values: ``params``, and ``operators`` with the fields of `Operator`.
+        """From plain JSON values: ``params``, ``operators`` with the fields of `Operator`, and ``way`` if there is one.
 
         Raises `KeyError`, `TypeError` or `ValueError` for anything else.
         """
         operators = tuple(_operator({**one}) for one in record["operators"])
-        return cls(operators, _count(record["params"]))
+        way = record.get("way", "")
+        if not isinstance(way, str):
+            raise TypeError("way is a text")
+        return cls(operators, _count(record["params"]), way)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 
     .venv/bin/python scripts/check_onnx.py FILE.onnx ... [--model M] [--shape FILE:x=1x3x8x8] [--value FILE:sr=16000]
 
-Without files, the networks that come inside the package `onnx`. Batch size as in the file, one thread, the predictor of
-this machine (``ftax calibrate``) or the one that ships. Nothing else should run meanwhile.
+Without files, the networks inside the package `onnx`, and those in the packages that ``scripts/onnx_files`` fetches.
+Batch size as in the file, one thread, the predictor of this machine (``ftax calibrate``) or the one that ships. Nothing
+else should run meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,19 @@ from ftax_model.errors import FtaxError
 from ftax_model.tracing import sources
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+PACKAGES = ("silero-vad", "magika", "rapidocr-onnxruntime")
+USUAL = {
+    **{
+        f"silero_vad{more}.onnx": ["input=1x512", "state=2x1x128"]
+        for more in ("", "_16k_op15", "_half", "_op18_ifless")
+    },
+    "ch_PP-OCRv4_det_infer.onnx": ["x=1x3x640x640"],
+    "ch_PP-OCRv4_rec_infer.onnx": ["x=1x3x48x320"],
+    "ch_ppocr_mobile_v2.0_cls_infer.onnx": ["x=1x3x48x192"],
+}
+"""Shapes of inputs that these files leave open: what their packages call them with."""
+RATE = {f"silero_vad{more}.onnx": ["sr=16000"] for more in ("", "_16k_op15", "_op18_ifless")}
+"""Values of inputs that decide what runs."""
 LEAST_CALLS, LEAST_S = 5, 1.0
 
 
@@ -48,6 +64,16 @@ def measure(file: Path, shapes: dict[str, tuple[int, ...]], values: dict[str, An
     return float(np.median(seconds))
 
 
+def files_of_others() -> list[Path]:
+    """The ONNX files inside installed packages."""
+    found = sorted(LIGHT.glob("*.onnx"))
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            held = metadata.distribution(name).files or []
+            found += sorted(Path(str(one.locate())) for one in held if one.suffix == ".onnx")
+    return [file for file in found if file.stat().st_size]
+
+
 def _of(file: Path, given: tuple[str, ...]) -> list[str]:
     """What was said of one file."""
     return [text.partition(":")[2] for text in given if text.partition(":")[0] == file.name]
@@ -61,9 +87,9 @@ def _of(file: Path, given: tuple[str, ...]) -> list[str]:
 def main(files: tuple[Path, ...], model: str | None, shapes: tuple[str, ...], values: tuple[str, ...]) -> None:
     """Measure ONNX files and print their latencies beside the predicted ones."""
     predictor, device, found = _options.load(model), detect("cpu").name, []
-    for file in files or sorted(LIGHT.glob("*.onnx")):
-        own_shapes = dict(map(_options.shape, _of(file, shapes)))
-        own_values = dict(map(_options.value, _of(file, values)))
+    for file in files or files_of_others():
+        own_shapes = dict(map(_options.shape, _of(file, shapes) or USUAL.get(file.name, [])))
+        own_values = dict(map(_options.value, _of(file, values) or RATE.get(file.name, [])))
         try:
             source = sources.of_onnx(file, shapes=own_shapes, values=own_values)
             said = predictor.predict(source, framework="onnxruntime", device=device, threads=1).iloc[0]

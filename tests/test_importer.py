@@ -280,7 +280,8 @@ def test_a_module_of_ones_own_is_traced_at_each_batch_size(of_others, tmp_path, 
     assert str(tmp_path) not in sys.path
 
 
-def test_a_file_of_traces_tells_the_models_it_names(of_others, tmp_path, capsys):
+@pytest.mark.parametrize("written", ["by hand", "by ftax trace"])
+def test_a_file_of_traces_tells_the_models_it_names(written, of_others, tmp_path, capsys):
     table, words = of_others
     lines = [
         {
@@ -291,6 +292,8 @@ def test_a_file_of_traces_tells_the_models_it_names(of_others, tmp_path, capsys)
         }
         for name in ("mine", "theirs")
     ]
+    if written == "by ftax trace":
+        lines = [{"format": "ftax_model.Trace", "model": one.pop("model"), "traces": [one]} for one in lines]
     traces, out = tmp_path / "traces.jsonl", tmp_path / "rows.jsonl"
     traces.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert main(["import", str(table), *words, "--traces", str(traces), "--out", str(out)]) == 0

@@ -69,7 +69,8 @@ def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: boo
     from ftax_model.tracing import features
 
     totals = [
-        {"batch_size": size, **trace.features(), "unknown": features.unknown(trace)} for size, trace in found.items()
+        {"batch_size": size, **trace.features(), "unknown": features.unknown(trace), "way": trace.way}
+        for size, trace in found.items()
     ]
     layers = _layers(next(iter(found.values())))
     if as_json:
@@ -89,6 +90,8 @@ def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: boo
     for one in totals[:1]:
         if one["unknown"]:
             click.echo(f"note: operators of unknown cost: {one['unknown']}", err=True)
+        if one["way"]:
+            click.echo(f"note: traced on {one['way']}", err=True)
 
 
 def _layers(trace: Trace) -> list[dict[str, Any]]:

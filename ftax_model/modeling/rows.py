@@ -33,6 +33,9 @@ UNKNOWN = "unknown"
 UNKNOWN_SHARE = "unknown_share"
 """Column with the share of bytes that those move."""
 
+WAY = "way"
+"""Column that says on what a call was traced, where that was neither the meta device nor the module itself."""
+
 MANY = 1000
 """Rows from which processes of their own are worth it."""
 
@@ -113,19 +116,19 @@ def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
 
 
 def row(trace: Trace, *, dtype: str) -> dict[str, Any]:
-    """Features and columns of operators of one call, as models of CPUs see it, and which are `UNKNOWN`."""
+    """Features and columns of operators of one call, as models of CPUs see it, which are `UNKNOWN`, and the `WAY`."""
     own = features.columns(trace, itemsize=DTYPES[dtype])
-    return {**trace.features(), **_unknown(trace), **own}
+    return {**trace.features(), **_told(trace), **own}
 
 
 def kernel_row(trace: Trace, *, dtype: str) -> dict[str, Any]:
-    """Features and kernels of one call, as models of GPUs see it, and which operators are `UNKNOWN`."""
-    return {**trace.features(), **_unknown(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
+    """Features and kernels of one call, as models of GPUs see it, which operators are `UNKNOWN`, and the `WAY`."""
+    return {**trace.features(), **_told(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
 
 
-def _unknown(trace: Trace) -> dict[str, Any]:
+def _told(trace: Trace) -> dict[str, Any]:
     said = features.unknown(trace)
-    return {UNKNOWN: said, UNKNOWN_SHARE: features.unknown_share(trace) if said else 0.0}
+    return {UNKNOWN: said, UNKNOWN_SHARE: features.unknown_share(trace) if said else 0.0, WAY: trace.way}
 
 
 def folds(

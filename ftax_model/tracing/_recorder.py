@@ -14,7 +14,7 @@ from torch._ops import HigherOrderOperator
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ftax_model.errors import FtaxError, InputError
@@ -41,23 +41,35 @@ OVERWRITES = {"copy_", "fill_", "zero_", "normal_", "uniform_", *SCATTERS}
 MOST_VALUES = 2**20
 """Elements of the largest tensor whose values are computed beside it."""
 
+MOST_DRAWN = 2**40
+"""Elements of the weights of the largest module that is run on random ones."""
 
-def record(module: torch.nn.Module, inputs: Any, weights: Mapping[str, torch.Tensor] | None = None) -> Trace:
+
+def record(
+    module: torch.nn.Module,
+    inputs: Any,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    *,
+    draw: bool = False,
+) -> Trace:
     """The trace of one call of a module, which runs once where it is, or with other weights by name.
 
-    Whatever goes wrong in there is an `InputError` that names it in one line.
+    With ``draw`` weights on the meta device get random values where they meet inputs that have some. Whatever goes
+    wrong in there is an `InputError` that names it in one line.
     """
     named = isinstance(inputs, Mapping)
     arguments = () if named else tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
     try:
         own = [*module.parameters(), *module.buffers()] if weights is None else [*weights.values()]
         recorder = Recorder(own)
+        values = _Drawn(recorder.weights) if draw else _Values(recorder.weights)
         with (
             torch.inference_mode(False),
             torch.no_grad(),
             _layers(module, recorder.layers),
-            _Fused(recorder),
-            _Dispatched(recorder),
+            _unchecked_distributions(),
+            _Fused(recorder, values),
+            _Dispatched(recorder, values),
         ):
             if weights is None:
                 module(*arguments, **(inputs if named else {}))
@@ -67,16 +79,28 @@ def record(module: torch.nn.Module, inputs: Any, weights: Mapping[str, torch.Ten
         raise
     except Exception as error:  # code of others: it can raise anything
         raise _refused(module, error) from error
-    return Trace(tuple(recorder.operators), params=sum(parameter.numel() for parameter in module.parameters()))
+    params = sum(parameter.numel() for parameter in module.parameters())
+    return Trace(tuple(recorder.operators), params, way=DRAWN if draw else "")
+
+
+DRAWN = "random weights, whose values decide what runs"
+"""How a trace was taken where weights had to have values and had none."""
+
+
+def can_draw(module: torch.nn.Module, inputs: Any) -> bool:
+    """Whether a module without values, but with inputs that have some, is small enough to run on random weights."""
+    tensors = _tensors(tree_leaves(inputs))
+    elements = sum(parameter.numel() for parameter in module.parameters())
+    return any(map(torch.Tensor.dim, tensors)) and not any(one.is_meta for one in tensors) and elements <= MOST_DRAWN
 
 
 def on_meta(module: torch.nn.Module, inputs: Any) -> Trace:
     """The trace of a module that stays where it is, called with empty weights and empty inputs of its shapes.
 
-    Whole numbers and truth values among the inputs keep what they are.
+    Whole numbers and truth values among both keep what they are.
     """
     weights = {
-        name: tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+        name: torch.empty_like(tensor, device="meta") if tensor.is_floating_point() else tensor
         for name, tensor in (*module.named_parameters(), *module.named_buffers())
     }
     inputs = tree_map_only(torch.Tensor, lambda one: one.to("meta") if one.is_floating_point() else one, inputs)
@@ -151,10 +175,9 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
 
     supports_higher_order_operators = True
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, values: _Values) -> None:
         super().__init__()
-        self._recorder = recorder
-        self._values = _Values(recorder.weights)
+        self._recorder, self._values = recorder, values
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -163,12 +186,18 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
         if _composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
+        args, kwargs = self._values.given((args, kwargs))
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             output: Any = self._values.answer(args[0])
+        elif func is torch.ops.aten._to_copy.default and _leaves_meta(args[0], kwargs):
+            output = self._values.copied(args[0], kwargs)
+            if output is args[0]:
+                return output
         elif func is torch.ops.aten._grouped_mm.default and args[0].is_meta:
             output = _costs.grouped_output(args, kwargs)
         else:
-            output, args, kwargs = self._called(func, args, kwargs)
+            output = func(*args, **kwargs)
+            self._values.follow(func, args, kwargs, output)
         kind = _kind(func)
         if func.overloadpacket in _costs.ATTENTION and not self._recorder.paused:
             self._recorder.fused(
@@ -181,19 +210,6 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
             written = output[0] if kind == "native_batch_norm" and not args[5] else output  # no statistics then
             self._recorder.add(kind, (args, kwargs), written, macs=macs, attributes=attributes)
         return output
-
-    def _called(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
-        """The output of an operator, and its arguments: on the meta device all of them, where torch insists."""
-        try:
-            output = func(*args, **kwargs)
-        except RuntimeError:
-            lifted = self._values.lifted((args, kwargs))
-            if lifted is None:
-                raise
-            args, kwargs = lifted
-            output = func(*args, **kwargs)
-        self._values.follow(func, args, kwargs, output)
-        return output, args, kwargs
 
     def _of_functions(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Operators that take functions: attention with a score of its own, and the first branch of two."""
@@ -219,13 +235,13 @@ class _Values:
         self._known = WeakTensorKeyDictionary()
         self._overwritten: set[StorageWeakRef] = set()
 
-    def lifted(self, tree: Any) -> Any:
-        """Arguments with those tensors brought to the meta device that a module made elsewhere; ``None`` without any.
+    def given(self, tree: Any) -> Any:
+        """The arguments of an operator as it is to be called with them: on the meta device all, where some are.
 
-        Their values stay known.
+        Values of those that a module made elsewhere stay known.
         """
-        if len({tensor.is_meta for tensor in _tensors(tree)}) < 2:
-            return None
+        if len({tensor.is_meta for tensor in _tensors(tree) if tensor.is_meta or tensor.dim()}) < 2:
+            return tree
         return tree_map_only(torch.Tensor, self._lift, tree)
 
     def _lift(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -252,14 +268,32 @@ class _Values:
         elif func._schema.is_mutable:
             self._overwritten |= {_storage(tensor) for tensor in results}
 
+    def named(self, output: torch.Tensor, func: Any, args: Any, kwargs: Mapping[str, Any]) -> torch.Tensor:
+        """A tensor that was made of numbers, whose values are known from here on."""
+        if output.is_meta and not any(tensor.is_meta for tensor in _tensors((args, kwargs))):
+            self._known[output] = func(*args, **{**kwargs, "device": "cpu"})
+        return output
+
+    def copied(self, tensor: torch.Tensor, kwargs: Mapping[str, Any]) -> torch.Tensor:
+        """A tensor of the meta device on another one: its values where they are known, else it stays where it is."""
+        if self._has(tensor):
+            return torch.ops.aten._to_copy(self._get(tensor), **kwargs)
+        dtype = kwargs.get("dtype")
+        return tensor if dtype in (None, tensor.dtype) else tensor.to(dtype)
+
+    def listed(self, tensor: torch.Tensor) -> Any:
+        """The values of a tensor as lists; raises `ValuesError` where they are not known."""
+        if not self._has(tensor):
+            raise ValuesError(_NO_NUMBERS, f"a module that lists the values of a {tensor.dtype} tensor", _REAL)
+        return self._get(tensor).tolist()
+
     def answer(self, tensor: torch.Tensor) -> bool | int | float | complex:
         """What a meta tensor says when it is asked for its value: the value if known, else no."""
         if self._has(tensor):
             return self._get(tensor).item()  # type: ignore[no-any-return]
         if tensor.dtype is torch.bool:
             return False
-        law, cure = "a trace on the meta device depends on no number in an input", "trace it with real tensors"
-        raise ValuesError(law, f"a module that asks for the value of a {tensor.dtype} tensor", cure)
+        raise ValuesError(_NO_NUMBERS, f"a module that asks for the value of a {tensor.dtype} tensor", _REAL)
 
     def _has(self, tensor: torch.Tensor) -> bool:
         return not tensor.is_meta or (tensor in self._known and _storage(tensor) not in self._overwritten)
@@ -268,22 +302,105 @@ class _Values:
         return self._known[tensor] if tensor.is_meta else tensor
 
 
+_NO_NUMBERS, _REAL = "a trace on the meta device depends on no number in an input", "trace it with real tensors"
+
+
+class _Drawn(_Values):
+    """Values for everything that meets some: drawn for weights of the meta device, one tensor for all of a shape."""
+
+    def __init__(self, weights: set[StorageWeakRef]) -> None:
+        super().__init__(weights)
+        self._shared: dict[tuple[torch.Size, torch.dtype], torch.Tensor] = {}
+
+    def given(self, tree: Any) -> Any:
+        """Arguments that all have values, where some of them that are more than a number have."""
+        if not any(not tensor.is_meta and tensor.dim() for tensor in _tensors(tree)):
+            return tree
+        return tree_map_only(torch.Tensor, self._valued, tree)
+
+    def copied(self, tensor: torch.Tensor, kwargs: Mapping[str, Any]) -> torch.Tensor:
+        """A tensor with values, off the meta device."""
+        return torch.ops.aten._to_copy(self._valued(tensor), **kwargs)
+
+    def _valued(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self._has(tensor):
+            return self._get(tensor)
+        if _storage(tensor) not in self._weights:
+            found = self._known[tensor] = _draw(tensor)
+            return found
+        key = tensor.shape, tensor.dtype
+        if key not in self._shared:
+            self._shared[key] = _draw(tensor)
+            self._weights.add(_storage(self._shared[key]))
+        return self._shared[key]
+
+
+def _draw(like: torch.Tensor) -> torch.Tensor:
+    """Random numbers in the shape of a tensor: near 1 along one axis, else so that products keep their scale.
+
+    Whole numbers and truth values are 0. Where there are very many, rows (of more than two axes: matrices) overlap.
+    """
+    if not like.is_floating_point():
+        return torch.zeros(like.shape, dtype=like.dtype)
+    random = torch.Generator().manual_seed(0)
+    if like.dim() < 2:
+        return torch.rand(like.shape, generator=random).mul(0.2).add(0.9).to(like.dtype)
+    strides = list(like.stride())
+    if like.numel() > MOST_VALUES * 8:
+        strides = [_OVERLAP] * like.dim()
+        strides[-2:] = [like.shape[-1] if like.dim() > 2 else _OVERLAP, 1]
+    apart = zip(like.shape, strides, strict=True)
+    numbers = torch.randn(1 + sum((extent - 1) * stride for extent, stride in apart), generator=random)
+    scale = (like.shape[0] / max(like.numel(), 1)) ** 0.5
+    return numbers.mul(scale).to(like.dtype).as_strided(like.shape, strides)
+
+
+_OVERLAP = 16  # elements from one row to the next, of those that overlap: what kernels call aligned
+
+
+def _leaves_meta(tensor: torch.Tensor, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a copy of a tensor is to be taken off the meta device."""
+    device = kwargs.get("device")
+    return tensor.is_meta and device is not None and torch.device(device).type != "meta"
+
+
+_FROM_PYTHON = {torch.tensor, torch.as_tensor}
+"""What makes tensors of numbers, past the dispatcher."""
+
+
+@contextmanager
+def _unchecked_distributions() -> Iterator[None]:
+    """Leave out the checks that distributions make of their parameters: they ask for values."""
+    of = torch.distributions.Distribution
+    before = of._validate_args
+    of.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        of.set_default_validate_args(before)
+
+
 class _Fused(TorchFunctionMode):  # type: ignore[misc]
     """Catches the functions that eager runs as one kernel before they come apart into many operators."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, values: _Values) -> None:
         super().__init__()
-        self._recorder = recorder
+        self._recorder, self._values = recorder, values
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         fused = _costs.FUSED.get(func)
         if func is torch._nested_tensor_from_mask_left_aligned and args[0].is_meta:
             return False  # as for most masks; layers then go on with the padded tensor
+        if func is torch.Tensor.tolist and args[0].is_meta:
+            return self._values.listed(args[0])
+        if func in _FROM_PYTHON:
+            return self._values.named(func(*args, **kwargs), func, args, kwargs)
         if func is torch.nn.functional.multi_head_attention_forward:
             return self._with_attention(func, args, kwargs)
         if fused is None or self._recorder.paused:
             return func(*args, **kwargs)
+        args, kwargs = self._values.given((args, kwargs))
         self._recorder.paused = True
         try:
             output = fused.run(func, *args, **kwargs)

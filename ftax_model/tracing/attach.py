@@ -55,8 +55,8 @@ def attach(
 def read_traces(path: str | os.PathLike[str]) -> dict[str, Traced]:
     """The traces in a file of JSON Lines: ``model``, ``params``, ``operators`` (`Trace.from_record`), ``batch_size``.
 
-    A line that lacks the batch size is of 1. Raises `DataError` for a file that cannot be read and for a line that
-    holds no trace, with its number.
+    A line that lacks the batch size is of 1; what ``ftax trace --out`` wrote is such a line too. Raises `DataError` for
+    a file that cannot be read and for a line that holds no trace, with its number.
     """
     path, found = Path(path), dict[str, dict[int, Trace]]()
     law = "a file of traces holds a JSON object a line, with model, batch_size, params and operators"
@@ -67,7 +67,8 @@ def read_traces(path: str | os.PathLike[str]) -> dict[str, Traced]:
                 try:
                     record = json.loads(line)
                     own = found.setdefault(str(record["model"]), {})
-                    own[int(record.get("batch_size", 1))] = Trace.from_record(record)
+                    for one in record.get("traces", [record]):
+                        own[int(one.get("batch_size", 1))] = Trace.from_record(one)
                 except (AttributeError, LookupError, TypeError, ValueError) as error:
                     got = f"{path} line {number}: {type(error).__name__}: {error}"
                     raise DataError(law, got, "mend or drop the line") from error

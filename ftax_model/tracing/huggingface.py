@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
 import json
@@ -14,13 +13,10 @@ from typing import Any
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
 from ftax_model.tracing.sweeps import ModuleSweep
-from ftax_model.tracing.trace import ValuesError, trace
+from ftax_model.tracing.trace import trace
 
 TOKENS, SECONDS, RATE = 128, 2, 16_000
 """Length of texts and sounds where the configuration does not tell them."""
-
-MOST_WEIGHT_BYTES = 1 << 30
-"""Weights of the largest model that is called with random ones, where a trace without values is not to be had."""
 
 _LAW = "a model of transformers is told by its configuration: a config.json, or a folder that holds one"
 
@@ -50,21 +46,19 @@ def read_config(path: str | os.PathLike[str]) -> Any:
         ) from error
 
 
-def build(config: Any, *, device: str = "meta") -> Any:
+def build(config: Any) -> Any:
     """The model of a configuration, of the class that it names, else of its type's base class; on the meta device.
 
-    On another one its weights are random. Raises `InputError` where transformers cannot build it.
+    Raises `InputError` where transformers cannot build it.
     """
-    import torch
     import transformers
 
-    named = [getattr(transformers, name, None) for name in getattr(config, "architectures", None) or []]
+    from ftax_model.tracing._empty import built
+
+    config.architectures = getattr(config, "architectures", None) or []
+    named = getattr(transformers, next(iter(config.architectures), ""), None)
     try:
-        with torch.device(device):
-            if named and named[0] is not None:
-                return named[0](config).eval()
-            config.architectures = config.architectures or []
-            return transformers.AutoModel.from_config(config).eval()
+        return built(lambda: named(config) if named else transformers.AutoModel.from_config(config)).eval()
     except Exception as error:  # transformers raises anything
         law = "transformers builds the model of a configuration"
         raise InputError(law, f"{type(config).__name__}: {one_line(error)}", "mend the configuration") from error
@@ -72,57 +66,38 @@ def build(config: Any, *, device: str = "meta") -> Any:
 
 def sweep(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> ModuleSweep:
     """The traces of a configuration's model, as in `called`."""
-    model, inputs, _ = called(config, tokens=tokens, batch_size=batch_size)
-    return ModuleSweep(model, inputs)
+    model, inputs, own = called(config, tokens=tokens, batch_size=batch_size)
+    return ModuleSweep(model, inputs, own=own)
 
 
 def called(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> tuple[Any, dict[str, Any], Trace]:
     """The model of a configuration, the first inputs of its class's that it takes, and the trace of that call.
 
-    On the meta device; where values decide what runs, with random weights, if they are no more than `MOST_WEIGHT_BYTES`
-    and a quarter of the memory that is free. Raises `InputError` with what it said to the first inputs where it takes
-    none.
+    Raises `InputError` with what it said to the first inputs where it takes none.
     """
     model = build(config)
     first: InputError | None = None
-    told: dict[str, Any] | None = None
     for inputs in candidates(model, tokens=tokens, batch_size=batch_size):
         try:
             return model, inputs, trace(model, inputs)
         except InputError as error:
             first = first or error
-            told = inputs if told is None and isinstance(error, ValuesError) else told
-    if told is not None and _fits(model):
-        real = {name: _zeros(value) for name, value in told.items()}
-        with contextlib.suppress(InputError):
-            return (model := build(config, device="cpu")), real, trace(model, real)
     got = f"{type(model).__name__}, of neither"
     raise first or InputError("a model takes text, images or sound", got, "trace it by --module")
-
-
-def _fits(model: Any) -> bool:
-    """Whether there is room for the weights of a model on the meta device."""
-    needed = sum(one.numel() * one.element_size() for one in (*model.parameters(), *model.buffers()))
-    return needed < MOST_WEIGHT_BYTES and bool(4 * needed < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def _zeros(value: Any) -> Any:
-    import torch
-
-    return torch.zeros_like(value, device="cpu") if getattr(value, "is_meta", False) else value
 
 
 def candidates(model: Any, *, tokens: int | None = None, batch_size: int = 1) -> Iterator[dict[str, Any]]:
     """Inputs that a model may take, most likely first: its main one, text, images, sound, and what goes with them."""
     parameters = inspect.signature(model.forward).parameters
-    made = _Inputs(model.config, tuple(parameters), tokens=tokens, batch_size=batch_size)
+    made = _Inputs(model, tuple(parameters), tokens=tokens, batch_size=batch_size)
     needed = [name for name, one in parameters.items() if one.default is one.empty and name in made.known]
     main = getattr(model, "main_input_name", "input_ids")
     images = [name for name in made.known if name.startswith("pixel_values")]
     sounds = [name for name in made.known if name in ("input_features", "input_values")]
     groups = [[main] if isinstance(main, str) else [*main], needed, *([name] for name in made.known)]
     groups += [["input_ids", *needed, name] for name in (*images, *sounds)]
-    groups += [["input_ids", *images, *sounds], list(made.known)]
+    mixed = ["input_ids", *images, *sounds]
+    groups += [mixed, *([*mixed, *more] for more in _TOGETHER), list(made.known)]
     seen = []
     for group in groups:
         names = list(dict.fromkeys(name for name in (*group, *needed) if name in made.known))
@@ -133,16 +108,27 @@ def candidates(model: Any, *, tokens: int | None = None, batch_size: int = 1) ->
                 yield inputs
 
 
+_TOGETHER = (
+    ("attention_mask",),
+    ("visual_feats", "visual_pos"),
+    ("image_attention_mask",),
+    ("image_embeds_position_mask",),
+    ("target_sizes",),
+    ("states", "actions", "rewards", "returns_to_go", "timesteps", "attention_mask"),
+)
+"""Inputs that some models take beside text, images and sound, or instead."""
+
 _MOST = 12  # forms in which one group of inputs is tried
 
 
 class _Inputs:
     """Inputs by name, in the shapes that a configuration tells; where it does not tell, in each that there is."""
 
-    def __init__(self, config: Any, names: tuple[str, ...], *, tokens: int | None, batch_size: int) -> None:
+    def __init__(self, model: Any, names: tuple[str, ...], *, tokens: int | None, batch_size: int) -> None:
+        config = model.config
         self._config, self._names, self._size, self._tokens = config, names, batch_size, tokens
         length, size = self._length(), batch_size
-        side = self._number("image_size", "img_size", "input_size", "crop_size", default=224)
+        side = self._number("image_size", "img_size", "max_img_size", "input_size", "crop_size", default=224)
         channels = self._number("num_channels", "in_channels", "in_chans", default=3)
         image = (channels, side, self._second("image_size") or side)
         frames = self._number("num_frames", "frames_per_clip", default=8)
@@ -159,59 +145,66 @@ class _Inputs:
         )
         lags = max(getattr(config, "lags_sequence", None) or [0])
         series = self._number("num_input_channels", default=1)
+        first = _first_width(model)
         squares, grid = _GRID * _GRID, [[1, _GRID, _GRID]]
         text = self._ones(size, length)
         self.known: dict[str, list[Any]] = {
             "input_ids": [text],
             "pixel_values": [
-                self._empty(size, *image),
-                self._empty(size, frames, *image),
-                self._empty(size, 2, *image),
-                self._empty(squares, stacked),
-                self._empty(size, squares, flat),
-                self._empty(squares, flat),
-                self._empty(squares, channels, patch, patch),
-                self._empty(size, 1, *image),
-                self._empty(size, 1, 1, *image),
+                self._zeros(size, *image),
+                self._zeros(size, frames, *image),
+                self._zeros(size, 2, *image),
+                self._zeros(squares, stacked),
+                self._zeros(size, squares, flat),
+                self._zeros(squares, flat),
+                self._zeros(squares, channels, patch, patch),
+                self._zeros(size, 1, *image),
+                self._zeros(size, 1, 1, *image),
+                self._zeros(size, channels, patch, patch * squares),
+                self._zeros(size, channels, 4 * side, 4 * side),
             ],
-            "pixel_values_videos": [self._empty(size, frames, *image)],
-            "pixel_values_images": [self._empty(size, *image)],
+            "pixel_values_videos": [self._zeros(size, frames, *image)],
+            "pixel_values_images": [self._zeros(size, *image)],
             "input_features": [
-                self._empty(size, 100 * SECONDS, bins),
-                self._empty(size, bins, spectra),
-                self._empty(size, 100 * SECONDS, 2 * bins),
-                self._empty(size, 1, 1024, bins),
-                self._empty(size, 100 * SECONDS, 4 * bins),
+                self._zeros(size, 100 * SECONDS, bins),
+                self._zeros(size, bins, spectra),
+                self._zeros(size, 100 * SECONDS, 2 * bins),
+                self._zeros(size, 1, 1024, bins),
+                self._zeros(size, 100 * SECONDS, 4 * bins),
+                self._zeros(size, 100 * SECONDS, first),
+                self._zeros(size, 100 * SECONDS, 128),
             ],
             "input_values": [
-                self._empty(size, sound),
-                self._empty(size, 1, sound),
-                self._empty(size, self._number("max_length", default=1024), 128),
+                self._zeros(size, sound),
+                self._zeros(size, 1, sound),
+                self._zeros(size, self._number("max_length", default=1024), 128),
                 self._ones(size, length),
+                self._zeros(size, length, first),
             ],
-            "inputs_embeds": [self._empty(size, length, width)],
+            "inputs_embeds": [self._zeros(size, length, width)],
             "hidden_states": [
-                self._empty(squares, stacked),
-                self._empty(size, length, width),
-                self._empty(squares, flat),
-                self._empty(squares, width),
-                self._empty(size, width, length),
+                self._zeros(squares, stacked),
+                self._zeros(size, length, width),
+                self._zeros(squares, flat),
+                self._zeros(squares, width),
+                self._zeros(size, width, length),
+                self._zeros(size, first, sound),
             ],
-            "inputs": [self._empty(size, length, width), self._ones(size, length)],
-            "query_embeds": [self._empty(size, 32, width)],
+            "inputs": [self._zeros(size, length, width), self._ones(size, length)],
+            "query_embeds": [self._zeros(size, 32, width)],
             "encoder_hidden_states": [
-                self._empty(size, length, self._number("encoder_hidden_size", "hidden_size", default=width))
+                self._zeros(size, length, self._number("encoder_hidden_size", "hidden_size", default=width))
             ],
             "past_values": [
-                self._empty(size, past + lags, series),
-                self._empty(size, past + lags),
+                self._zeros(size, past + lags, series),
+                self._zeros(size, past + lags),
             ],
-            "past_time_features": [self._empty(size, past + lags, self._number("num_time_features", default=1))],
-            "past_observed_mask": [self._empty(size, past + lags)],
+            "past_time_features": [self._zeros(size, past + lags, self._number("num_time_features", default=1))],
+            "past_observed_mask": [self._zeros(size, past + lags), self._zeros(size, past + lags, series)],
             "past_values_padding": [self._ones(size, past + lags) * 0],
             "freq": [self._ones(size, 1) * 0],
-            "future_time_features": [self._empty(size, ahead, self._number("num_time_features", default=1))],
-            "future_values": [self._empty(size, ahead)],
+            "future_time_features": [self._zeros(size, ahead, self._number("num_time_features", default=1))],
+            "future_values": [self._zeros(size, ahead)],
             "bbox": [self._ones(size, length, 4)],
             "grid_thw": [self._of(grid)],
             "image_grid_thw": [self._of(grid)],
@@ -222,11 +215,29 @@ class _Inputs:
             "input_ids_mask": [text],
             "qformer_input_ids": [text],
             "task_inputs": [self._ones(size, 77)],
-            "visual_feats": [self._empty(size, 36, self._number("visual_feat_dim", default=2048))],
-            "visual_pos": [self._empty(size, 36, 4)],
-            "prompt_pixel_values": [self._empty(size, *image)],
-            "prompt_masks": [self._empty(size, *image)],
-            "decoder_input_ids": [text],
+            "visual_feats": [self._zeros(size, 36, self._number("visual_feat_dim", default=2048))],
+            "visual_pos": [self._zeros(size, 36, 4)],
+            "prompt_pixel_values": [self._zeros(size, *image)],
+            "prompt_masks": [self._zeros(size, *image)],
+            "decoder_input_ids": [text, self._ones(size, length, self._number("num_channels", default=1))],
+            "latents": [self._zeros(size, first, length)],
+            "noise_embeds": [self._zeros(size, length, first)],
+            "context_hidden_states": [self._zeros(size, length, first)],
+            "action_embeds": [self._zeros(size, self._number("chunk_size", default=50), first)],
+            "audio_mel": [self._zeros(size, 100 * SECONDS, 128)],
+            "audio_mel_mask": [self._zeros(size, 100 * SECONDS).bool()],
+            "pixel_position_ids": [self._ones(size, squares, 2) * 0],
+            "target_sizes": [self._of([[_GRID, _GRID]] * size)],
+            "image_attention_mask": [self._ones(size, length, frames)],
+            "image_embeds_position_mask": [
+                (self._ones(size, length).cumsum(1) <= self._number("latent_query_num", default=64)).long()
+            ],
+            "states": [self._zeros(size, length, self._number("state_dim", default=17))],
+            "actions": [self._zeros(size, length, self._number("act_dim", default=4))],
+            "rewards": [self._zeros(size, length, 1)],
+            "returns_to_go": [self._zeros(size, length, 1)],
+            "timesteps": [self._ones(size, length)],
+            "attention_mask": [text],
         }
         self.known = {name: forms for name, forms in self.known.items() if name in names}
 
@@ -271,10 +282,10 @@ class _Inputs:
         return self._tokens or min(TOKENS, most)
 
     @staticmethod
-    def _empty(*shape: int) -> Any:
+    def _zeros(*shape: int) -> Any:
         import torch
 
-        return torch.empty(shape, device="meta")
+        return torch.zeros(shape, device="cpu")
 
     @staticmethod
     def _ones(*shape: int) -> Any:
@@ -289,4 +300,14 @@ class _Inputs:
         return torch.tensor(values, dtype=torch.long, device="cpu")
 
 
-_GRID = 16  # patches along each side of an image that comes in patches
+def _first_width(model: Any) -> int:
+    """The width that the first layer with weights takes; 1 where none tells it."""
+    for part in model.modules():
+        widths = (getattr(part, name, None) for name in ("in_channels", "in_features", "normalized_shape"))
+        for width in (one[-1] if isinstance(one, tuple) else one for one in widths):
+            if isinstance(width, int):
+                return width
+    return 1
+
+
+_GRID = 12  # patches along each side of an image that comes in patches

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ftax_model import architectures, plugins
-from ftax_model.errors import DataError, InputError, one_line
+from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
 from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, batch_axes, trace_sweep
+from ftax_model.tracing.trace import ValuesError, trace
 from ftax_model.workload import DTYPES, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
@@ -59,35 +60,44 @@ def of_trace(trace: Trace, *, dtype: str = "float32") -> Source:
     return Source("trace", 1, dtype, lambda sizes, more: {1: trace})
 
 
-def of_module(module: Any, inputs: Any, *, batch_axis: BatchAxis = None, label: str = "") -> Source:
+def of_module(
+    module: Any, inputs: Any, *, batch_axis: BatchAxis = None, own: Trace | None = None, label: str = ""
+) -> Source:
     """A module of torch with the inputs of one call, as in `ModuleSweep`."""
-    sweep = ModuleSweep(module, inputs, batch_axis)
+    sweep = ModuleSweep(module, inputs, batch_axis, own=own)
     return Source(label or type(module).__name__, sweep.batch_size, sweep.dtype, sweep)
 
 
 def of_function(place: str) -> Source:
     """What ``PACKAGE.FILE:FUNCTION`` builds: ``FUNCTION()`` returns a module and the inputs of one call.
 
-    It is your own code, and runs, on the meta device; its package is looked for in the working directory too. Raises
-    `InputError` where there is no such function, or it fails.
+    It is your own code, and runs, on the meta device, and once more with real weights where values decide what the
+    module does; its package is looked for in the working directory too. Raises `InputError` where there is no such
+    function, or it fails.
     """
     package, _, function = place.partition(":")
     law = "a module is PACKAGE.FILE:FUNCTION, whose FUNCTION() returns an nn.Module and the inputs of one call"
     if not (package and function):
         raise InputError(law, repr(place), "write for example my_package.nets:build")
-    import torch
+    from ftax_model.tracing._empty import built
 
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         build: Any = getattr(importlib.import_module(package), function)
-        with torch.device("meta"):
+        module, inputs = built(build)
+        try:
+            own = trace(module, inputs)
+        except ValuesError:
             module, inputs = build()
+            own = trace(module, inputs)
+    except FtaxError:
+        raise
     except Exception as error:  # somebody else's code: whatever it raises is named in one line
         raise InputError(law, f"{place}: {one_line(error)}", "mend the function") from error
     finally:
         sys.path.remove(here)
-    return of_module(module, inputs, label=function if function != "build" else place)
+    return of_module(module, inputs, own=own, label=function if function != "build" else place)
 
 
 def of_config(path: str | os.PathLike[str], *, tokens: int | None = None) -> Source:

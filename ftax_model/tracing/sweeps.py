@@ -57,10 +57,11 @@ class ModuleSweep:
     taken on the meta device, whatever the size of the batch; where values decide what runs, the module is called
     instead.
 
-    ``dtype`` is that of the parameters. Raises `InputError` where no input is a tensor with an axis.
+    ``own`` is the trace at the inputs' own batch size, if it was taken before. ``dtype`` is that of the parameters.
+    Raises `InputError` where no input is a tensor with an axis.
     """
 
-    def __init__(self, module: Any, inputs: Any, batch_axis: BatchAxis = None) -> None:
+    def __init__(self, module: Any, inputs: Any, batch_axis: BatchAxis = None, *, own: Trace | None = None) -> None:
         from torch.utils import _pytree
 
         paths, self._tree = _pytree.tree_flatten_with_path(inputs)
@@ -78,7 +79,7 @@ class ModuleSweep:
         dtypes = [str(one.dtype).removeprefix("torch.") for one in module.parameters() if one.is_floating_point()]
         self.dtype = Counter(dtypes).most_common(1)[0][0] if dtypes else "float32"
         plugins.check(self.dtype, DTYPES, what="dtype of a module")
-        self._module, self._inputs = module, inputs
+        self._module, self._inputs, self._own = module, inputs, own
         self._elsewhere = cache(self._on_meta)
 
     @staticmethod
@@ -109,7 +110,7 @@ class ModuleSweep:
         own say so; else each size is traced. Raises `InputError` for a size asked for that cannot be.
         """
         asked = checked_batch_sizes(batch_sizes)
-        own = trace(self._module, self._inputs)
+        own = self._own = self._own or trace(self._module, self._inputs)
         others = [size for size in sorted({*asked, *more}) if size != self.batch_size]
         line = self._line(own, others[-1]) if others else None
         found = {self.batch_size: own}

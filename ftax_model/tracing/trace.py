@@ -25,9 +25,10 @@ def trace(module: Any, inputs: Any) -> Trace:
 
     The module runs once, where it is: on the meta device that costs no memory and no arithmetic, and the counts are
     the same as on a real one. Values that the module makes from nothing (positions) are known there; a question about
-    others (``if mask.all()``) is answered with no, which is true of a padding mask; one for a number raises
-    `InputError`, and the module must be traced on real tensors, as does whatever goes wrong in the module. A module
-    that is a `Trace` itself is believed.
+    others (``if mask.all()``) is answered with no, which is true of a padding mask. Where a number is asked for, a
+    module on the meta device runs once more on random weights, if its inputs have values (``Trace.way`` says so); if
+    they have none it raises `ValuesError`, and the module must be traced on real tensors. Whatever goes wrong in the
+    module is an `InputError`. A module that is a `Trace` itself is believed.
 
     What counts: views and bare allocations are left out, and what eager dispatches as one fused kernel (attention,
     LSTM) is one operator. MACs are those of products and convolutions, with both products of attention, masked or not,
@@ -36,9 +37,14 @@ def trace(module: Any, inputs: Any) -> Trace:
     """
     if isinstance(module, Trace):
         return module
-    from ftax_model.tracing._recorder import record
+    from ftax_model.tracing._recorder import can_draw, record
 
-    return record(module, inputs)
+    try:
+        return record(module, inputs)
+    except ValuesError:
+        if not can_draw(module, inputs):
+            raise
+    return record(module, inputs, draw=True)
 
 
 @lru_cache(maxsize=256)

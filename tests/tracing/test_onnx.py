@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,49 @@ def test_onnx_counts_what_torch_does(tmp_path: Path) -> None:
 def test_every_kind_that_nodes_become_is_known() -> None:
     strange = [kind for kind in onnx_nodes.KINDS.values() if not features.is_known(features.Operator(kind, (), ()))]
     assert strange == []
+
+
+PACKAGES = {
+    "silero-vad": {
+        "silero_vad.onnx", "silero_vad_16k_op15.onnx", "silero_vad_half.onnx", "silero_vad_op18_ifless.onnx",
+    },
+    "magika": {"model.onnx"},
+    "rapidocr-onnxruntime": {
+        "ch_PP-OCRv4_det_infer.onnx", "ch_PP-OCRv4_rec_infer.onnx", "ch_ppocr_mobile_v2.0_cls_infer.onnx",
+    },
+}  # fmt: skip
+"""Packages that hold real files (scripts/onnx_files), and some of those files."""
+
+GIVEN: dict[str, dict[str, Any]] = {
+    "silero_vad": {"shapes": {"input": (1, 512), "state": (2, 1, 128)}, "values": {"sr": 16000}},
+    "silero_vad_half": {"shapes": {"input": (1, 512), "state": (2, 1, 128)}},
+    "ch_PP-OCRv4_det_infer": {"shapes": {"x": (1, 3, 64, 64)}},
+    "ch_PP-OCRv4_rec_infer": {"shapes": {"x": (1, 3, 48, 64)}},
+    "ch_ppocr_mobile_v2.0_cls_infer": {"shapes": {"x": (1, 3, 48, 192)}},
+}
+GIVEN |= {f"silero_vad_{more}": GIVEN["silero_vad"] for more in ("16k_op15", "op18_ifless")}
+
+
+def real(package: str, name: str) -> Path:
+    try:
+        files = metadata.distribution(package).files or []
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"{package} is not installed: scripts/onnx_files")
+    return Path(str(next(one for one in files if one.name == name).locate()))
+
+
+@pytest.mark.parametrize(("package", "name"), [(one, name) for one, own in PACKAGES.items() for name in sorted(own)])
+def test_real_files_are_known_to_their_last_operator(package: str, name: str) -> None:
+    path = real(package, name)
+    found = sources.of_onnx(path, **GIVEN.get(path.stem, {})).trace()
+    assert found.features()["macs"] > 1e5
+    assert features.unknown(found) == ""
+    assert found.params * 4 <= 1.05 * path.stat().st_size
+
+
+def test_one_network_in_three_forms_counts_alike() -> None:
+    forms = ["silero_vad.onnx", "silero_vad_16k_op15.onnx", "silero_vad_op18_ifless.onnx", "silero_vad_half.onnx"]
+    own = {macs(sources.of_onnx(real("silero-vad", name), **GIVEN[name[:-5]]).trace()) for name in forms}
+    assert len(own) == 1
+    eight = {"shapes": {"input": (1, 256), "state": (2, 1, 128)}, "values": {"sr": 8000}}
+    assert macs(sources.of_onnx(real("silero-vad", "silero_vad.onnx"), **eight).trace()) < own.pop()

@@ -42,7 +42,7 @@ from ftax_model.modeling.platforms.known import (
     platform_of,
     weights,
 )
-from ftax_model.modeling.rows import PLATFORM, UNKNOWN, UNKNOWN_SHARE, folds
+from ftax_model.modeling.rows import PLATFORM, UNKNOWN, UNKNOWN_SHARE, WAY, folds
 from ftax_model.tracing import features
 
 FAR = 4.0
@@ -172,14 +172,15 @@ class PlatformFit:
         pairs = [(self.law, np.flatnonzero(~known)), (self.model, np.flatnonzero(known))]
         answers = [parts(model, rows.iloc[own]) for model, own in pairs if model is not None and len(own)]
         found = pd.concat(answers).iloc[np.argsort(np.concatenate([own for _, own in pairs]))]
-        notes = np.array(self.notes(rows), dtype=object)
-        outside = notes != ""
+        far = self.notes(rows)
         said = (
             self.caveat or self.partly() or ("" if self.n_rows else f"of a platform never measured (by {self.origin})")
         )
-        if said:
-            notes = np.where(outside, notes + " and " + said, said)
-        return found.assign(outside=outside, notes=notes)
+        ways = [
+            f"traced on {way}" if way else "" for way in (rows[WAY].fillna("") if WAY in rows else [""] * len(rows))
+        ]
+        notes = [" and ".join(filter(None, (own, said, way))) for own, way in zip(far, ways, strict=True)]
+        return found.assign(outside=[bool(own) for own in far], notes=np.array(notes, dtype=object))
 
     def partly(self) -> str:
         """What to hold against a law whose rows lacked features."""
