@@ -569,6 +569,8 @@ def _asked(
         key = architectures.complete(one).curve if isinstance(one, Workload) else id(one)
         _, sizes = found.setdefault(key, (source, []))
         sizes += [size for size in asked or [source.batch_size] if size not in sizes]
+    if not found:
+        raise InputError("latency is predicted of one model or more", "none", "name one")
     yield from found.values()
 
 

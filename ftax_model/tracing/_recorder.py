@@ -57,6 +57,7 @@ def record(
     With ``draw`` weights on the meta device get random values where they meet inputs that have some. Whatever goes
     wrong in there is an `InputError` that names it in one line.
     """
+    _check_dense([*module.parameters(), *module.buffers(), *tree_leaves(inputs)])
     named = isinstance(inputs, Mapping)
     arguments = () if named else tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
     try:
@@ -85,6 +86,16 @@ def record(
 
 DRAWN = "random weights, whose values decide what runs"
 """How a trace was taken where weights had to have values and had none."""
+
+
+def _check_dense(values: Iterable[Any]) -> None:
+    """Raise `InputError` for a tensor whose elements do not lie in rows and columns."""
+    for one in values:
+        if isinstance(one, torch.Tensor) and (one.is_nested or one.layout is not torch.strided):
+            got = "a nested tensor" if one.is_nested else f"one of layout {one.layout}"
+            raise InputError(
+                "a trace knows dense tensors", got, "make it dense (to_dense, to_padded_tensor), or measure"
+            )
 
 
 def can_draw(module: torch.nn.Module, inputs: Any) -> bool:
@@ -116,7 +127,8 @@ def _refused(module: torch.nn.Module, error: Exception) -> InputError:
         return InputError(
             "a module is traced once it knows the shapes of its weights", f"lazy layers in {name}", "call it"
         )
-    if any(parameter.is_meta for parameter in module.parameters()) and isinstance(error, NotImplementedError):
+    lacking = isinstance(error, NotImplementedError) or "no fake impl" in text
+    if any(parameter.is_meta for parameter in module.parameters()) and lacking:
         law, cure = "a trace without values depends on none of them", "trace the module with real weights and inputs"
         return ValuesError(law, f"{name}: {said}", cure)
     if module.training and not isinstance(module, torch.fx.GraphModule):

@@ -62,8 +62,12 @@ class ModuleSweep:
     """
 
     def __init__(self, module: Any, inputs: Any, batch_axis: BatchAxis = None, *, own: Trace | None = None) -> None:
+        from torch.nn import Module
         from torch.utils import _pytree
 
+        if not isinstance(module, Module):
+            law, got = "what is called with inputs is an nn.Module", f"a {type(module).__name__}"
+            raise InputError(law, got, "give one module at a time; write one round a function")
         paths, self._tree = _pytree.tree_flatten_with_path(inputs)
         names = [str(getattr(path[0], "key", "")) if path else "" for path, _ in paths]
         self._leaves = [leaf for _, leaf in paths]
@@ -212,6 +216,8 @@ def _is_axis(name: Any) -> bool:
 
 def checked_batch_sizes(batch_sizes: Iterable[Any]) -> list[int]:
     """The batch sizes, each once; raises `InputError` where there is none, or one that is no whole number above 0."""
+    if not isinstance(batch_sizes, Iterable):
+        raise InputError("batch sizes asked for are a list", repr(batch_sizes), f"write [{batch_sizes}]")
     found = [whole("batch size", size, MAX_BATCH_SIZE) for size in dict.fromkeys(batch_sizes)]
     if not found:
         raise InputError("batch sizes asked for are one or more", "none", "leave them out, or name some")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import onnx
+import onnx.parser
 import pytest
 
 from ftax_model.cli import main
@@ -56,6 +56,23 @@ def test_a_trace_taken_here_is_predicted_elsewhere(tmp_path: Path, capsys: pytes
     assert [one["batch_size"] for one in answers[0]] == [1, 8]
 
 
+RATES = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[n, 4] x, int64 rate) => (float[n, 4] y) <int64 wanted = {16000}> {
+    flag = Equal(rate, wanted)
+    y = If (flag) <then_branch = a () => (float[n, 4] u) { u = Relu(x) },
+                   else_branch = b () => (float[n, 4] v) { t = Sigmoid(x) v = Exp(t) }>
+}"""
+
+
+@pytest.mark.parametrize(("rate", "operators"), [("16000", 1), ("8000", 2)])
+def test_the_value_of_an_input_decides_what_runs(
+    rate: str, operators: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx.save(onnx.parser.parse_model(RATES), tmp_path / "rates.onnx")
+    assert main(["trace", "--onnx", str(tmp_path / "rates.onnx"), "--value", f"rate={rate}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["traces"][0]["n_ops"] == operators
+
+
 def test_a_function_of_ones_own_is_predicted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +96,8 @@ def test_a_function_of_ones_own_is_predicted(
         (["trace", "--onnx", str(NET), "--width", "4"], "hyperparameters are those of an --architecture"),
         (["trace", "--onnx", str(NET), "--shape", "data_0=1xA"], "a shape is NAME=1x3x224x224"),
         (["trace", "--onnx", str(NET), "--shape", "other=1x3"], "the inputs of light_squeezenet.onnx are data_0"),
+        (["trace", "--onnx", str(NET), "--value", "data_0=much"], "a value is NAME=16000"),
+        (["trace", "--onnx", str(NET), "--value", "other=3"], "the inputs of light_squeezenet.onnx are data_0"),
         (["trace", "--onnx", str(NET), "--batch-size", "0"], "batch size"),
         (["trace", "--architecture", "mlp", "--batch-size", "0"], "batch size"),
         (["trace", "--export", "none.pt2"], "torch.export.save"),

@@ -185,3 +185,16 @@ def test_what_goes_wrong_is_one_line(make: Any) -> None:
         trace(module, inputs)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("kind", ["sparse", "rows", "nested"])
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_that_are_not_dense_are_refused(kind: str) -> None:
+    dense = torch.zeros(2, 8)
+    given = {
+        "sparse": dense.to_sparse,
+        "rows": dense.to_sparse_csr,
+        "nested": lambda: torch.nested.nested_tensor([dense, dense[:1]], layout=torch.jagged),
+    }[kind]()
+    with pytest.raises(InputError, match="a trace knows dense tensors"):
+        trace(nn.Linear(8, 8).eval(), (given,))

@@ -172,7 +172,13 @@ def test_inputs_without_a_batch_are_refused(inputs: Any) -> None:
         ModuleSweep(nn.Linear(2, 2), inputs)
 
 
-@pytest.mark.parametrize("sizes", [[], [0], [-1], [2.5], [True], ["2"], [70_000]])
+@pytest.mark.parametrize("module", [[nn.Linear(8, 8)], nn.Linear(8, 8).forward, lambda x: x, None])
+def test_what_is_no_module_is_refused(module: Any) -> None:
+    with pytest.raises(InputError, match=r"an nn\.Module; got a (list|method|function|NoneType)"):
+        ModuleSweep(module, torch.zeros(2, 8))
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [-1], [2.5], [True], ["2"], [70_000], 8, "8"])
 def test_batch_sizes_are_whole_numbers(sizes: list[Any]) -> None:
     with pytest.raises(InputError, match="batch size"):
         checked_batch_sizes(sizes)
