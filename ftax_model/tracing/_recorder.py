@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,13 +15,13 @@ from torch._ops import HigherOrderOperator
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ftax_model.errors import FtaxError, InputError
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import _costs
-from ftax_model.tracing.trace import ValuesError
+from ftax_model.tracing.trace import ValuesError, tensors_in
 
 BOOKKEEPING = {
     "_unsafe_view", "unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes", "lift_fresh", "lift",
@@ -59,6 +60,7 @@ def record(
     """
     _check_dense([*module.parameters(), *module.buffers(), *tree_leaves(inputs)])
     named = isinstance(inputs, Mapping)
+    inputs = tree_map(_of_its_own, inputs)
     arguments = () if named else tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
     try:
         own = [*module.parameters(), *module.buffers()] if weights is None else [*weights.values()]
@@ -86,6 +88,11 @@ def record(
 
 DRAWN = "random weights, whose values decide what runs"
 """How a trace was taken where weights had to have values and had none."""
+
+
+def _of_its_own(leaf: Any) -> Any:
+    """A part of a call's inputs that the call may change: a cache grows as it is called with."""
+    return leaf if isinstance(leaf, torch.Tensor) or not tensors_in(leaf) else copy.deepcopy(leaf)
 
 
 def _check_dense(values: Iterable[Any]) -> None:

@@ -5,6 +5,7 @@ What a trace counts lies on straight lines in the batch size; where that is not 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any
 from ftax_model import plugins
 from ftax_model.errors import InputError
 from ftax_model.operators import Operator, Trace
-from ftax_model.tracing.trace import trace, trace_workload
+from ftax_model.tracing.trace import tensors_in, trace, trace_workload
 from ftax_model.workload import DTYPES, MAX_BATCH_SIZE, Workload, whole
 
 
@@ -49,7 +50,7 @@ BatchAxis = int | Mapping[str, int | None] | Sequence[int | None] | None
 class ModuleSweep:
     """The traces of one call of a module at any batch sizes.
 
-    ``inputs`` are as in `trace`, nested as you like: lists, tuples and mappings, caches that torch knows as trees. At
+    ``inputs`` are as in `trace`, nested as you like: lists, tuples, mappings, and objects such as caches. At
     their own ``batch_size``, which is the first extent of most tensors in them, they are traced as they are; at others
     each tensor is cut or its rows are repeated, along ``batch_axis``: an axis of all of them, one by the name of an
     input, one of each in order (``None`` for what has none; `batch_axes` reads them off what torch.export takes), or if
@@ -70,16 +71,20 @@ class ModuleSweep:
             raise InputError(law, got, "give one module at a time; write one round a function")
         paths, self._tree = _pytree.tree_flatten_with_path(inputs)
         names = [str(getattr(path[0], "key", "")) if path else "" for path, _ in paths]
-        self._leaves = [leaf for _, leaf in paths]
+        self._leaves = [(leaf, tensors_in(leaf)) for _, leaf in paths]
         given = self._given(names, batch_axis)
-        firsts = [extent for extent in map(_extent, self._leaves, given) if extent is not None]
+        pairs = [(one, axis) for (_, own), axis in zip(self._leaves, given, strict=True) for one in own]
+        firsts = [extent for one, axis in pairs if (extent := _extent(one, axis)) is not None]
         if not firsts:
             got = ", ".join(filter(None, names)) or "none"
             law = "inputs are tensors, by the names of arguments or in their order"
             raise InputError(law, got, "give those of one call")
         self.batch_size: int = Counter(firsts).most_common(1)[0][0]
         guess = batch_axis is None and self.batch_size > 1
-        self._axes = [self._axis(leaf, axis, guess=guess) for leaf, axis in zip(self._leaves, given, strict=True)]
+        self._axes = [
+            [self._axis(one, axis, guess=guess) for one in own]
+            for (_, own), axis in zip(self._leaves, given, strict=True)
+        ]
         dtypes = [str(one.dtype).removeprefix("torch.") for one in module.parameters() if one.is_floating_point()]
         self.dtype = Counter(dtypes).most_common(1)[0][0] if dtypes else "float32"
         plugins.check(self.dtype, DTYPES, what="dtype of a module")
@@ -164,10 +169,11 @@ class ModuleSweep:
     def _resized(self, size: int) -> Any:
         from torch.utils import _pytree
 
-        leaves = [
-            leaf if axis is None else _rows(leaf, axis, size)
-            for leaf, axis in zip(self._leaves, self._axes, strict=True)
-        ]
+        leaves = []
+        for (leaf, tensors), axes in zip(self._leaves, self._axes, strict=True):
+            pairs = zip(tensors, axes, strict=True)
+            grown = {id(one): one if axis is None else _rows(one, axis, size) for one, axis in pairs}
+            leaves.append(copy.deepcopy(leaf, grown))
         return _pytree.tree_unflatten(leaves, self._tree)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
+from types import FunctionType, ModuleType
 from typing import Any
 
 from ftax_model import architectures
@@ -45,6 +47,29 @@ def trace(module: Any, inputs: Any) -> Trace:
         if not can_draw(module, inputs):
             raise
     return record(module, inputs, draw=True)
+
+
+def tensors_in(leaf: Any) -> list[Any]:
+    """The tensors in a part of a module's inputs: itself, or within an object of any kind, a cache for example."""
+    from torch import Tensor
+    from torch.nn import Module
+
+    found: dict[int, Any] = {}
+    seen, to_see = set[int](), [leaf]
+    while to_see:
+        one = to_see.pop()
+        if id(one) in seen or isinstance(one, Module | type | ModuleType | FunctionType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, Tensor):
+            found[id(one)] = one
+        elif isinstance(one, Mapping):
+            to_see += [*one.values()][::-1]
+        elif isinstance(one, list | tuple):
+            to_see += one[::-1]
+        else:
+            to_see += [*getattr(one, "__dict__", {}).values()][::-1]
+    return [*found.values()]
 
 
 @lru_cache(maxsize=256)

@@ -192,3 +192,36 @@ def test_a_sweep_leaves_the_module_as_it_was() -> None:
     assert not module.weight.is_meta
     assert not module._forward_hooks
     assert not module._forward_pre_hooks
+
+
+class Cache:
+    """Keys and values from before, as models of transformers keep them: no tree of torch's."""
+
+    def __init__(self, *keys: torch.Tensor) -> None:
+        self.layers = [{"keys": one} for one in keys]
+        self.length = keys[0].shape[1]
+
+    def grown(self, new: torch.Tensor, at: int) -> torch.Tensor:
+        self.layers[at]["keys"] = torch.cat([self.layers[at]["keys"], new], 1)
+        return self.layers[at]["keys"]
+
+
+class Steps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+
+    def forward(self, x: torch.Tensor, past: Cache) -> torch.Tensor:
+        for at, layer in enumerate(self.layers):
+            x = functional.scaled_dot_product_attention(x, *[past.grown(layer(x), at)] * 2)
+        return x
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_caches_grow_with_the_batch_and_stay_as_they_were(device: str) -> None:
+    cache = Cache(*(torch.zeros(1, 9, 8, device=device) for _ in range(2)))
+    sweep = ModuleSweep(Steps().eval(), {"x": torch.zeros(1, 1, 8), "past": cache})
+    step = 2 * (8 * 8 + 2 * 10 * 8)
+    assert [macs(one) for one in sweep([1, 2, 16]).values()] == [step, 2 * step, 16 * step]
+    assert [macs(one) for one in sweep([1, 2, 16]).values()] == [step, 2 * step, 16 * step], "and once more"
+    assert [layer["keys"].shape for layer in cache.layers] == [(1, 9, 8)] * 2
