@@ -14,7 +14,7 @@ import torch
 from torch._ops import HigherOrderOperator
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -157,7 +157,7 @@ class Recorder:
         self.paused = False
         # A weak reference keeps the name of a storage from being given to another, but not its memory.
         self._levels: dict[StorageWeakRef, int] = {}
-        self.weights = {_storage(tensor) for tensor in weights}
+        self.weights = {_storage(part) for tensor in weights for part in _parts(tensor)}
 
     def add(self, kind: str, arguments: Any, output: Any, *, macs: int, attributes: Mapping[str, Any]) -> None:
         """Write down one operator that took ``arguments`` and gave ``output``, trees that hold tensors."""
@@ -484,6 +484,14 @@ def _composite(func: Any) -> bool:
 
 def _kind(func: Any) -> str:
     return str(func.overloadpacket).removeprefix("aten.")
+
+
+def _parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """A tensor, and those that it is made of where it is of another class, as quantised weights are."""
+    yield tensor
+    if is_traceable_wrapper_subclass(tensor):
+        for name in tensor.__tensor_flatten__()[0]:
+            yield from _parts(getattr(tensor, name))
 
 
 def _storage(tensor: torch.Tensor) -> StorageWeakRef:

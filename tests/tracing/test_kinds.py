@@ -198,3 +198,40 @@ def test_tensors_that_are_not_dense_are_refused(kind: str) -> None:
     }[kind]()
     with pytest.raises(InputError, match="a trace knows dense tensors"):
         trace(nn.Linear(8, 8).eval(), (given,))
+
+
+class Packed(torch.Tensor):
+    """Weights of one byte with a scale, as libraries of quantisation have them."""
+
+    @staticmethod
+    def __new__(cls, whole: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return torch.Tensor._make_wrapper_subclass(cls, whole.shape, dtype=scale.dtype)
+
+    def __init__(self, whole: torch.Tensor, scale: torch.Tensor) -> None:
+        self.whole, self.scale = whole, scale
+
+    def __tensor_flatten__(self) -> tuple[list[str], None]:
+        return ["whole", "scale"], None
+
+    @staticmethod
+    def __tensor_unflatten__(parts: Any, context: None, size: Any, stride: Any) -> torch.Tensor:
+        return Packed(parts["whole"], parts["scale"])
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is functional.linear:
+            x, weight = args[:2]
+            return functional.linear(x, weight.whole.to(x.dtype)) * weight.scale
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func is torch.ops.aten.detach.default else NotImplemented
+
+
+def test_weights_made_of_several_tensors_are_weights() -> None:
+    module = nn.Linear(8, 4, bias=False).eval()
+    module.weight = nn.Parameter(Packed(torch.ones(4, 8, dtype=torch.int8), torch.ones(())), requires_grad=False)
+    found = trace(module, (torch.zeros(2, 8),)).features()
+    assert (found["macs"], found["weight_bytes"]) == (2 * 8 * 4, 4 * 8 + 4), "a byte each, and the scale"
