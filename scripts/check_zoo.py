@@ -11,6 +11,7 @@ those that do not trace, whether a model of two layers runs at all, really, with
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import multiprocessing
@@ -128,6 +129,7 @@ def _counted(model: Any, inputs: dict[str, Any]) -> float | None:
     from torch.utils.flop_counter import FlopCounterMode
 
     try:
+        model = copy.deepcopy(model).to("meta")
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(**{name: one.to("meta") if isinstance(one, torch.Tensor) else one for name, one in inputs.items()})
     except Exception:

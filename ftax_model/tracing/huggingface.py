@@ -6,9 +6,11 @@ import inspect
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
@@ -122,7 +124,10 @@ _MOST = 12  # forms in which one group of inputs is tried
 
 
 class _Inputs:
-    """Inputs by name, in the shapes that a configuration tells; where it does not tell, in each that there is."""
+    """Inputs by name, in the shapes that a configuration tells; where it does not tell, in each that there is.
+
+    ``known`` makes each form of an input when it is called.
+    """
 
     def __init__(self, model: Any, names: tuple[str, ...], *, tokens: int | None, batch_size: int) -> None:
         config = model.config
@@ -148,7 +153,7 @@ class _Inputs:
         first = _first_width(model)
         squares, grid = _GRID * _GRID, [[1, _GRID, _GRID]]
         text = self._ones(size, length)
-        self.known: dict[str, list[Any]] = {
+        self.known: dict[str, list[Callable[[], Any]]] = {
             "input_ids": [text],
             "pixel_values": [
                 self._zeros(size, *image),
@@ -201,8 +206,8 @@ class _Inputs:
             ],
             "past_time_features": [self._zeros(size, past + lags, self._number("num_time_features", default=1))],
             "past_observed_mask": [self._zeros(size, past + lags), self._zeros(size, past + lags, series)],
-            "past_values_padding": [self._ones(size, past + lags) * 0],
-            "freq": [self._ones(size, 1) * 0],
+            "past_values_padding": [self._zeros(size, past + lags, whole=True)],
+            "freq": [self._zeros(size, 1, whole=True)],
             "future_time_features": [self._zeros(size, ahead, self._number("num_time_features", default=1))],
             "future_values": [self._zeros(size, ahead)],
             "bbox": [self._ones(size, length, 4)],
@@ -225,12 +230,12 @@ class _Inputs:
             "context_hidden_states": [self._zeros(size, length, first)],
             "action_embeds": [self._zeros(size, self._number("chunk_size", default=50), first)],
             "audio_mel": [self._zeros(size, 100 * SECONDS, 128)],
-            "audio_mel_mask": [self._zeros(size, 100 * SECONDS).bool()],
-            "pixel_position_ids": [self._ones(size, squares, 2) * 0],
+            "audio_mel_mask": [self._false(size, 100 * SECONDS)],
+            "pixel_position_ids": [self._zeros(size, squares, 2, whole=True)],
             "target_sizes": [self._of([[_GRID, _GRID]] * size)],
             "image_attention_mask": [self._ones(size, length, frames)],
             "image_embeds_position_mask": [
-                (self._ones(size, length).cumsum(1) <= self._number("latent_query_num", default=64)).long()
+                self._first_ones(size, length, self._number("latent_query_num", default=64))
             ],
             "states": [self._zeros(size, length, self._number("state_dim", default=17))],
             "actions": [self._zeros(size, length, self._number("act_dim", default=4))],
@@ -254,7 +259,7 @@ class _Inputs:
         names = list(dict.fromkeys(name for name in (*names, *besides) if name in self.known))
         cache = {"use_cache": False} if "use_cache" in self._names else {}
         for forms in itertools.islice(itertools.product(*(self.known[name] for name in names)), _MOST):
-            yield {**dict(zip(names, forms, strict=True)), **cache}
+            yield {**{name: form() for name, form in zip(names, forms, strict=True)}, **cache}
 
     def _configs(self) -> Iterator[Any]:
         yield self._config
@@ -282,22 +287,24 @@ class _Inputs:
         return self._tokens or min(TOKENS, most)
 
     @staticmethod
-    def _zeros(*shape: int) -> Any:
-        import torch
-
-        return torch.zeros(shape, device="cpu")
+    def _zeros(*shape: int, whole: bool = False) -> Callable[[], Any]:
+        return lambda: torch.zeros(shape, dtype=torch.long if whole else torch.float32, device="cpu")
 
     @staticmethod
-    def _ones(*shape: int) -> Any:
-        import torch
-
-        return torch.ones(shape, dtype=torch.long, device="cpu")
+    def _ones(*shape: int) -> Callable[[], Any]:
+        return lambda: torch.ones(shape, dtype=torch.long, device="cpu")
 
     @staticmethod
-    def _of(values: list[Any]) -> Any:
-        import torch
+    def _false(*shape: int) -> Callable[[], Any]:
+        return lambda: torch.zeros(shape, dtype=torch.bool, device="cpu")
 
-        return torch.tensor(values, dtype=torch.long, device="cpu")
+    @staticmethod
+    def _first_ones(rows: int, length: int, count: int) -> Callable[[], Any]:
+        return lambda: (torch.arange(length, device="cpu") < count).long().expand(rows, length)
+
+    @staticmethod
+    def _of(values: list[Any]) -> Callable[[], Any]:
+        return lambda: torch.tensor(values, dtype=torch.long, device="cpu")
 
 
 def _first_width(model: Any) -> int:
