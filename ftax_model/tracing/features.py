@@ -110,6 +110,7 @@ _KINDS: Mapping[str, set[str]] = {
         "zero", "select_scatter", "slice_scatter", "tril", "triu", "im2col", "col2im", "pixel_shuffle", "unfold_copy",
         "pixel_unshuffle", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d", "linspace",
         "eye", "repeat_interleave", "channel_shuffle", "diagonal_copy", "uniform", "normal", "randn", "rand",
+        "randn_like", "rand_like",
     },
     "pooling": {
         "max_pool2d_with_indices", "avg_pool2d", "avg_pool1d", "avg_pool3d", "max_pool3d_with_indices", "max_pool1d",
@@ -120,6 +121,7 @@ _KINDS: Mapping[str, set[str]] = {
     "reduction": {
         "mean", "sum", "amax", "amin", "max", "min", "prod", "var", "var_mean", "std", "std_mean", "argmax", "argmin",
         "any", "all", "histc", "_unique2", "_is_all_true", "_is_any_true",
+        "aminmax", "cummax", "cummin", "unique_consecutive", "mse_loss",
         "bincount", "topk", "sort", "cumprod", "norm", "nonzero", "count_nonzero", "multinomial", "kthvalue",
     },
     "gather": {

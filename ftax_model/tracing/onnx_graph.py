@@ -91,28 +91,41 @@ class OnnxSweep:
         return given.reshape((1,) * axes) if given.size == 1 and tensor.HasField("shape") else given
 
     def _told(self, value: Any, shapes: Mapping[str, Shape]) -> Shape:
-        """The shape of an input, its first extent 0 where it is free."""
+        """The shape of an input, its first extent 0 where it is free; what one shape tells of an axis, others share."""
         if value.name in shapes:
             return shapes[value.name]
-        extents = value.type.tensor_type.shape.dim
+        known = {self._symbol: 0} if self._symbol else {}
+        for name, shape in shapes.items():
+            told = zip(self._inputs[name].type.tensor_type.shape.dim, shape, strict=False)
+            known |= {one.dim_param: extent for one, extent in told if one.dim_param not in ("", "?")}
+        extents = [
+            one.dim_value or known.get(one.dim_param, 0 if at == 0 else None)
+            for at, one in enumerate(value.type.tensor_type.shape.dim)
+        ]
         free = [
             one.dim_param or "?"
-            for at, one in enumerate(extents)
-            if at and not one.dim_value and not (one.dim_param and one.dim_param == self._symbol)
+            for one, extent in zip(value.type.tensor_type.shape.dim, extents, strict=True)
+            if extent is None
         ]
         if free:
             law = f"the shape of {value.name} is known but for its batch"
             raise InputError(law, f"{', '.join(free)} open", f"give it: --shape {value.name}=1x...")
-        return tuple(int(one.dim_value) for one in extents)
+        return tuple(int(extent or 0) for extent in extents)
 
     def _axis(self, value: Any) -> int | None:
-        """The axis of the batch in an input: of the symbol that the first free one bears, else the first, if it may."""
+        """The axis of the batch in an input: of the symbol that the first free one bears, else the first, if it may.
+
+        Else it is the only free axis, if that has the extent of the batch.
+        """
         extents = value.type.tensor_type.shape.dim
         named = [at for at, one in enumerate(extents) if self._symbol and one.dim_param == self._symbol]
         if named or not extents:
             return named[0] if named else None
-        free = not extents[0].dim_value
-        return 0 if free or (not self._symbol and extents[0].dim_value == self.batch_size) else None
+        free = [at for at, one in enumerate(extents) if not one.dim_value and one.dim_param in ("", "?")]
+        if 0 in free or (not self._symbol and extents[0].dim_value == self.batch_size):
+            return 0
+        alone = len(free) == 1 and self._shapes[value.name][free[0]] == self.batch_size
+        return free[0] if alone else None
 
     def _bound(self, batch_size: int) -> dict[str, Shape]:
         """The shapes of the inputs at a batch size."""

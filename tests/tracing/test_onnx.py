@@ -73,6 +73,19 @@ def test_an_open_axis_is_asked_for(file: Any) -> None:
             sources.of_onnx(path, **given)
 
 
+def test_one_shape_tells_the_axes_that_others_share(file: Any) -> None:
+    path = file("g (float[n, t] x, float[n, t] mask, float[t] z) => (float y) { u = Add(x, mask) y = Mul(u, z) }")
+    found = sources.of_onnx(path, shapes={"x": (2, 7)})
+    assert found.batch_size == 2
+    assert {one.outputs for one in found.trace(5).operators} == {((5, 7),)}
+
+
+def test_the_only_free_axis_is_that_of_the_batch(file: Any) -> None:
+    path = file("g (float[?, 4] x, float[2, ?, 4] state) => (float y) { y = Add(x, state) }")
+    found = sources.of_onnx(path, shapes={"x": (1, 4), "state": (2, 1, 4)})
+    assert [one.outputs for one in found.trace(6).operators] == [((2, 6, 4),)]
+
+
 def test_shapes_that_depend_on_values_come_from_a_run(file: Any) -> None:
     path = file("g (float[n, 4] x) => (float y) { i = NonZero(x) y = Cast<to=1>(i) }")
     assert [one.outputs for one in sources.of_onnx(path).trace(2).operators] == [((2, 0),), ((2, 0),)]
