@@ -152,7 +152,7 @@ class _Inputs:
         series = self._number("num_input_channels", default=1)
         first = _first_width(model)
         squares, grid = _GRID * _GRID, [[1, _GRID, _GRID]]
-        text = self._ones(size, length)
+        text = self._words(size, length, self._number("vocab_size", default=_VARIED))
         self.known: dict[str, list[Callable[[], Any]]] = {
             "input_ids": [text],
             "pixel_values": [
@@ -217,7 +217,7 @@ class _Inputs:
             "spatial_shapes": [self._of([[_GRID, _GRID]] * size)],
             "pixel_attention_mask": [self._ones(size, squares)],
             "input_features_mask": [self._ones(size, 100 * SECONDS), self._ones(size, spectra)],
-            "input_ids_mask": [text],
+            "input_ids_mask": [self._ones(size, length)],
             "qformer_input_ids": [text],
             "task_inputs": [self._ones(size, 77)],
             "visual_feats": [self._zeros(size, 36, self._number("visual_feat_dim", default=2048))],
@@ -242,7 +242,7 @@ class _Inputs:
             "rewards": [self._zeros(size, length, 1)],
             "returns_to_go": [self._zeros(size, length, 1)],
             "timesteps": [self._ones(size, length)],
-            "attention_mask": [text],
+            "attention_mask": [self._ones(size, length)],
         }
         self.known = {name: forms for name, forms in self.known.items() if name in names}
 
@@ -295,6 +295,14 @@ class _Inputs:
         return lambda: torch.ones(shape, dtype=torch.long, device="cpu")
 
     @staticmethod
+    def _words(rows: int, length: int, vocabulary: int) -> Callable[[], Any]:
+        """Texts of many words, none of the first, which are often marks: experts are then asked for as in real ones."""
+        words = max(min(vocabulary, _VARIED) - _MARKS, 1)
+        return lambda: (
+            (torch.arange(rows * length, device="cpu") % words + _MARKS).clamp(max=vocabulary - 1).view(rows, length)
+        )
+
+    @staticmethod
     def _false(*shape: int) -> Callable[[], Any]:
         return lambda: torch.zeros(shape, dtype=torch.bool, device="cpu")
 
@@ -317,4 +325,5 @@ def _first_width(model: Any) -> int:
     return 1
 
 
+_VARIED, _MARKS = 1000, 3  # words that texts are made of at most, and the first of a vocabulary that are none
 _GRID = 12  # patches along each side of an image that comes in patches

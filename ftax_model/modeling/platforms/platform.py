@@ -180,7 +180,8 @@ class PlatformFit:
             f"traced on {way}" if way else "" for way in (rows[WAY].fillna("") if WAY in rows else [""] * len(rows))
         ]
         notes = [" and ".join(filter(None, (own, said, way))) for own, way in zip(far, ways, strict=True)]
-        return found.assign(outside=[bool(own) for own in far], notes=np.array(notes, dtype=object))
+        outside = [bool(own or way) for own, way in zip(far, ways, strict=True)]
+        return found.assign(outside=outside, notes=np.array(notes, dtype=object))
 
     def partly(self) -> str:
         """What to hold against a law whose rows lacked features."""
