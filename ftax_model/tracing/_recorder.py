@@ -134,7 +134,7 @@ def _refused(module: torch.nn.Module, error: Exception) -> InputError:
         return InputError(
             "a module is traced once it knows the shapes of its weights", f"lazy layers in {name}", "call it"
         )
-    lacking = isinstance(error, NotImplementedError) or "no fake impl" in text
+    lacking = isinstance(error, NotImplementedError) or any(word in text for word in _NO_VALUES)
     if any(parameter.is_meta for parameter in module.parameters()) and lacking:
         law, cure = "a trace without values depends on none of them", "trace the module with real weights and inputs"
         return ValuesError(law, f"{name}: {said}", cure)
@@ -146,6 +146,7 @@ def _refused(module: torch.nn.Module, error: Exception) -> InputError:
 
 
 _LONGEST = 200  # characters of somebody else's error
+_NO_VALUES = ("no fake impl", "not allocated", "meta")  # what errors say that come of the meta device
 
 
 class Recorder:

@@ -72,6 +72,19 @@ def test_drawn_values_take_no_more_memory_than_one_tensor_of_each_shape() -> Non
     assert found.params > 1 << 31
 
 
+def test_lengths_decide_where_weights_have_no_values() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.LSTM(8, 16, batch_first=True)
+
+        def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+            return self.rnn(nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True))[0].data
+
+    found = trace(on_meta(Packed), (torch.zeros(3, 9, 8), torch.tensor([9, 5, 2])))
+    assert (found.features()["macs"], bool(found.way)) == (16 * 4 * (8 + 16) * 16, True)
+
+
 def test_batches_of_drawn_values_are_traced_one_by_one() -> None:
     found = ModuleSweep(on_meta(Experts), (IDS.repeat(2, 1),))([2, 6], [64])
     assert sorted(found) == [2, 6], "no call of a size that nobody asked for"
