@@ -53,7 +53,7 @@ SOURCES = (
 SIZES = (
     click.option("--batch-size", default=None, help="One, or several with commas: 1,2,4,8; else the model's own."),
     click.option("--input-size", default=None, help="Tokens, pixels or samples per input; one or several."),
-    click.option("--dtype", default="float32", show_default=True, help="float32, float16 or bfloat16."),
+    click.option("--dtype", default=None, help="float32, float16 or bfloat16; else the model's own."),
 )
 
 
@@ -63,7 +63,7 @@ def workload_options(function: F) -> F:
         function,
         *SOURCES,
         *SIZES,
-        click.option("--lengths", default="fixed", show_default=True, help="fixed or penn-treebank."),
+        click.option("--lengths", default=None, help="fixed (the default) or penn-treebank."),
         click.option("--framework", default=None, help="Only this framework."),
         click.option(
             "--device", default=None, help="Only this device; one never measured by its device file, name or path."
@@ -131,24 +131,40 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
         raise InputError(law, " and ".join(f"--{kind}" for kind in named) or "none", "give one of them")
     (kind,), sizes = named, asked["batch_size"]
     sizes = numbers("--batch-size", sizes) if sizes else None
+    for option, (name, takers) in _ONLY.items():
+        if asked.get(name) and kind not in takers:
+            raise InputError(f"{option} is of --{' and --'.join(takers)}", f"--{kind}", "leave it out")
+    dtype = asked["dtype"]
     if kind == "architecture":
-        own = {name: asked[name] for name in ("input_size", "dtype", "lengths")}
+        lengths = asked.get("lengths") or "fixed"
+        own = {"input_size": asked["input_size"], "dtype": dtype or "float32", "lengths": lengths}
         return [*workloads(asked["architecture"], words, **own)], sizes
     if words:
         raise InputError("hyperparameters are those of an --architecture", words[0], "leave it out")
     from ftax_model.tracing import sources as made
 
     shapes, values = dict(map(shape, asked["shapes"])), dict(map(value, asked["values"]))
-    tokens = numbers("--input-size", asked["input_size"])[0] if asked["input_size"] else None
+    if kind == "hf":
+        lengths = numbers("--input-size", asked["input_size"]) if asked["input_size"] else [None]
+        return [made.of_config(asked["hf"], tokens=tokens, dtype=dtype) for tokens in lengths], sizes
     make: dict[str, Callable[[Any], Any]] = {
         "module": made.of_function,
-        "hf": lambda path: made.of_config(path, tokens=tokens),
         "onnx": lambda path: made.of_onnx(path, shapes=shapes, values=values),
         "export": made.of_export,
         "torchscript": lambda path: made.of_torchscript(path, shapes=shapes),
         "trace": made.read,
     }
     return [make[kind](asked[kind])], sizes
+
+
+_ONLY = {
+    "--input-size": ("input_size", ("architecture", "hf")),
+    "--dtype": ("dtype", ("architecture", "hf")),
+    "--lengths": ("lengths", ("architecture",)),
+    "--shape": ("shapes", ("onnx", "torchscript")),
+    "--value": ("values", ("onnx",)),
+}
+"""Options that not all kinds of models take, what they are called within, and those that do."""
 
 
 def shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ftax_model.cli import _options
+from ftax_model.errors import InputError
 
 
 @click.command("trace", short_help="Count a model's operators, MACs and bytes.", context_settings=_options.EXTRA)
@@ -25,8 +26,10 @@ def command(words: tuple[str, ...], out: Path | None, top: int, as_json: bool, *
     from ftax_model.modeling.predictor import SWEEP
     from ftax_model.tracing import checked_batch_sizes, sources
 
-    (source,), sizes = _options.sources(words, {**asked, "lengths": "fixed"})
-    found = sources.find(source)
+    models, sizes = _options.sources(words, asked)
+    if len(models) > 1:
+        raise InputError("ftax trace counts one model", f"{len(models)}", "name one, with one value for each option")
+    found = sources.find(models[0])
     asked_for = checked_batch_sizes([found.batch_size] if sizes is None else sizes)
     traces = found.traced(asked_for, SWEEP if out else ())
     if out:

@@ -66,18 +66,21 @@ def build(config: Any) -> Any:
         raise InputError(law, f"{type(config).__name__}: {one_line(error)}", "mend the configuration") from error
 
 
-def sweep(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> ModuleSweep:
+def sweep(config: Any, *, tokens: int | None = None, batch_size: int = 1, dtype: str | None = None) -> ModuleSweep:
     """The traces of a configuration's model, as in `called`."""
-    model, inputs, own = called(config, tokens=tokens, batch_size=batch_size)
+    model, inputs, own = called(config, tokens=tokens, batch_size=batch_size, dtype=dtype)
     return ModuleSweep(model, inputs, own=own)
 
 
-def called(config: Any, *, tokens: int | None = None, batch_size: int = 1) -> tuple[Any, dict[str, Any], Trace]:
+def called(
+    config: Any, *, tokens: int | None = None, batch_size: int = 1, dtype: str | None = None
+) -> tuple[Any, dict[str, Any], Trace]:
     """The model of a configuration, the first inputs of its class's that it takes, and the trace of that call.
 
     Raises `InputError` with what it said to the first inputs where it takes none.
     """
     model = build(config)
+    model = model.to(getattr(torch, dtype)) if dtype else model
     first: InputError | None = None
     for inputs in candidates(model, tokens=tokens, batch_size=batch_size):
         try:
@@ -131,6 +134,7 @@ class _Inputs:
 
     def __init__(self, model: Any, names: tuple[str, ...], *, tokens: int | None, batch_size: int) -> None:
         config = model.config
+        self._dtype = next((one.dtype for one in model.parameters() if one.is_floating_point()), torch.float32)
         self._config, self._names, self._size, self._tokens = config, names, batch_size, tokens
         length, size = self._length(), batch_size
         side = self._number("image_size", "img_size", "max_img_size", "input_size", "crop_size", default=224)
@@ -259,7 +263,9 @@ class _Inputs:
         names = list(dict.fromkeys(name for name in (*names, *besides) if name in self.known))
         cache = {"use_cache": False} if "use_cache" in self._names else {}
         for forms in itertools.islice(itertools.product(*(self.known[name] for name in names)), _MOST):
-            yield {**{name: form() for name, form in zip(names, forms, strict=True)}, **cache}
+            made = [form() for form in forms]
+            made = [one.to(self._dtype) if one.is_floating_point() else one for one in made]
+            yield {**dict(zip(names, made, strict=True)), **cache}
 
     def _configs(self) -> Iterator[Any]:
         yield self._config

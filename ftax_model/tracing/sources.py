@@ -100,14 +100,21 @@ def of_function(place: str) -> Source:
     return of_module(module, inputs, own=own, label=function if function != "build" else place)
 
 
-def of_config(path: str | os.PathLike[str], *, tokens: int | None = None) -> Source:
-    """A model of transformers by its ``config.json``, a folder with one, or its name on the hub; never with weights."""
+def of_config(path: str | os.PathLike[str], *, tokens: int | None = None, dtype: str | None = None) -> Source:
+    """A model of transformers by its ``config.json``, a folder with one, or its name on the hub; never with weights.
+
+    ``tokens`` is the length of texts, ``dtype`` that of weights; without, the configuration tells them, else it is 128
+    tokens in single precision.
+    """
     from ftax_model.tracing import huggingface
 
+    if dtype is not None:
+        plugins.check(dtype, DTYPES, what="dtype")
     config = huggingface.read_config(path)
-    sweep = huggingface.sweep(config, tokens=tokens)
+    sweep = huggingface.sweep(config, tokens=tokens, dtype=dtype)
     name = str(getattr(config, "model_type", "") or type(config).__name__)
-    return Source(f"{name}, {Path(path).name}", sweep.batch_size, sweep.dtype, sweep)
+    length = f", {tokens} tokens" if tokens else ""
+    return Source(f"{name}, {Path(path).name}{length}", sweep.batch_size, sweep.dtype, sweep)
 
 
 def of_onnx(

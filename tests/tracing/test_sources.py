@@ -167,6 +167,26 @@ def test_a_configuration_that_is_none_is_refused(text: str, tmp_path: Path) -> N
         sources.of_config(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize(("own", "asked", "found"), [
+    (None, None, "float32"), ("bfloat16", None, "bfloat16"), ("bfloat16", "float16", "float16"),
+])  # fmt: skip
+def test_a_configuration_tells_its_dtype_where_nobody_asks_for_another(
+    own: str | None, asked: str | None, found: str, tmp_path: Path
+) -> None:
+    told = {"model_type": "vit", **CONFIGS["vit"], **({"dtype": own} if own else {})}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    source = sources.of_config(tmp_path, dtype=asked)
+    assert source.dtype == found
+    assert source.trace(4).features()["weight_bytes"] < source.trace(4).params * (4.1 if found == "float32" else 2.1)
+
+
+def test_a_configuration_takes_the_length_of_texts(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", **CONFIGS["bert"]}))
+    short, longer = (sources.of_config(tmp_path, tokens=tokens) for tokens in (16, 32))
+    assert macs(longer.trace()) > 2 * macs(short.trace()) * 0.95
+    assert longer.label.endswith("32 tokens")
+
+
 def test_where_values_decide_random_weights_are_called(tmp_path: Path) -> None:
     own = {"num_layers": 1, "num_decoder_layers": 1, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}
     own |= {"d_model": 32, "d_ff": 64, "num_heads": 2, "d_kv": 16, "vocab_size": 50, "num_experts": 2}
