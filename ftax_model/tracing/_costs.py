@@ -244,6 +244,7 @@ _ATTRIBUTES: Mapping[Any, Callable[[Any, Any, Any], dict[str, Any]]] = {
     aten.vdot: _vector(0),
     aten._grouped_mm: _grouped,
     aten.convolution: _convolution,
+    aten._convolution: _convolution,  # as TorchScript calls it
     aten._fft_c2c: _fourier,
     aten._fft_r2c: _fourier,
     aten._fft_c2r: _fourier,

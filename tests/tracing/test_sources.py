@@ -70,6 +70,7 @@ def test_torchscript_wants_the_shapes_of_its_inputs(tmp_path: Path) -> None:
     torch.jit.trace(Net().eval(), IMAGE).save(tmp_path / "net.pt")
     found = sources.of_torchscript(tmp_path / "net.pt", shapes={"x": (2, 3, 16, 16)})
     assert macs(found.trace()) == macs(trace(Net().eval(), (IMAGE,)))
+    assert features.unknown(found.trace()) == ""
     with pytest.raises(InputError, match="give each: --shape"):
         sources.of_torchscript(tmp_path / "net.pt", shapes={})
 
