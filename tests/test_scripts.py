@@ -296,11 +296,15 @@ def test_install_refuses_an_unknown_extra(house: House) -> None:
     assert house.calls.read_text(encoding="utf-8") == ""
 
 
+FILES = "python -m pip --disable-pip-version-check show -q magika rapidocr-onnxruntime silero-vad"
+"""How it is seen whether the packages with real ONNX files are there."""
+
+
 @pytest.mark.parametrize(
     ("script", "program", "called"),
     [
         ("demo", "ftax", ["ftax demo --x 'a b'"]),
-        ("test", "python", ["python -m pytest --x 'a b'"]),
+        ("test", "python", [FILES, "python -m pytest --x 'a b'"]),
         ("lint", "python", ["python -m ruff check", "python -m ruff format --check", "python -m mypy"]),
         ("bench", "python", ["python bench_one.py --x 'a b'", "python bench_two.py --x 'a b'"]),
         (
@@ -310,6 +314,7 @@ def test_install_refuses_an_unknown_extra(house: House) -> None:
                 "python -m ruff check",
                 "python -m ruff format --check",
                 "python -m mypy",
+                FILES,
                 "python -m pytest -m 'not slow and not gpu' --x 'a b'",
             ],
         ),
@@ -331,6 +336,27 @@ def test_script_calls(house: House, script: str, program: str, called: list[str]
     run = house.run(script, "--x", "a b")
     assert run.returncode == 0, run.stderr
     assert house.calls.read_text(encoding="utf-8").splitlines() == called
+
+
+def test_tests_run_where_files_of_others_cannot_be_fetched(house: House) -> None:
+    (house.root / "scripts" / "install").write_text("#!/bin/sh\n", encoding="utf-8")
+    bin_ = house.root / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    text = (
+        "import sys\n"
+        f"open({str(house.calls)!r}, 'a').write(' '.join(sys.argv[2:]) + '\\n')\n"
+        "sys.exit('pip' in sys.argv)\n"
+    )
+    (bin_ / "python").write_text(python_program(house.bin / "noted.py", text), encoding="utf-8")
+    (bin_ / "python").chmod(0o755)
+    run = house.run("test")
+    assert run.returncode == 0, run.stderr
+    assert "tests of real ONNX files are skipped" in run.stderr
+    assert [call.split()[1] for call in house.calls.read_text(encoding="utf-8").splitlines()] == [
+        "pip",
+        "pip",
+        "pytest",
+    ]
 
 
 @pytest.mark.parametrize("script", ["test", "lint", "bench"])
