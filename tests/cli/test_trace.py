@@ -64,7 +64,7 @@ g (float[n, 4] x, int64 rate) => (float[n, 4] y) <int64 wanted = {16000}> {
 }"""
 
 
-@pytest.mark.parametrize(("rate", "operators"), [("16000", 1), ("8000", 2)])
+@pytest.mark.parametrize(("rate", "operators"), [("16000", 1), ("1.6e4", 1), ("8000", 2), ("-1", 2)])
 def test_the_value_of_an_input_decides_what_runs(
     rate: str, operators: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
