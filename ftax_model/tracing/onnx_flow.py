@@ -14,6 +14,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ftax_model.errors import InputError
+from ftax_model.tracing import onnx_nodes
 
 Run = Callable[[ModelProto, list[str]], Mapping[str, np.ndarray[Any, Any]]]
 """The values of named tensors of a model in one run; raises `InputError` where it does not run."""
@@ -49,7 +50,7 @@ def straighten(model: ModelProto, run: Run) -> None:
 
 
 def _flows(node: NodeProto) -> bool:
-    return node.op_type in ("If", "Loop", "Scan") and node.domain in ("", "ai.onnx")
+    return onnx_nodes.name(node) in ("If", "Loop", "Scan")
 
 
 def _looked_up(model: ModelProto, run: Run) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def _undone(model: ModelProto, node: NodeProto, found: Mapping[str, Any], number
         branch = max(branches.values(), key=lambda one: len(one.node))
         seen = helper.make_node("If", [node.input[0]], [f"{node.output[0]}/{number}/taken"], domain=UNDECIDED)
         return [seen, *_inlined(model, branch, {}, node.output, f"{node.output[0]}/{number}/")]
-    given = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    given = onnx_nodes.attributes(node)
     value = found[node.output[0]]
     if node.op_type == "Loop":
         return _rounds(model, node, int(value.shape[0]), number, carried=2)
@@ -181,16 +182,15 @@ def _renamed(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
     copy.CopyFrom(node)
     for side in (copy.input, copy.output):
         side[:] = [names.get(name, name) for name in side]
-    for attribute in copy.attribute:
-        for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-            inner = {one.name for one in (*graph.input, *graph.initializer)}
-            inner |= {name for one in graph.node for name in one.output}
-            outer = {name: new for name, new in names.items() if name not in inner}
-            nodes = [_renamed(one, outer) for one in graph.node]
-            del graph.node[:]
-            graph.node.extend(nodes)
-            for one in graph.output:
-                one.name = outer.get(one.name, one.name)
+    for graph in onnx_nodes.graphs(copy):
+        inner = {one.name for one in (*graph.input, *graph.initializer)}
+        inner |= {name for one in graph.node for name in one.output}
+        outer = {name: new for name, new in names.items() if name not in inner}
+        nodes = [_renamed(one, outer) for one in graph.node]
+        del graph.node[:]
+        graph.node.extend(nodes)
+        for one in graph.output:
+            one.name = outer.get(one.name, one.name)
     return copy
 
 

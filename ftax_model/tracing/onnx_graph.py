@@ -78,7 +78,7 @@ class OnnxSweep:
         dtypes = [_dtype(one.data_type) for one in graph.initializer]
         dtypes += [_dtype(one.type.tensor_type.elem_type) for one in self._inputs.values()]
         self.dtype = next((name for name in dtypes if name in DTYPES), "float32")
-        if any(map(onnx_nodes.is_quantised, graph.node)):
+        if any(map(onnx_nodes.is_quantised, onnx_nodes.everywhere(graph))):
             self.dtype = QUANTISED
         self._light, self._weights = _without_weights(self._model, self.path.parent)
 
@@ -96,6 +96,8 @@ class OnnxSweep:
             return shapes[value.name]
         known = {self._symbol: 0} if self._symbol else {}
         for name, shape in shapes.items():
+            if name not in self._inputs:  # its value is given besides
+                continue
             told = zip(self._inputs[name].type.tensor_type.shape.dim, shape, strict=False)
             known |= {one.dim_param: extent for one, extent in told if one.dim_param not in ("", "?")}
         extents = [
@@ -274,7 +276,7 @@ class _Graph:
                 self.shapes[value.name] = tuple(extents)
         self.folded: set[str] = {*given, *(one.name for one in graph.initializer)}
         for node in self.nodes:
-            if all(name in self.folded for name in node.input if name) and not onnx_nodes.has_graph(node):
+            if all(name in self.folded for name in node.input if name) and not onnx_nodes.graphs(node):
                 self.folded |= {*node.output}
         self.open = [
             name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -84,22 +84,35 @@ def is_quantised(node: NodeProto) -> bool:
 _QUANTISED = re.compile(r"^Q(Linear|Gemm|Attention|MoE)|quantize|Integer|NBits|Bnb4", re.IGNORECASE)
 
 
-def has_graph(node: NodeProto) -> bool:
-    """Whether a node holds graphs, as choices and loops do."""
-    return any(one.HasField("g") or one.graphs for one in node.attribute)
+def graphs(node: NodeProto) -> list[Any]:
+    """The graphs inside a node, as choices and loops have."""
+    return [graph for one in node.attribute for graph in ([one.g] if one.HasField("g") else one.graphs)]
+
+
+def everywhere(graph: Any) -> Iterator[NodeProto]:
+    """The nodes of a graph, and those of the graphs inside them."""
+    for node in graph.node:
+        yield node
+        for inner in graphs(node):
+            yield from everywhere(inner)
+
+
+def attributes(node: NodeProto) -> dict[str, Any]:
+    """The attributes of a node by name."""
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
 def describe(node: NodeProto, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Described:
     """The kind, MACs and attributes of a node with inputs and outputs of these shapes, () where one is left out."""
     own = name(node)
     if own in _DESCRIBE:
-        return _DESCRIBE[own]({one.name: helper.get_attribute_value(one) for one in node.attribute}, inputs, outputs)
+        return _DESCRIBE[own](attributes(node), inputs, outputs)
+    unknown = own if "." in own else f"onnx.{own}"
     if own in _QUANTISED_MACS:
-        at = _QUANTISED_MACS[own]
-        given = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-        found = (_convolution if "Conv" in own else _product)(given, (inputs[0], inputs[at]), outputs)
-        return f"onnx.{own}", found[1], {}
-    return KINDS.get(own, own if node.domain not in ("", "ai.onnx") else f"onnx.{own}"), 0, {}
+        weight = inputs[_QUANTISED_MACS[own]]
+        _, macs, _ = (_convolution if "Conv" in own else _product)(attributes(node), (inputs[0], weight), outputs)
+        return unknown, macs, {}
+    return KINDS.get(own, unknown), 0, {}
 
 
 def as_in_torch(kind: str, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:

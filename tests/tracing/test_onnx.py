@@ -107,6 +107,7 @@ CHOICE = """g (float[n, 4] x, int64 rate) => (float[n, 4] y) {{
 def test_the_branch_that_runs_is_traced_by_the_value_of_an_input(file: Any) -> None:
     path = file(CHOICE.format(x="x"), {"wanted": np.int64(16000)})
     assert kinds(path, 2, values={"rate": 16000}) == ["relu"]
+    assert kinds(path, 2, values={"rate": 16000}, shapes={"rate": ()}) == ["relu"]
     assert kinds(path, 2) == ["eq", "sigmoid", "exp"]  # zero, where nobody says
 
 
@@ -202,6 +203,12 @@ def test_products_under_other_names_count(file: Any, text: str) -> None:
 QUANTISED = """g (float[n, 4] x) => (float y) {
     q = QuantizeLinear(x, scale, zero) d = DequantizeLinear(q, scale, zero) y = MatMul(d, w) }"""
 WHOLE = """g (uint8[n, 4] x) => (int32 y) { y = MatMulInteger(x, wi) }"""
+
+
+def test_whole_numbers_within_a_choice_are_seen(file: Any) -> None:
+    text = CHOICE.format(x="x").replace("t = Sigmoid(x)", "t = DequantizeLinear(whole, scale, zero)")
+    constants = {"wanted": np.int64(1), "scale": np.float32(0.1), "zero": np.uint8(0), "whole": np.zeros((2, 4), "u1")}
+    assert sources.of_onnx(file(text, constants)).dtype == "int8"
 
 
 @pytest.mark.parametrize("text", [QUANTISED, WHOLE])
