@@ -60,16 +60,21 @@ def within(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def look(kind: str, limit: int) -> Row:
-    """What becomes of one type: traced, not built or not traced, and why; seconds, ratio of MACs, unknown operators."""
+def _quiet() -> None:
+    """Keep what models and counters warn of to itself."""
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+
+
+def look(kind: str, limit: int) -> Row:
+    """What becomes of one type: traced, not built or not traced, and why; seconds, ratio of MACs, unknown operators."""
+    _quiet()
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))  # an error instead of a killed process
     import transformers
 
     from ftax_model.tracing import features, huggingface
 
-    transformers.logging.set_verbosity_error()
     row: Row = {"type": kind, "status": "not built", "why": "", "seconds": None, "ratio": None, "unknown": ""}
     try:
         config = transformers.AutoConfig.for_model(kind)
@@ -145,9 +150,7 @@ def _counted(model: Any, inputs: dict[str, Any]) -> float | None:
 
 def compare(kind: str, limit: int) -> Row:
     """What each counter says of one type, and the seconds it takes; empty where there is nothing to compare with."""
-    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
+    _quiet()
     import transformers
 
     from ftax_model.tracing import huggingface

@@ -178,9 +178,9 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 def value(text: str) -> tuple[str, list[float] | float]:
     """``NAME=16000`` or ``NAME=1,2,3`` as a name and numbers; raises `InputError` for anything else."""
-    name, _, numbers = text.rpartition("=")
+    name, _, given = text.rpartition("=")
     try:
-        found = [float(one) if set(one) & {".", "e"} else int(one) for one in numbers.split(",")]
+        found = [float(one) if set(one) & {".", "e"} else int(one) for one in given.split(",")]
     except ValueError as error:
         raise InputError("a value is NAME=16000, or NAME=1,2,3", repr(text), "write it so") from error
     return name, found if len(found) > 1 else found[0]

@@ -176,9 +176,8 @@ class PlatformFit:
         said = (
             self.caveat or self.partly() or ("" if self.n_rows else f"of a platform never measured (by {self.origin})")
         )
-        ways = [
-            f"traced on {way}" if way else "" for way in (rows[WAY].fillna("") if WAY in rows else [""] * len(rows))
-        ]
+        own_ways = rows[WAY].fillna("") if WAY in rows else [""] * len(rows)
+        ways = [f"traced on {way}" if way else "" for way in own_ways]
         notes = [" and ".join(filter(None, (own, said, way))) for own, way in zip(far, ways, strict=True)]
         outside = [bool(own or way) for own, way in zip(far, ways, strict=True)]
         return found.assign(outside=outside, notes=np.array(notes, dtype=object))
