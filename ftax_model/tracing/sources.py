@@ -19,8 +19,9 @@ from typing import Any
 from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
-from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, batch_axes, trace_sweep
-from ftax_model.tracing.trace import ValuesError, trace
+from ftax_model.tracing.cache import Kept
+from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, along, batch_axes
+from ftax_model.tracing.trace import ValuesError, trace, trace_workload
 from ftax_model.workload import DTYPES, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
@@ -46,11 +47,22 @@ class Source:
 
 
 def of_workload(workload: Workload) -> Source:
-    """A registered architecture; raises `InputError` for a workload that cannot be completed."""
+    """A registered architecture, whose traces are kept (`ftax_model.tracing.cache`).
+
+    Raises `InputError` for a workload that cannot be completed.
+    """
     curve = architectures.complete(workload).curve
+    kept = Kept(curve)
+
+    def one(size: int) -> Trace:
+        found = kept.get(size)
+        if found is None:
+            found = trace_workload(curve.with_batch_size(size))
+            kept.put(size, found)
+        return found
 
     def traced(sizes: Iterable[int], more: Iterable[int]) -> dict[int, Trace]:
-        return trace_sweep(curve, sorted({*sizes, *more}))
+        return along(one, sorted({*sizes, *more}))
 
     return Source(architectures.label(curve), workload.batch_size, curve.dtype, traced)
 

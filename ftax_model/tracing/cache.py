@@ -1,0 +1,96 @@
+"""Cache: traces of registered architectures on disk, so that asking of a workload again needs no torch.
+
+It lies where the system keeps a user's caches (``XDG_CACHE_HOME`` on Linux) and may be removed at any time. A trace is
+found again while the versions of torch and transformers, and our own code that builds and traces, are the same.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import platformdirs
+
+from ftax_model.operators import Trace
+from ftax_model.workload import Workload
+
+MOST = 512
+"""Sweeps that are kept; of more, those that were written first are removed."""
+
+_UNREADABLE = (OSError, EOFError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
+"""What no file, or a damaged one, raises."""
+
+_PACKAGES = ("torch", "transformers")
+_OURS = ("architectures", "tracing", "operators.py", "workload.py")
+
+
+def folder() -> Path:
+    """Where traces are kept."""
+    return platformdirs.user_cache_path("ftax_model", appauthor=False) / "traces"
+
+
+class Kept:
+    """The traces of one sweep that are on disk, by batch size."""
+
+    def __init__(self, sweep: Workload) -> None:
+        self._path = folder() / f"{_digest(sweep)}.json.gz"
+        self._found = self._read()
+
+    def get(self, batch_size: int) -> Trace | None:
+        """The trace at a batch size, if there is one."""
+        return self._found.get(batch_size)
+
+    def put(self, batch_size: int, trace: Trace) -> None:
+        """Keep a trace, in one step; where the disk takes none, it is taken again another time."""
+        self._found[batch_size] = trace
+        record = {size: one.to_record() for size, one in sorted(self._found.items())}
+        content = gzip.compress(json.dumps(record, separators=(",", ":")).encode(), compresslevel=1, mtime=0)
+        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+            part.replace(self._path)
+            _remove_oldest(self._path.parent)
+
+    def _read(self) -> dict[int, Trace]:
+        with suppress(
+            OSError, EOFError, AttributeError, LookupError, TypeError, ValueError
+        ):  # no file, or a damaged one
+            record = json.loads(gzip.decompress(self._path.read_bytes()))
+            return {int(size): Trace.from_record(one) for size, one in record.items()}
+        return {}
+
+
+def _remove_oldest(kept: Path) -> None:
+    files = list(kept.glob("*.json.gz"))
+    if len(files) > MOST:
+        files.sort(key=lambda file: file.stat().st_mtime)
+        for file in files[: len(files) - MOST + MOST // 8]:
+            file.unlink(missing_ok=True)
+
+
+def _digest(sweep: Workload) -> str:
+    text = json.dumps([sweep.to_record(), _made_by()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@cache
+def _made_by() -> list[str]:
+    """What else a trace hangs on, beside the workload: versions, and our own code."""
+    root, code = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for file in sorted(_sources(root)):
+        code.update(file.read_bytes())
+    return [*(f"{name} {metadata.version(name)}" for name in _PACKAGES), code.hexdigest()]
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    for name in _OURS:
+        yield from (root / name).glob("*.py") if (root / name).is_dir() else [root / name]
