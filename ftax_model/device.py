@@ -194,6 +194,13 @@ def detect(kind: str = "cpu") -> Device:
     raise InputError(f"device kind is one of {', '.join(KINDS)}", repr(kind), "choose one of those")
 
 
+def physical_cores(device: Device) -> int:
+    """Physical cores of a device of this machine, or of its host, that this process may use."""
+    import psutil
+
+    return min(psutil.cpu_count(logical=False) or 1, device.cores)
+
+
 @contextmanager
 def nvml() -> Iterator[tuple[Any, Any]]:
     """NVML, the library, and its handle of the GPU that a CUDA program in this environment calls device 0.

@@ -86,7 +86,7 @@ def _of(file: Path, given: tuple[str, ...]) -> list[str]:
 @click.option("--value", "values", multiple=True, help="FILE:NAME=16000 of an input that decides what runs.")
 def main(files: tuple[Path, ...], model: str | None, shapes: tuple[str, ...], values: tuple[str, ...]) -> None:
     """Measure ONNX files and print their latencies beside the predicted ones."""
-    predictor, device, found = _options.load(model), detect("cpu").name, []
+    (predictor, _), device, found = _options.load(model), detect("cpu").name, []
     for file in files or files_of_others():
         own_shapes = dict(map(_options.shape, _of(file, shapes) or USUAL.get(file.name, [])))
         own_values = dict(map(_options.value, _of(file, values) or RATE.get(file.name, [])))

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "ftax_model"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("devices", "maps", "plans", "predictors"),  # data files alone
+    ("devices", "maps", "plans", "predictors", "schemas"),  # data files alone
     ("errors",),
     ("plugins",),
     ("workload", "device", "operators"),

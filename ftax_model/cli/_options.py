@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ftax_model.modeling.predictor import LatencyPredictor
+    from ftax_model.tracing.sources import Source
     from ftax_model.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -228,33 +230,76 @@ def processes(jobs: int) -> int:
 
 def duration(text: str | None) -> float | None:
     """``90s``, ``9m`` or ``2h`` in seconds; raises `InputError` for anything else."""
+    return _in_seconds(text, {"s": 1.0, "m": 60.0, "h": 3600.0}, what="a duration", cure="write for example 90s or 9m")
+
+
+def latency(text: str | None) -> float | None:
+    """``10ms``, ``250us`` or ``1.5s`` in seconds; raises `InputError` for anything else."""
+    return _in_seconds(text, {"us": 1e-6, "ms": 1e-3, "s": 1.0}, what="a latency", cure="write for example 10ms")
+
+
+def _in_seconds(text: str | None, units: Mapping[str, float], *, what: str, cure: str) -> float | None:
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    found = re.fullmatch(rf"(\d+(?:\.\d+)?) ?({'|'.join(units)})", text.strip())
     if not found or not float(found[1]):
-        raise InputError("a duration is a number and s, m or h", repr(text), "write for example 90s or 9m")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+        raise InputError(f"{what} is a number above 0 and {', '.join(units)}", repr(text), cure)
+    return float(found[1]) * units[found[2]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the options of `workload_options` ask: models, of a predictor, at batch sizes, on platforms.
+
+    ``sizes`` are ``None`` where they are the models' own; ``framework`` and ``place`` (device, threads, host and
+    host_factor) hold ``None`` where any will do. ``notes`` say which predictor it is, and what to hold against it.
+    """
+
+    predictor: LatencyPredictor
+    models: list[Source]
+    sizes: list[int] | None
+    framework: str | None
+    place: dict[str, Any]
+    notes: list[str]
+
+
+def question(words: tuple[str, ...], asked: dict[str, Any]) -> Question:
+    """What is asked, of the predictor that the first word names, else of this machine's own or the one that ships."""
+    from ftax_model.tracing.sources import find
+
+    place = {name: asked.pop(name) for name in ("device", "threads", "host", "host_factor")}
+    framework, without = asked.pop("framework"), asked.pop("without")
+    named = bool(words) and not words[0].startswith("--")
+    place["device"] = _device(place["device"], named=named)
+    predictor, notes = load(words[0] if named else None, device=place["device"])
+    predictor = predictor.without(without) if without else predictor
+    models, sizes = sources(words[named:], asked)
+    return Question(predictor, [find(one) for one in models], sizes, framework, place, notes)
+
+
+def _device(given: str | None, *, named: bool) -> str | None:
+    """The name of a device that is given by its kind; without one this machine's GPU, unless a predictor is named."""
+    from ftax_model.advice.place import HERE, here
+
+    if given in HERE:
+        return here(given).name
+    own = here() if given is None and not named else None
+    return own.name if own and own.kind == "cuda" else given
 
 
 def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> pd.DataFrame:
-    """The prediction that the options of `workload_options` ask of the predictor that the first word names.
-
-    Without such a word it is this machine's own, or else the one that ships.
-    """
-    platform = {name: asked.pop(name) for name in ("framework", "device", "threads", "host", "host_factor")}
-    without = asked.pop("without")
-    named = bool(words) and not words[0].startswith("--")
-    predictor = load(words[0] if named else None, device=platform["device"])
-    predictor = predictor.without(without) if without else predictor
-    found, sizes = sources(words[named:], asked)
-    return predictor.predict(found, batch_sizes=sizes, **platform, strict=strict)
+    """The prediction that is asked, on all platforms that match; what is noted goes to the error stream."""
+    own = question(words, asked)
+    for note in own.notes:
+        click.echo(f"note: {note}", err=True)
+    return own.predictor.predict(own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, **own.place)
 
 
-def load(model: str | None, *, device: str | None = None) -> LatencyPredictor:
+def load(model: str | None, *, device: str | None = None) -> tuple[LatencyPredictor, list[str]]:
     """The predictor of that name or file; without one this machine's own, or else the one that ships.
 
-    For a ``device`` that is a GPU it is the one learnt from published measurements. Which of them, and what is stale
-    about it, is said on the error stream.
+    For a ``device`` that is a GPU it is the one learnt from published measurements. The notes say which of them it is,
+    and what is stale about it.
     """
     from ftax_model.device import canonical, detect
     from ftax_model.modeling.platforms import mine
@@ -262,21 +307,18 @@ def load(model: str | None, *, device: str | None = None) -> LatencyPredictor:
     from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
 
     if model is not None:
-        return LatencyPredictor.load(model)
+        return LatencyPredictor.load(model), []
     if device is not None and kind_of(device) == "cuda":
         calibrated = mine.predictor_file(canonical(device))
         if calibrated.is_file():
-            click.echo(f"note: this user's own predictor of {canonical(device)}", err=True)
-            return LatencyPredictor.load(calibrated)
-        click.echo(f"note: predictor {PUBLISHED} was learnt from what others measured", err=True)
-        return LatencyPredictor.load(PUBLISHED)
+            return LatencyPredictor.load(calibrated), [f"this user's own predictor of {canonical(device)}"]
+        return LatencyPredictor.load(PUBLISHED), [f"predictor {PUBLISHED} was learnt from what others measured"]
     own = mine.current()
     if own is None:
-        click.echo(f"note: predictor {SHIPPED} ships with ftax; make it this machine's: ftax calibrate", err=True)
-        return LatencyPredictor.load(SHIPPED)
+        cure = "make it this machine's: ftax calibrate"
+        return LatencyPredictor.load(SHIPPED), [f"predictor {SHIPPED} ships with ftax; {cure}"]
     predictor = LatencyPredictor.load(own)
     said = predictor.about_
-    click.echo(f"note: this machine's own predictor, calibrated {said.get('calibrated_at', 'some time ago')}", err=True)
-    for why in mine.stale(said, detect("cpu")):
-        click.echo(f"note: it is stale ({why}): ftax calibrate", err=True)
-    return predictor
+    notes = [f"this machine's own predictor, calibrated {said.get('calibrated_at', 'some time ago')}"]
+    notes += [f"it is stale ({why}): ftax calibrate" for why in mine.stale(said, detect("cpu"))]
+    return predictor, notes

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
 
 WIDTH = 200
@@ -36,20 +37,32 @@ def as_json(value: Any) -> None:
 
 
 def table(
-    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Callable[[Any], str] | None], *, title: str = ""
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, Callable[[Any], str] | None],
+    *,
+    title: str = "",
+    width: int | None = None,
 ) -> None:
     """Print the named columns, headings as given by their keys; a formatter turns each value into text."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)
     for name, form in columns.items():
         shown.add_column(name.replace("_", " "), justify="left" if form is None else "right", no_wrap=form is not None)
     for row in rows:
-        shown.add_row(*(str(row[name]) if form is None else form(row[name]) for name, form in columns.items()))
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
+        cells = (str(row[name]) if form is None else form(row[name]) for name, form in columns.items())
+        shown.add_row(*map(escape, cells))
+    lines(shown, title=title, width=width)
+
+
+def lines(shown: Table, *, title: str = "", width: int | None = None) -> None:
+    """Print a table, as wide as the terminal, or `WIDTH` where there is none, unless a ``width`` is given."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, width=width or (None if sys.stdout.isatty() else WIDTH))
     if title:
-        console.print(title, style="bold")
+        console.print(title, style="bold", soft_wrap=True)
     console.print(shown)
 
 
@@ -129,6 +142,15 @@ def _scaled(value: float | None, units: tuple[str, ...]) -> str:
     while abs(value) >= 999.5 and scale < len(units) - 1:
         value, scale = value / 1000, scale + 1
     return f"{value:.3g}{units[scale]}"
+
+
+def rate(value: float) -> str:
+    """How many a second.
+
+    >>> rate(4.97), rate(5537.0)
+    ('4.97/s', '5.54 k/s')
+    """
+    return f"{counted(value)}/s"
 
 
 def percent(value: float | None) -> str:

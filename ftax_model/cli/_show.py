@@ -43,11 +43,8 @@ def fits(predictor: LatencyPredictor, *, as_json: bool) -> None:
     _print.table(shown, {name: None if form is None else str for name, form in columns.items()})
 
 
-def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
+def predictions(frame: pd.DataFrame) -> None:
     """One line a workload and platform."""
-    if as_json:
-        _print.as_json(_print.records(frame))
-        return
     rows = [
         {
             "workload": row["curve"],

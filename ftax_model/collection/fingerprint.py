@@ -6,10 +6,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-import psutil
-
 from ftax_model.collection.plan import Grid, Plan
-from ftax_model.device import Device
+from ftax_model.device import Device, physical_cores
 from ftax_model.errors import InputError
 
 _BFLOAT16 = r"\b(avx512-bf16|amx|bf16)\b"
@@ -22,7 +20,7 @@ def fingerprint(plan: Plan, device: Device, threads: Sequence[int] | None = None
     With ``threads``, the first of them takes the place of one, and the others that of more. Half precision is left out
     where a CPU has no instructions for it. Raises `InputError` for more threads than there are cores.
     """
-    cores = min(psutil.cpu_count(logical=False) or 1, device.cores)
+    cores = physical_cores(device)
     first, *others = threads or ([1, cores] if cores > 1 else [1])
     for count in (first, *others):
         if not 1 <= count <= device.cores:

@@ -293,6 +293,20 @@ class LatencyPredictor:
         _refuse(found, strict=strict)
         return found
 
+    def attribute(self, source: Source, *, batch_size: int | None = None, **platform: Any) -> pd.DataFrame:
+        """Where the time of one call goes on one platform: a row an operator (see `PlatformFit.attribute`).
+
+        The batch size is the source's own where none is given; ``platform`` is as for `predict`, and names exactly one.
+        """
+        size = source.batch_size if batch_size is None else batch_size
+        fits = self.select(dtype=source.dtype, **platform)
+        if len(fits) > 1:
+            got = "; ".join(str(fit.platform) for fit in fits)
+            raise InputError("time is told apart on one platform", got, "name framework, device and threads")
+        trace = source.trace(size)
+        row = pd.DataFrame([{"batch_size": size, **_row(trace, source.dtype, fits)}])
+        return fits[0].attribute(trace, row)
+
     def predict_frame(
         self, table: pd.DataFrame, *, strict: bool = False, quantile: float | None = None, crossovers: bool = True
     ) -> pd.DataFrame:
@@ -368,8 +382,9 @@ class LatencyPredictor:
     ) -> list[PlatformFit]:
         """The fits of all platforms that match, or where none does those that are made of what is known.
 
-        Such a one is made for the framework asked for, or for each that is known (see `assume`); on a GPU for a
-        ``host`` (see `predict`). Raises `InputError` where none can be made.
+        Such a one is made for the framework asked for, or for each that is known (see `assume`); where a ``device`` is
+        named, for each that was not measured there, too. On a GPU it is for a ``host`` (see `predict`). Raises
+        `InputError` where none can be made.
         """
         if self.gpus_ and device is not None and kind_of(device) == "cuda":
             return self._of_gpu(device, framework, dtype or "float32", host, host_factor)
@@ -382,13 +397,17 @@ class LatencyPredictor:
             raise InputError(f"{law}: {', '.join(cards)}", f"device {device}", cure)
         if not self.fits_ and not self.known_:
             raise DataError("a predictor is fitted before it predicts", "one that is not", "call fit, or load a file")
+        if framework is not None:
+            frameworks = {key[0] for key in self.known_} | {fit.platform.framework for fit in self.fits_}
+            plugins.check(framework, sorted(frameworks), what="framework that this predictor knows")
         asked = {"framework": framework, "device": device, "threads": threads, "dtype": dtype}
         asked = {name: value for name, value in asked.items() if value is not None}
         found = _matching(self.fits_, asked)
-        if not found:
-            names = [framework] if framework else sorted({key[0] for key in self.known_})
+        if not found or (device is not None and framework is None):
+            here = {fit.platform.framework for fit in found}
+            names = [framework] if framework else sorted({key[0] for key in self.known_} - here)
             made = [self.assume(name, {n: v for n, v in asked.items() if n != "framework"}) for name in names]
-            found = [fit for fit in made if fit is not None]
+            found = found + [fit for fit in made if fit is not None]
         if not found:
             known = "; ".join(str(fit.platform) for fit in self.fits_)
             got = ", ".join(f"{name} {value}" for name, value in asked.items())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +68,23 @@ def kernels(trace: Trace, *, itemsize: int = 4) -> Kernels:
     >>> kernels(Trace((), params=0)).table.shape
     (0, 32)
     """
-    operators = trace.operators
+    counted = Counter(_each(trace.operators, itemsize))
+    return Kernels(_table(counted), np.array(list(counted.values()), dtype=float))
+
+
+def kernels_in_order(trace: Trace, *, itemsize: int = 4) -> Kernels:
+    """The same, one for each operator of the trace."""
+    table = _table(_each(trace.operators, itemsize))
+    return Kernels(table, np.ones(len(table)))
+
+
+def _table(rows: Iterable[tuple[float, ...]]) -> NDArray[np.float64]:
+    return np.array(list(rows), dtype=float).reshape(-1, len(COLUMNS))
+
+
+def _each(operators: Sequence[Operator], itemsize: int) -> Iterator[tuple[float, ...]]:
+    """Of each operator the values of `COLUMNS`."""
     groups = [group(operator) for operator in operators]
-    counted: Counter[tuple[float, ...]] = Counter()
     for at, operator in enumerate(operators):
         own = _described(operator, groups[at], itemsize)
         for side, other, (giver, taker) in (("before", at - 1, (at - 1, at)), ("after", at + 1, (at, at + 1))):
@@ -79,10 +93,7 @@ def kernels(trace: Trace, *, itemsize: int = 4) -> Kernels:
             own[f"{side}_fuses"] = float(known and groups[other] in _FUSES)
             own[f"{side}_alike"] = float(known and _hands_over(operators[giver], operators[taker]))
         own["place"] = float(min(at, _FIRST))
-        counted[tuple(own[name] for name in COLUMNS)] += 1
-    return Kernels(
-        np.array(list(counted), dtype=float).reshape(-1, len(COLUMNS)), np.array(list(counted.values()), dtype=float)
-    )
+        yield tuple(own[name] for name in COLUMNS)
 
 
 def group(operator: Operator) -> str:

@@ -54,7 +54,7 @@ CASES = {
     "unknown option": (("fit", "toy.jsonl", "--out", "x.json", "--wat"), "--wat"),
     "unknown architecture": ((*PREDICT, "berd"), "did you mean 'bert'"),
     "unknown framework": ((*PREDICT, "toy", "--framework", "tensorflow"), "tensorflow"),
-    "platform not measured": ((*PREDICT, "toy", "--framework", "eager"), "knows fake on"),
+    "platform not measured": ((*PREDICT, "toy", "--framework", "fakes"), "did you mean 'fake'"),
     "dtype not measured": ((*PREDICT, "toy", "--dtype", "float16"), "float16"),
     "unknown dtype": ((*PREDICT, "toy", "--dtype", "int3"), "float32"),
     "unknown hyperparameter": ((*PREDICT, "toy", "--num-layer", "3"), "num_layers"),

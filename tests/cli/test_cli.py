@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,12 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> object:
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == 0
     return json.loads(capsys.readouterr().out)
+
+
+def predictions(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:
+    found: Any = printed(capsys, *arguments, "--json")
+    rows: list[dict[str, Any]] = found["answers"][0]["predictions"]
+    return rows
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,20 +65,19 @@ def test_collect_measures_all_and_then_nothing(folder: Path, capsys: pytest.Capt
 
 def test_predict_answers_per_batch_size(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("predict", folder / "toy.json", "--architecture", "toy", "--num-layers", 5, "--batch-size", "1,64")
-    rows = printed(capsys, *asked, "--json")
-    assert isinstance(rows, list)
+    rows = predictions(capsys, *asked)
     assert [row["batch_size"] for row in rows] == [1, 64]
     for row in rows:
         assert row["low_s"] < row["latency_s"] < row["high_s"]
     assert rows[0]["latency_s"] < rows[1]["latency_s"]
     assert main([str(part) for part in asked]) == 0
-    assert "fake on" in capsys.readouterr().out
+    assert "\nfake " in capsys.readouterr().out
 
 
 def test_crossover_is_the_same_as_predicts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = (folder / "toy.json", "--architecture", "toy", "--num-layers=5", "--json")
     (crossover,) = printed(capsys, "crossover", *asked)  # type: ignore[misc]
-    (prediction,) = printed(capsys, "predict", *asked)  # type: ignore[misc]
+    prediction = predictions(capsys, "predict", *asked)[0]
     assert crossover["crossover_batch_size"] == prediction["crossover_batch_size"]
     assert crossover["crossover_low"] < crossover["crossover_batch_size"] < crossover["crossover_high"]
 
@@ -156,7 +162,7 @@ def test_calibrate_measures_a_few_cells_and_says_what_to_expect(
     assert row["rows"] == 4
     assert 0 < row["all"] < 1
     assert (tmp_path / "mine.measured.jsonl").exists()
-    assert printed(capsys, "predict", out, "--architecture", "toy", "--json")
+    assert predictions(capsys, "predict", out, "--architecture", "toy")
 
 
 def test_a_calibration_is_kept_found_and_forgotten(
@@ -190,8 +196,7 @@ def test_measurements_of_another_machine_or_none_are_one_line(
 
 
 def test_predict_answers_right_after_installation(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = printed(capsys, "predict", "--architecture", "mlp", "--num-layers", "4", "--threads", "1", "--json")
-    assert isinstance(rows, list)
+    rows = predictions(capsys, "predict", "--architecture", "mlp", "--num-layers", "4", "--threads", "1")
     assert {"eager", "onnxruntime"} <= {row["framework"] for row in rows}
     for row in rows:
         assert row["low_s"] < row["latency_s"] < row["high_s"], row

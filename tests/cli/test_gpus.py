@@ -30,8 +30,8 @@ ASKED = ["--device", H100.name, "--framework", "eager", "--architecture", "mlp",
 def answer(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     capsys.readouterr()
     assert main(["predict", *ASKED, *options, "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
-    return dict(row)
+    (one,) = json.loads(capsys.readouterr().out)["answers"]
+    return dict(one["predictions"][0])
 
 
 @pytest.fixture

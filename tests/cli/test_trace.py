@@ -53,7 +53,7 @@ def test_a_trace_taken_here_is_predicted_elsewhere(tmp_path: Path, capsys: pytes
         assert main(["predict", "cpu", *source, *asked]) == 0
         answers.append(json.loads(capsys.readouterr().out))
     assert answers[0] == answers[1]
-    assert [one["batch_size"] for one in answers[0]] == [1, 8]
+    assert [one["batch_size"] for one in answers[0]["answers"][0]["predictions"]] == [1, 8]
 
 
 RATES = """<ir_version: 8, opset_import: ["" : 17]>
@@ -83,7 +83,7 @@ def test_a_function_of_ones_own_is_predicted(
     asked = ["--framework", "eager", "--threads", "1", "--json"]
     assert main(["predict", "cpu", "--module", "own_cli:net", *asked]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {one["batch_size"] for one in found} == {4}
+    assert {one["batch_size"] for one in found["answers"][0]["predictions"]} == {1, 4, 8, 64}
     assert main(["crossover", "cpu", "--module", "own_cli:net", *asked]) == 0
 
 

@@ -267,10 +267,15 @@ def test_a_device_file_of_ones_own(turin, tmp_path):
     assert computing[1] / computing[0] == pytest.approx(2, rel=0.1)
 
 
-@pytest.mark.parametrize("asked", [{"device": "nvidia-h200"}, {"device": "unheard-of"}, {"framework": "other"}])
+@pytest.mark.parametrize("asked", [{"device": "nvidia-h200"}, {"device": "unheard-of"}])
 def test_specifications_of_another_kind_or_none_are_no_help(turin, asked):
     with pytest.raises(InputError, match=r"this predictor knows eager on amd-epyc-turin-2core.*measure it"):
         turin.predict(BIG, **asked)
+
+
+def test_a_framework_that_is_not_known_is_named_with_those_that_are(turin):
+    with pytest.raises(InputError, match="knows is one of eager; got 'eagre'; did you mean"):
+        turin.predict(BIG, framework="eagre")
 
 
 def test_machines_held_out_are_judged_after_each_count_of_rows(table):

@@ -21,6 +21,7 @@ from ftax_model.modeling.estimators.law import Array, checked_latencies, latency
 from ftax_model.modeling.estimators.operators import SHARES, OperatorModel
 from ftax_model.modeling.estimators.priors import CLASSES, Prior, class_of
 from ftax_model.modeling.estimators.trees import Trees
+from ftax_model.operators import Trace
 from ftax_model.tracing import features
 
 LARGEST = 1.0
@@ -99,10 +100,19 @@ class CorrectedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         of it does not grow with the batch.
         """
         check_is_fitted(self, "trees_")
-        terms = self.structure_.terms(X)
-        factor = np.exp(total(self.trees_, self.composition(X))) if self.trees_ else 1.0
+        terms, factor = self.structure_.terms(X), self._factor(X)
         names = ("host_s", "device_s", "memory_s", "constant_s")
         return pd.DataFrame({name: factor * getattr(terms, name) for name in names}, index=X.index)
+
+    def attribute(self, trace: Trace, X: pd.DataFrame, *, itemsize: int = 4) -> pd.DataFrame:
+        """What each operator of a trace, whose row is X, costs: as of `OperatorModel.attribute`, and corrected."""
+        found = self.structure_.attribute(trace, itemsize=itemsize)
+        factor = float(self._factor(X)[0])
+        return found.assign(host_s=factor * found["host_s"], device_s=factor * found["device_s"])
+
+    def _factor(self, X: pd.DataFrame) -> Array:
+        """What the sum of a row's operators is multiplied by, shape (n_rows,)."""
+        return np.exp(total(self.trees_, self.composition(X))) if self.trees_ else np.ones(len(X))
 
     @property
     def overlap_(self) -> float:

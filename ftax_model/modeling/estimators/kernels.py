@@ -27,7 +27,8 @@ from ftax_model.modeling.estimators.law import Array, Design, Loss, latency
 from ftax_model.modeling.estimators.operators import NOISE, fit_costs
 from ftax_model.modeling.estimators.priors import Prior
 from ftax_model.modeling.estimators.trees import Trees
-from ftax_model.tracing.kernels import COLUMNS, GROUPS, KERNELS, Kernels, joined
+from ftax_model.operators import Trace
+from ftax_model.tracing.kernels import COLUMNS, GROUPS, KERNELS, Kernels, joined, kernels_in_order
 
 COSTS = (
     "call",
@@ -299,6 +300,21 @@ class KernelModel:
         constant_s = calls.sums(each * calls.traffic * calls.weights)
         found = {"host_s": host_s, "device_s": device_s, "memory_s": memory_s, "constant_s": constant_s}
         return pd.DataFrame(found, index=rows.index)
+
+    def attribute(self, trace: Trace, X: pd.DataFrame, *, itemsize: int = 4) -> pd.DataFrame:
+        """What each operator of a trace, whose row is X, costs, in order, as `OperatorModel.attribute` says."""
+        kernels = kernels_in_order(trace, itemsize=itemsize)
+        calls, own = Calls.of([kernels], [self.can]), np.exp(self.logs)
+        host, device = self.efficiency.factors(calls)
+        return pd.DataFrame(
+            {
+                "layer": [operator.layer for operator in trace.operators],
+                "kind": [operator.kind for operator in trace.operators],
+                "group": [GROUPS[at] for at in calls.group],
+                "host_s": own[1 + calls.group] * host,
+                "device_s": device * (own[HOSTS + calls.group] * calls.roofline_s + own[-1]),
+            }
+        )
 
     def composition(self, rows: pd.DataFrame) -> Array:
         """What rows are made of: shares of costs in latency, logarithms of latency and kernels."""

@@ -54,6 +54,18 @@ def latency(host_s: ArrayLike, device_s: ArrayLike, overlap: float) -> Array:
     return np.asarray(longer * (1 + ratio**overlap) ** (1 / overlap))
 
 
+def shares(host_s: float, device_s: float, overlap: float) -> tuple[float, float]:
+    """What a second more of each term adds to the latency; times the terms these sum to it (Euler's theorem).
+
+    >>> shares(3.0, 4.0, 2.0), shares(3.0, 4.0, math.inf)
+    ((0.6, 0.8), (0.0, 1.0))
+    """
+    if math.isinf(overlap):
+        return (1.0, 0.0) if host_s > device_s else (0.0, 1.0)
+    total = float(latency(host_s, device_s, overlap))
+    return (host_s / total) ** (overlap - 1), (device_s / total) ** (overlap - 1)
+
+
 @dataclass(frozen=True)
 class Loss:
     """A loss of log residuals; those beyond ``scale`` are outliers to a robust one."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, composition, have_operators, trees_from
-from ftax_model.modeling.estimators.law import Array, latency
+from ftax_model.modeling.estimators.law import Array, latency, shares
 from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
 from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
@@ -43,10 +43,18 @@ from ftax_model.modeling.platforms.known import (
     weights,
 )
 from ftax_model.modeling.rows import PLATFORM, UNKNOWN, UNKNOWN_SHARE, WAY, folds
+from ftax_model.operators import Trace
 from ftax_model.tracing import features
+from ftax_model.workload import DTYPES
 
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
+
+JOINT = "; "
+"""Between what is noted of a prediction."""
+
+CALL = "(the call as a whole)"
+"""Stands for what of a call no operator has: its beginning, and weights beyond caches."""
 
 ODD_OCTAVES = 3.0
 """Octaves by which an extent of a group of operators lies outside of all measured to be far outside."""
@@ -94,6 +102,9 @@ class Model(Protocol):
 
     def times(self, X: pd.DataFrame, /) -> pd.DataFrame:
         """``host_s``, ``device_s``, ``memory_s`` and ``constant_s`` of each row."""
+
+    def attribute(self, trace: Trace, X: pd.DataFrame, /, *, itemsize: int = 4) -> pd.DataFrame:
+        """What each operator of a trace, whose row is X, costs, as far as it can be told apart."""
 
     def composition(self, X: pd.DataFrame, /) -> Array:
         """What rows are made of, in numbers."""
@@ -178,7 +189,7 @@ class PlatformFit:
         )
         own_ways = rows[WAY].fillna("") if WAY in rows else [""] * len(rows)
         ways = [f"traced on {way}" if way else "" for way in own_ways]
-        notes = [" and ".join(filter(None, (own, said, way))) for own, way in zip(far, ways, strict=True)]
+        notes = [JOINT.join(filter(None, (own, said, way))) for own, way in zip(far, ways, strict=True)]
         outside = [bool(own or way) for own, way in zip(far, ways, strict=True)]
         return found.assign(outside=outside, notes=np.array(notes, dtype=object))
 
@@ -206,6 +217,22 @@ class PlatformFit:
         if self.model is not None and known.any():
             found[known] = expected(self.model, self.known, rows[known])
         return found
+
+    def attribute(self, trace: Trace, row: pd.DataFrame) -> pd.DataFrame:
+        """Where the predicted time of a call goes: one row an operator, in order, and a last one for the whole call.
+
+        ``layer``, ``kind`` and ``group``; ``host_s`` and ``device_s``, which sum to the two terms of `estimate`; and
+        ``latency_s``, what of the latency that makes, which sums to it. ``row`` holds what the fit sees of the call.
+        """
+        (said,) = self.estimate(row).to_dict("records")
+        if self.model is not None and self.has_operators(row)[0]:
+            found, p = self.model.attribute(trace, row, itemsize=DTYPES[self.platform.dtype]), self.model.overlap_
+        else:
+            found, p = _by_law(self.law, trace), self.law.overlap_
+        rest = {term: said[term] - found[term].sum() for term in ("host_s", "device_s")}
+        found.loc[len(found)] = {"layer": CALL, "kind": CALL, "group": CALL, **rest}
+        host, device = shares(said["host_s"], said["device_s"], p)
+        return found.assign(latency_s=host * found["host_s"] + device * found["device_s"])
 
     def expected_errors(self) -> dict[str, float]:
         """Median relative error to be expected of workloads like those that machines were learnt from, by regime.
@@ -243,9 +270,9 @@ class PlatformFit:
             names = [name for name, own in far.items() if own[at]]
             said = [f"far outside the data in {', '.join(names)}"] if names else []
             said += [f"far outside the data in shapes of {', '.join(shapes[at])}"] if shapes[at] else []
-            said += [f"of operators never measured ({', '.join(unknown[at])})"] if unknown[at] else []
+            said += [f"of operators never measured ({', '.join(unknown[at])})"] if unknown[at] and self.n_rows else []
             said += [f"of operators never measured, of unknown cost: {costless[at]}"] if costless[at] else []
-            found.append(" and ".join(said))
+            found.append(JOINT.join(said))
         return found
 
     def _odd_shapes(self, rows: pd.DataFrame) -> list[list[str]]:
@@ -588,6 +615,22 @@ def regimes(estimate: pd.DataFrame, sizes: pd.Series[Any], crossover: float) -> 
     flat = np.where(estimate["host_s"] >= estimate["constant_s"], "framework-bound", "memory-bound")
     grows = np.where(estimate["regime"] == "framework-bound", "compute-bound", estimate["regime"])
     return np.where(sizes < crossover, flat, grows)
+
+
+def _by_law(fitted: RegimeModel, trace: Trace) -> pd.DataFrame:
+    """What each operator of a trace adds to the law's terms."""
+    costs = fitted.parameters_
+    rows = [
+        {
+            "layer": one.layer,
+            "kind": one.kind,
+            "group": features.group(one),
+            "host_s": costs.get("n_ops", 0.0),
+            "device_s": sum(costs.get(name, 0.0) * getattr(one, name) for name in COLUMNS if name != "n_ops"),
+        }
+        for one in trace.operators
+    ]
+    return pd.DataFrame(rows, columns=["layer", "kind", "group", "host_s", "device_s"])
 
 
 def _far(rows: pd.DataFrame, domain: Mapping[str, tuple[float, float]]) -> dict[str, NDArray[np.bool_]]:
