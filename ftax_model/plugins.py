@@ -14,6 +14,9 @@ from pathlib import Path
 
 from ftax_model.errors import InputError, MissingError
 
+LONGEST = 600
+"""Characters of names that are all listed where one of them was wanted."""
+
 
 def names(package: str, *, suffix: str = ".py") -> list[str]:
     """Names of all plugins in ``package``, sorted.
@@ -64,13 +67,17 @@ def load(package: str, name: str) -> type:
 
 
 def check(name: str, known: Iterable[str], *, what: str) -> None:
-    """Raise `InputError` unless ``name`` is one of ``known``; the message names the nearest and lists them all."""
-    known = list(known)
+    """Raise `InputError` unless ``name`` is one of ``known``; the message names the nearest, and all if few."""
+    known = list(dict.fromkeys(known))
     if name in known:
         return
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "choose one of those"
-    raise InputError(f"{what} is one of {', '.join(known)}", repr(name), hint)
+    listed = ", ".join(known)
+    if len(listed) > LONGEST:
+        nearer = difflib.get_close_matches(str(name), known, n=8, cutoff=0.3) or known[:8]
+        listed = f"{', '.join(nearer)} and {len(known) - len(nearer)} more (ftax list)"
+    raise InputError(f"{what} is one of {listed}", repr(name), hint)
 
 
 def _noun(package: str) -> str:

@@ -64,6 +64,11 @@ def decide(
     return Decision(source.label, source.dtype, place, judged(found))
 
 
+def fastest(predictor: LatencyPredictor, source: Source, place: Place, batch_size: int) -> str:
+    """The framework that is predicted to be the fastest at a batch size."""
+    return str(decide(predictor, source, place, batch_sizes=[batch_size]).best()["framework"])
+
+
 def typical(source: Source, more: Iterable[int] = TYPICAL) -> list[int]:
     """The batch size that a model came with, and of some others those that it can be traced at."""
     return sorted(source.traced([source.batch_size], more))

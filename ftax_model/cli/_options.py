@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -251,30 +251,49 @@ def _in_seconds(text: str | None, units: Mapping[str, float], *, what: str, cure
 class Question:
     """What the options of `workload_options` ask: models, of a predictor, at batch sizes, on platforms.
 
-    ``sizes`` are ``None`` where they are the models' own; ``framework`` and ``place`` (device, threads, host and
-    host_factor) hold ``None`` where any will do. ``notes`` say which predictor it is, and what to hold against it.
+    ``named_by`` is the word that named the predictor, ``None`` where none did; ``sizes`` are ``None`` where they are
+    the models' own; ``framework`` and ``place`` (device, threads, host and host_factor) hold ``None`` where any will
+    do. ``notes`` say which predictor it is, and what to hold against it.
     """
 
     predictor: LatencyPredictor
-    models: list[Source]
+    named_by: str | None
+    named: list[Workload | Source]
     sizes: list[int] | None
     framework: str | None
     place: dict[str, Any]
     notes: list[str]
 
+    @property
+    def models(self) -> list[Source]:
+        """The models, as what can be traced."""
+        from ftax_model.tracing.sources import find
+
+        return [find(one) for one in self.named]
+
+    def one(self) -> tuple[Workload | Source, int]:
+        """The only model and batch size; raises `InputError` where there are several."""
+        if len(self.named) > 1 or (self.sizes is not None and len(self.sizes) > 1):
+            got = f"{len(self.named)} models, {len(self.sizes or [1])} batch sizes"
+            raise InputError("this is asked of one call", got, "name one model and one batch size")
+        return self.named[0], self.sizes[0] if self.sizes else self.models[0].batch_size
+
 
 def question(words: tuple[str, ...], asked: dict[str, Any]) -> Question:
     """What is asked, of the predictor that the first word names, else of this machine's own or the one that ships."""
-    from ftax_model.tracing.sources import find
+    own = unasked(words, asked)
+    models, sizes = sources(words if own.named_by is None else words[1:], asked)
+    return replace(own, named=models, sizes=sizes)
 
-    place = {name: asked.pop(name) for name in ("device", "threads", "host", "host_factor")}
-    framework, without = asked.pop("framework"), asked.pop("without")
-    named = bool(words) and not words[0].startswith("--")
-    place["device"] = _device(place["device"], named=named)
-    predictor, notes = load(words[0] if named else None, device=place["device"])
-    predictor = predictor.without(without) if without else predictor
-    models, sizes = sources(words[named:], asked)
-    return Question(predictor, [find(one) for one in models], sizes, framework, place, notes)
+
+def unasked(words: tuple[str, ...], asked: dict[str, Any]) -> Question:
+    """A `Question` of no model yet."""
+    place = {name: asked[name] for name in ("device", "threads", "host", "host_factor")}
+    named_by = words[0] if words and not words[0].startswith("--") else None
+    place["device"] = _device(place["device"], named=named_by is not None)
+    predictor, notes = load(named_by, device=place["device"])
+    predictor = predictor.without(asked["without"]) if asked["without"] else predictor
+    return Question(predictor, named_by, [], None, asked["framework"], place, notes)
 
 
 def _device(given: str | None, *, named: bool) -> str | None:

@@ -1,0 +1,162 @@
+"""Advice as tables: what changes do, what differs, what may have made a gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftax_model.cli import _print
+from ftax_model.cli._print import number, seconds
+
+if TYPE_CHECKING:
+    from ftax_model.advice.changes import Claim
+    from ftax_model.advice.gap import Gap
+    from ftax_model.cli._compare import Compared
+
+WIDTH = 100
+"""Columns of these tables in a file or a pipe."""
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner on the error stream, if that is a terminal, for what takes seconds."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
+
+
+def claims(row: Mapping[str, Any], found: Sequence[Claim], notes: Sequence[str], *, as_json: bool) -> None:
+    """One line a claim: what it changes, the latency after, and by how much it differs."""
+    if as_json:
+        told = [_claim(one) for one in found]
+        _print.as_json({"call": _plain(row), "claims": told, "notes": [*notes]})
+        return
+    click.echo(
+        f"{row['curve']}, batch {row['batch_size']}, {row['framework']} on {row['device']}: "
+        f"{seconds(row['latency_s'])} ({seconds(row['low_s'])} to {seconds(row['high_s'])}), {row['regime']}\n"
+    )
+    lines = [
+        {"change": one.text, "latency": seconds(one.after["latency_s"]), "by": _signed(*one.change_s)} for one in found
+    ]
+    _print.table(lines, dict.fromkeys(lines[0]), width=WIDTH)
+    noted = {str(one.after["notes"]) for one in found} | {str(row["notes"])}
+    for note in [*notes, *sorted(filter(None, noted))]:
+        click.echo(f"note: {note}", err=True)
+
+
+def compared(found: Sequence[Compared], *, as_json: bool) -> None:
+    """A table for each pair of lines, and where they cross."""
+    if as_json:
+        told = [
+            {
+                "one": one.names[0],
+                "other": one.names[1],
+                "of": one.of,
+                "rows": _print.records(one.table),
+                "crossings": one.crossings,
+            }
+            for one in found
+        ]
+        _print.as_json(told)
+        return
+    for at, one in enumerate(found):
+        lines = [
+            {
+                "batch": str(row["batch_size"]),
+                one.names[0]: seconds(row["one_s"]),
+                one.names[1]: seconds(row["other_s"]),
+                "ratio": number(row["ratio"]),
+                "interval": "-" if math.isnan(row["low"]) else f"{number(row['low'])} to {number(row['high'])}",
+                "differs": _yes(row["beyond"]),
+            }
+            for row in _print.rows(one.table)
+        ]
+        click.echo() if at else None
+        columns: dict[str, Any] = dict.fromkeys(lines[0], str)
+        _print.table(lines, columns, title=one.of, width=WIDTH)
+        for size in one.crossings:
+            click.echo(f"the lines cross at batch {number(size)}")
+    for note in dict.fromkeys(note for one in found for note in one.notes):
+        click.echo(f"note: {note}", err=True)
+
+
+def gap(found: Gap, *, as_json: bool) -> None:
+    """What was measured beside what is predicted, then the causes."""
+    row = found.predicted
+    if as_json:
+        causes = [vars(one) for one in found.causes]
+        _print.as_json(
+            {"measured_s": found.measured_s, "predicted": _plain(row), "inside": found.inside, "causes": causes}
+        )
+        return
+    where = "inside" if found.inside else "outside"
+    times = number(found.measured_s / row["latency_s"])
+    click.echo(
+        f"{row['curve']}, batch {row['batch_size']}, {row['framework']} on {row['device']}, "
+        f"{row['threads']} thread{'s' * (row['threads'] != 1)}: measured {seconds(found.measured_s)}, predicted "
+        f"{seconds(row['latency_s'])} ({seconds(row['low_s'])} to {seconds(row['high_s'])}), {where}: "
+        f"{times} times as long\n"
+    )
+    if not found.causes:
+        click.echo("nothing here explains more: measure again in fresh processes (ftax measure --repeats 3)")
+        return
+    lines = [
+        {
+            "": one.level,
+            "cause": one.name,
+            "what speaks for it": one.evidence,
+            "predicted then": seconds(one.latency_s),
+            "to settle it": one.command,
+        }
+        for one in found.causes
+    ]
+    _print.table(lines, dict.fromkeys(lines[0]), width=_print.WIDTH)
+
+
+def _signed(value: float, low: float, high: float) -> str:
+    """Seconds more or less, with their interval.
+
+    >>> _signed(-0.002, -0.003, 0.0004)
+    '-2 ms (-3 ms to +400 us)'
+    """
+    return f"{_one(value)} ({_one(low)} to {_one(high)})"
+
+
+def _one(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{seconds(abs(value))}"
+
+
+def _yes(value: Any) -> str:
+    return "not known" if value is None or value != value else "yes" if value else "no"  # pandas' NA is none of these
+
+
+def _claim(one: Claim) -> dict[str, Any]:
+    value, low, high = one.change_s
+    return {
+        "kind": one.kind,
+        "text": one.text,
+        "before_s": one.before["latency_s"],
+        "after_s": one.after["latency_s"],
+        "change_s": value,
+        "change_low_s": low,
+        "change_high_s": high,
+        "ratio": one.change.value,
+        "ratio_low": one.change.low,
+        "ratio_high": one.change.high,
+        "notes": one.after["notes"],
+    }
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    import pandas as pd
+
+    return _print.records(pd.DataFrame([dict(row)]))[0]

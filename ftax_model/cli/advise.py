@@ -1,0 +1,37 @@
+"""``ftax advise``: what is free and what would help, for one model, framework and batch size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command(
+    "advise", short_help="What is free and what would help, in milliseconds.", context_settings=_options.EXTRA
+)
+@_options.workload_options
+@_options.as_json
+def command(words: tuple[str, ...], as_json: bool, **asked: Any) -> None:
+    """Say how far batch, input and width grow for free, and what other frameworks, layers, widths or devices change.
+
+    Of one call: the batch size asked for, or the model's own, in --framework, or else the fastest.
+
+        ftax advise --architecture resnet --preset resnet-50 --framework eager --batch-size 1
+    """
+    from ftax_model.advice.changes import Adviser
+    from ftax_model.advice.decision import fastest
+    from ftax_model.advice.place import place
+    from ftax_model.cli import _advice
+
+    question = _options.question(words, asked)
+    model, size = question.one()
+    (source,) = question.models
+    here = place(question.predictor, dtype=source.dtype, **question.place)
+    with _advice.working("asking the predictor"):
+        framework = question.framework or fastest(question.predictor, source, here, size)
+        adviser = Adviser(question.predictor, model, here, framework=framework, batch_size=size)
+        claims = adviser.claims()
+    _advice.claims(adviser.row, claims, [*question.notes, *here.notes], as_json=as_json)

@@ -1,0 +1,28 @@
+"""``ftax explain-gap``: why a measured latency is not the predicted one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ftax_model.cli import _options
+
+
+@click.command(
+    "explain-gap", short_help="Why a measured latency is not the predicted one.", context_settings=_options.EXTRA
+)
+@_options.workload_options
+@click.option("--latency", metavar="5ms", help="What was measured of the model that the options name.")
+@click.option("--measured", metavar="FILE", help="A file of records (ftax measure --out, ftax collect).")
+@_options.as_json
+def command(words: tuple[str, ...], latency: str | None, measured: str | None, as_json: bool, **asked: Any) -> None:
+    """List what may have made a call slower or faster than predicted, likely causes first, with what settles each.
+
+        ftax explain-gap --architecture bert --preset bert-mini --framework eager --latency 9ms
+
+    Of a file of records, the one that lies farthest from its prediction is explained.
+    """
+    from ftax_model.cli import _advice, _gap
+
+    _advice.gap(_gap.of(words, asked, latency_s=_options.latency(latency), measured=measured), as_json=as_json)
