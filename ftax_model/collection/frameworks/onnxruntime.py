@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ftax_model.collection.builders import OnnxFile
 from ftax_model.collection.frameworks._base import Framework
 from ftax_model.collection.frameworks._onnx import exported
 from ftax_model.collection.frameworks._torch import check_alike, tensors, unusable
@@ -26,8 +27,10 @@ class Onnxruntime(Framework):
     else as a BERT: it joins attention, embeddings and skip connections with their norms into one operator each where it
     recognises them (of the 202 operators that the session alone leaves in a padded BERT of four layers, 49 remain).
     A session whose outputs are not those of the module is never used: where the optimiser spoils a graph, the graph as
-    exported is taken.
+    exported is taken. An ONNX file is opened as it is: there is no export, and nothing to compare.
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("module", "graph")
 
     preload = ("torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime.transformers.optimizer")
 
@@ -64,10 +67,17 @@ class Onnxruntime(Framework):
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
         """A run of the session on bound inputs; it returns the outputs as ``OrtValue``."""
         if self._model is not model or not self._free:
-            load = functools.partial(self.load, model=model, inputs=inputs, device=device)
-            (self._session, _), self._free = exported(model, inputs, load)
+            self._session, self._free = self._made(model, inputs, device)
             self._model = model
         return _bound(self._session, inputs, device)
+
+    def _made(self, model: Any, inputs: dict[str, Any], device: Device) -> tuple[Any, bool]:
+        """A session, and whether it takes any batch size."""
+        if isinstance(model, OnnxFile):
+            return self._open(model.path, device), True
+        load = functools.partial(self.load, model=model, inputs=inputs, device=device)
+        (session, _), free = exported(model, inputs, load)
+        return session, free
 
     def synchronize(self) -> None:
         """Wait for the GPU; a run waits by itself, for run options that say otherwise cost 45 microseconds a run."""
@@ -176,10 +186,17 @@ def _bound_to(
 
 
 def _with_inputs(session: Any, inputs: dict[str, Any], device: Device) -> tuple[Any, list[Any]]:
-    """A binding of the session with its inputs bound, and the tensors it reads, which must stay alive."""
+    """A binding of the session with its inputs bound, and the tensors it reads, which must stay alive.
+
+    Raises `NotImplementedError` where the graph holds other shapes.
+    """
     binding, held = session.io_binding(), []
     for node in session.get_inputs():
         held.append(inputs[node.name].contiguous())
+        shape = tuple(held[-1].shape)
+        fixed = [own for own in zip(node.shape, shape, strict=False) if isinstance(own[0], int)]
+        if any(extent != own for extent, own in fixed):
+            raise NotImplementedError(f"its input {node.name} is of {node.shape}, not {list(shape)}")
         _bind(binding.bind_input, node.name, held[-1], device)
     return binding, held
 
@@ -199,7 +216,10 @@ def _element_type(value: Any) -> int:
         torch.bfloat16: types.BFLOAT16,
         torch.int64: types.INT64,
         torch.int32: types.INT32,
+        torch.int8: types.INT8,
+        torch.uint8: types.UINT8,
         torch.bool: types.BOOL,
+        torch.float64: types.DOUBLE,
     }
     if value.dtype not in known:
         raise NotImplementedError(f"a tensor of {value.dtype} cannot be bound")
