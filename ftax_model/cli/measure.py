@@ -81,7 +81,7 @@ def command(
     good = [one for one in found if one.status == "ok"]
     if save and good:
         kept = mine.keep(here, good, sources)
-        click.echo(f"{len(good)} cells kept in {kept}; ftax calibrate learns from them", err=True)
+        click.echo(f"kept in {kept}: {len(good)} more to learn from; ftax calibrate", err=True)
     if not good:
         raise click.exceptions.Exit(1)
 

@@ -54,7 +54,7 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     if not set(WORKLOAD) <= set(table.columns):
         return table.join(pd.DataFrame(float("nan"), index=table.index, columns=list(features.COLUMNS)))
     known = {*architectures.names(), *outside.KINDS}
-    keys = table[list(WORKLOAD)].astype({"hyperparameters": str})
+    keys = _keys(table)
     traceable = keys[keys["architecture"].isin(known) & keys["dtype"].isin(list(DTYPES))].drop_duplicates()
     sweeps: dict[Workload, list[tuple[Any, Workload]]] = {}
     for key in traceable.itertuples(index=False, name=None):
@@ -93,7 +93,7 @@ def with_kernels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _traced(table: pd.DataFrame) -> list[Trace]:
-    keys = table[list(WORKLOAD)].astype({"hyperparameters": str})
+    keys = _keys(table)
     workloads = [_workload(dict(zip(WORKLOAD, key, strict=True))) for key in keys.itertuples(index=False, name=None)]
     traces = [_traces(one.curve, [one.batch_size]).get(one.batch_size) for one in workloads]
     for one, trace in zip(workloads, traces, strict=True):
@@ -156,6 +156,12 @@ def folds(
 
 
 _FEW = 60  # sweeps that are sooner traced than shared out
+
+
+def _keys(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that say what was computed; an input size that is not there is ``None``, which equals itself."""
+    keys = table[list(WORKLOAD)].astype({"hyperparameters": str, "input_size": object})
+    return keys.where(keys.notna(), None)
 
 
 def _workload(values: Mapping[str, Any]) -> Workload:

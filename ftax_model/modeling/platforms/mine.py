@@ -61,6 +61,12 @@ def kept_traces(workload: Workload) -> dict[int, Trace]:
         return {}
 
 
+def untraced(measurements: Iterable[Measurement]) -> list[str]:
+    """Labels of models from outside of which no traces are kept, at the batch sizes that were measured."""
+    sweeps = _sweeps(measurements)
+    return [outside.label(curve) for curve, sizes in sweeps.items() if not sizes <= kept_traces(curve).keys()]
+
+
 def keep(device: Device, measurements: Iterable[Measurement], models: Mapping[Workload, Source]) -> Path:
     """Add good measurements to those that the calibration of a device is made of; returns their file.
 
@@ -73,20 +79,26 @@ def keep(device: Device, measurements: Iterable[Measurement], models: Mapping[Wo
     file = measurements_file(device.name)
     _check(device, good, file)
     prepared()
-    sizes: dict[Workload, set[int]] = {}
     with dataset.Writer(file) as writer:
         for one in good:
             cell = one.cell
             while cell.key in writer.done:
                 cell = replace(cell, repeat=cell.repeat + 1)
             writer.write(replace(one, cell=cell))
-            if outside.is_one(cell.workload):
-                sizes.setdefault(cell.workload.curve, set()).add(cell.workload.batch_size)
-    for curve, own in sizes.items():
+    for curve, sizes in _sweeps(good).items():
         target = traces_file(curve)
         target.parent.mkdir(exist_ok=True)
-        sources.write(target, models[curve], kept_traces(curve) | models[curve].traced(own, ()))
+        sources.write(target, models[curve], kept_traces(curve) | models[curve].traced(sizes, ()))
     return file
+
+
+def _sweeps(measurements: Iterable[Measurement]) -> dict[Workload, set[int]]:
+    """The batch sizes that were measured of each model from outside."""
+    found: dict[Workload, set[int]] = {}
+    for one in measurements:
+        if outside.is_one(one.cell.workload):
+            found.setdefault(one.cell.workload.curve, set()).add(one.cell.workload.batch_size)
+    return found
 
 
 def _check(device: Device, measurements: Iterable[Measurement], file: Path) -> None:
@@ -98,7 +110,9 @@ def _check(device: Device, measurements: Iterable[Measurement], file: Path) -> N
         if cell.device != device.name:
             raise DataError(law, f"{cell.device}, and this is {device.name}", "measure it here")
         if cell.workload.dtype == QUANTISED:
-            raise DataError("a calibration learns of floating point numbers", f"one of {QUANTISED}", "do not keep it")
+            raise DataError(
+                "a calibration learns of floating point numbers", f"one of {QUANTISED}", "measure it without --save"
+            )
         known = versions.setdefault(cell.framework, _version(one))
         if known != _version(one):
             got = f"{cell.framework} {known}, and {_version(one)} now"
