@@ -86,17 +86,17 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _traced(found: Sequence[Source], asked: list[int] | None) -> dict[Workload, tuple[Source, list[int]]]:
+def _traced(found: Sequence[Any], asked: list[int] | None) -> dict[Workload, tuple[Source, list[int]]]:
     """Each model by its workload of batch size 1, traced at the batch sizes that are asked of it.
 
     Raises `InputError` for a model that is a trace alone.
     """
     from ftax_model.errors import InputError
     from ftax_model.tracing import checked_batch_sizes
-    from ftax_model.tracing.sources import held
+    from ftax_model.tracing.sources import find, held
 
     models = {}
-    for source in found:
+    for source in map(find, found):
         if source.workload is None:
             cure = "measure the model that it was taken of"
             raise InputError("a model that is measured can be called", "a trace", cure)

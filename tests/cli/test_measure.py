@@ -13,12 +13,13 @@ import pytest
 
 from ftax_model import LatencyPredictor
 from ftax_model.cli import main
-from ftax_model.collection.runner import collect
-from ftax_model.dataset import load_dataset, read
+from ftax_model.collection.runner import measure
+from ftax_model.dataset import frame, load_dataset, read
 from ftax_model.device import detect
 from ftax_model.modeling.platforms import mine
 from ftax_model.modeling.rows import with_operators
 from ftax_model.tracing import features
+from ftax_model.workload import grid
 
 TOY = ["measure", "--architecture", "toy", "--num-layers", "6", "--width", "48", "--framework", "fake"]
 
@@ -38,11 +39,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> LatencyPredictor:
+def learnt() -> LatencyPredictor:
     """A predictor of the fake framework."""
-    out = tmp_path_factory.mktemp("learnt") / "toy.jsonl"
-    collect("toy", out)
-    return LatencyPredictor(jobs=1).fit(load_dataset(out))
+    asked = grid("toy", num_layers=[2, 8, 32], width=[16, 64], batch_size=[1, 8, 64])
+    return LatencyPredictor(jobs=1).fit(frame(measure(asked, ["fake"])))
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_nothing_measured_ends_with_1(net: str, capsys: pytest.CaptureFixture[st
     assert shown.out == ""
     assert "unsupported: net.onnx" in shown.err
     assert "it is an ONNX file, not" in shown.err
-    assert main([*TOY, "--budget", "1s", "--repeats", "4000"]) == 0
+    assert main([*TOY, "--budget", "2s", "--repeats", "99"]) == 0
     assert "were not measured: no time was left" in capsys.readouterr().err
 
 
@@ -118,7 +118,7 @@ def test_nothing_measured_ends_with_1(net: str, capsys: pytest.CaptureFixture[st
         (["--trace", "net.json"], "got a trace; measure the model that it was taken of"),
         (["--onnx", "missing.onnx"], "check the path"),
         (["--module", "no_such_module:net"], "PACKAGE.FILE:FUNCTION"),
-        (["--architecture", "toy", "--framework", "no-such"], "did you mean"),
+        (["--architecture", "toy", "--framework", "no-such"], "framework is one of"),
         (["--architecture", "toy", "--framework", "fake", "--threads", "many"], "--threads"),
         (["--architecture", "toy", "--framework", "fake", "--budget", "soon"], "duration"),
         (["--architecture", "toy", "--framework", "fake", "--repeats", "0"], "repeats"),

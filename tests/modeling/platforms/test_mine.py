@@ -141,6 +141,7 @@ def test_what_is_kept_of_a_model_from_outside_calibrates_by_its_operators(net: S
     assert len(said(known.calibrate(table), net)) == len(SIZES)  # by the law
 
 
+@pytest.mark.slow
 def test_rows_without_traces_are_no_hindrance_to_those_with(net: Source) -> None:
     kept = mine.keep(HERE, measured(net, {1: 1e-5}), {workload(net): net})
     mine.traces_file(workload(net)).unlink()
