@@ -231,7 +231,7 @@ class FakeOnnxRuntime(types.ModuleType):
             providers=providers,
             binding=binding,
             io_binding=lambda: binding,
-            get_inputs=lambda: [types.SimpleNamespace(name="input", shape=["batch", 1024])],
+            get_inputs=lambda: [types.SimpleNamespace(name="input")],
             get_outputs=lambda: [types.SimpleNamespace(name="output")],
             get_providers=self.get_available_providers,
             run_with_iobinding=lambda bound: None,

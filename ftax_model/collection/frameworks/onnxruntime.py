@@ -69,6 +69,8 @@ class Onnxruntime(Framework):
         if self._model is not model or not self._free:
             self._session, self._free = self._made(model, inputs, device)
             self._model = model
+        if isinstance(model, OnnxFile):
+            _check_shapes(self._session, inputs)
         return _bound(self._session, inputs, device)
 
     def _made(self, model: Any, inputs: dict[str, Any], device: Device) -> tuple[Any, bool]:
@@ -155,6 +157,14 @@ def _fused(file: Path, model: Any) -> bytes | None:
     return None
 
 
+def _check_shapes(session: Any, inputs: dict[str, Any]) -> None:
+    """Raise `NotImplementedError` where a file fixes other extents than inputs have."""
+    for node in session.get_inputs():
+        shape = list(inputs[node.name].shape)
+        if any(isinstance(fixed, int) and fixed != own for fixed, own in zip(node.shape, shape, strict=False)):
+            raise NotImplementedError(f"its input {node.name} is of {node.shape}, not {shape}")
+
+
 def _bound(session: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
     """A run on inputs that stay where they are, and outputs that stay on the device."""
     binding, held = _with_inputs(session, inputs, device)
@@ -186,17 +196,10 @@ def _bound_to(
 
 
 def _with_inputs(session: Any, inputs: dict[str, Any], device: Device) -> tuple[Any, list[Any]]:
-    """A binding of the session with its inputs bound, and the tensors it reads, which must stay alive.
-
-    Raises `NotImplementedError` where the graph holds other shapes.
-    """
+    """A binding of the session with its inputs bound, and the tensors it reads, which must stay alive."""
     binding, held = session.io_binding(), []
     for node in session.get_inputs():
         held.append(inputs[node.name].contiguous())
-        shape = tuple(held[-1].shape)
-        fixed = [own for own in zip(node.shape, shape, strict=False) if isinstance(own[0], int)]
-        if any(extent != own for extent, own in fixed):
-            raise NotImplementedError(f"its input {node.name} is of {node.shape}, not {list(shape)}")
         _bind(binding.bind_input, node.name, held[-1], device)
     return binding, held
 
