@@ -81,7 +81,7 @@ def command(
     good = [one for one in found if one.status == "ok"]
     if save and good:
         kept = mine.keep(here, good, sources)
-        click.echo(f"kept in {kept}: {len(good)} more to learn from; ftax calibrate", err=True)
+        click.echo(f"kept in {kept}, for ftax calibrate to learn from", err=True)
     if not good:
         raise click.exceptions.Exit(1)
 

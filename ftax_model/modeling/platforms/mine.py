@@ -70,14 +70,17 @@ def untraced(measurements: Iterable[Measurement]) -> list[str]:
 def keep(device: Device, measurements: Iterable[Measurement], models: Mapping[Workload, Source]) -> Path:
     """Add good measurements to those that the calibration of a device is made of; returns their file.
 
-    A cell that is there already is one more look at it, by a fresh process: the next repeat. ``models`` are the sources
+    A cell that was measured before is one more look at it, by a fresh process: the next repeat; the very measurement
+    is not added twice. ``models`` are the sources
     of workloads of batch size 1; what they trace is kept of those from outside. Raises `DataError` where the file
     cannot be written, for another device, for models of whole numbers, of which no calibration learns, and for another
     version of a framework than those there are of.
     """
-    good = [one for one in measurements if one.status == "ok"]
     file = measurements_file(device.name)
-    _check(device, good, file)
+    before = dataset.read(file) if file.is_file() else []
+    looks = {_look(one) for one in before}
+    good = [one for one in measurements if one.status == "ok" and _look(one) not in looks]
+    _check(device, good, before)
     prepared()
     with dataset.Writer(file) as writer:
         for one in good:
@@ -101,9 +104,13 @@ def _sweeps(measurements: Iterable[Measurement]) -> dict[Workload, set[int]]:
     return found
 
 
-def _check(device: Device, measurements: Iterable[Measurement], file: Path) -> None:
+def _look(one: Measurement) -> tuple[Any, ...]:
+    """What tells a measurement from others of its cell."""
+    return replace(one.cell, repeat=0), one.measured_at, one.samples
+
+
+def _check(device: Device, measurements: Iterable[Measurement], before: Iterable[Measurement]) -> None:
     law = "what is kept of a machine was measured on it"
-    before = dataset.read(file) if file.is_file() else []
     versions = {one.cell.framework: _version(one) for one in before if one.status == "ok"}
     for one in measurements:
         cell = one.cell
