@@ -46,9 +46,8 @@ class Framework(abc.ABC):
         if device.kind not in self.devices:
             return f"runs on {' or '.join(self.devices)} only"
         form = builder(workload).form
-        return (
-            None if form in self.takes else f"it is {FORMS[form]}, not {' or '.join(FORMS[one] for one in self.takes)}"
-        )
+        taken = " or ".join(FORMS[one] for one in self.takes)
+        return None if form in self.takes else f"it is {FORMS[form]}, not {taken}"
 
     def supports_profile(self, workload: Workload, device: Device) -> str | None:
         """``None`` where `profile` can tell the operators of the workload's trace apart, else the reason it cannot."""
