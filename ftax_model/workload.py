@@ -36,11 +36,12 @@ class Workload:
 
     Parameters
     ----------
-    architecture : name of a plugin in ``ftax_model/architectures``; it is checked when the workload is completed.
+    architecture : name of a plugin in ``ftax_model/architectures``; it is checked when the workload is completed. Or
+        a kind of model from outside, whose hyperparameters say where it lies (`ftax_model.outside`).
     hyperparameters : names and values; those left out take the architecture's defaults.
     batch_size : inputs per call, 1 to 65,536.
     input_size : tokens, pixels per side, audio samples or features per input; ``None`` for the architecture's default.
-    dtype : ``float32``, ``float16`` or ``bfloat16``.
+    dtype : ``float32``, ``float16`` or ``bfloat16``; of a model from outside also `QUANTISED`.
     lengths : ``fixed``, or ``penn-treebank`` for padded text with an attention mask.
 
     Raises `InputError` for a value outside its range. Frozen, hashable, ordered by nothing.
@@ -68,7 +69,7 @@ class Workload:
     ) -> None:
         if not isinstance(architecture, str):
             raise InputError("an architecture is a name", repr(architecture), "choose one: ftax list")
-        plugins.check(dtype, DTYPES, what="dtype")
+        plugins.check(dtype, (*DTYPES, QUANTISED), what="dtype")
         plugins.check(lengths, LENGTHS, what="lengths")
         for name, value in {
             "architecture": architecture,

@@ -17,6 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("plugins",),
     ("workload", "device", "operators"),
+    ("outside",),
     ("architectures", "measurement"),
     ("tracing", "dataset", "importer"),
     ("collection", "modeling"),

@@ -125,7 +125,7 @@ def test_hyperparameters_are_names_and_values(value: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "law"),
     [
-        ("dtype", "fp16", "dtype is one of float32, float16, bfloat16; got 'fp16'"),
+        ("dtype", "fp16", "dtype is one of float32, float16, bfloat16, int8; got 'fp16'"),
         ("dtype", None, "dtype is one of"),
         ("lengths", "penn", "lengths is one of fixed, penn-treebank; got 'penn'"),
         ("architecture", None, "an architecture is a name; got None"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from ftax_model import plugins
+from ftax_model import outside, plugins
 from ftax_model.architectures._base import Architecture
 from ftax_model.workload import Workload
 
@@ -36,8 +36,11 @@ def load(name: str) -> Architecture:
 
 
 def complete(workload: Workload) -> Workload:
-    """The workload with every hyperparameter written out; raises `InputError` where it cannot be."""
-    return load(workload.architecture).complete(workload)
+    """The workload with every hyperparameter written out; raises `InputError` where it cannot be.
+
+    One of a model from outside (`ftax_model.outside`) is complete.
+    """
+    return workload if outside.is_one(workload) else load(workload.architecture).complete(workload)
 
 
 def label(workload: Workload) -> str:
@@ -46,6 +49,8 @@ def label(workload: Workload) -> str:
     >>> label(Workload("bert", {"num_layers": 4, "hidden_size": 768}, input_size=32))
     'bert L4, 32 tokens'
     """
+    if outside.is_one(workload):
+        return outside.label(workload)
     architecture = load(workload.architecture)
     full = architecture.complete(workload)
     settings = full.settings

@@ -32,6 +32,8 @@ class Architecture(abc.ABC):
     dtypes: ClassVar[tuple[str, ...]] = tuple(DTYPES)
     """Which precisions it can be computed in."""
 
+    form: ClassVar[str] = "module"
+    """What `build` gives: a ``module`` of torch, or a ``trace``."""
     preload: ClassVar[tuple[str, ...]] = ("torch",)
     """Modules that `build` imports; a collection imports them once, before it forks its workers."""
 

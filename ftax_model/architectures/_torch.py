@@ -35,9 +35,7 @@ class TorchArchitecture(Architecture):
         import torch
 
         module = self.module(workload).to(torch.get_default_device(), getattr(torch, workload.dtype)).eval()
-        norms = [part for part in module.modules() if _is_batch_norm(part)]
-        if norms and not norms[0].running_mean.is_meta:
-            set_statistics(module, lambda size: self.inputs(dataclasses.replace(workload, batch_size=size)))
+        set_statistics(module, lambda size: self.inputs(dataclasses.replace(workload, batch_size=size)))
         return module, self.inputs(workload)
 
     def inputs_for(self, module: Any, workload: Workload) -> dict[str, Any] | None:
@@ -48,12 +46,15 @@ class TorchArchitecture(Architecture):
 def set_statistics(module: Any, inputs: Callable[[int], dict[str, Any]]) -> None:
     """Give each batch normalisation the statistics of what reaches it in one call, so that unit variance leaves it.
 
-    ``inputs`` makes those of a batch size. With the statistics that it begins with (mean 0, variance 1) activations of
-    deep networks decay layer by layer, down to subnormal numbers, each of which costs some CPUs a hundred cycles; a
-    trained network has none.
+    ``inputs`` makes those of a batch size; on the meta device there are none to take. With the statistics that a norm
+    begins with (mean 0, variance 1) activations of deep networks decay layer by layer, down to subnormal numbers, each
+    of which costs some CPUs a hundred cycles; a trained network has none.
     """
     import torch
 
+    norms = [part for part in module.modules() if _is_batch_norm(part)]
+    if not norms or norms[0].running_mean.is_meta:
+        return
     fewest = FEWEST_VALUES
 
     def look(norm: Any, values: tuple[Any, ...]) -> None:
@@ -67,7 +68,7 @@ def set_statistics(module: Any, inputs: Callable[[int], dict[str, Any]]) -> None
         if norm.weight is not None:  # else a variance far below eps would stay as small as it is
             norm.weight.copy_(torch.where(variance > 0, (1 + norm.eps / variance).sqrt(), 1.0))
 
-    handles = [part.register_forward_pre_hook(look) for part in module.modules() if _is_batch_norm(part)]
+    handles = [part.register_forward_pre_hook(look) for part in norms]
     try:
         with torch.no_grad():
             module(**inputs(2))

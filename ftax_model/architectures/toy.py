@@ -16,6 +16,7 @@ class Toy(Architecture):
     input_unit = "features"
     default_input_size = 1
     defaults = {"num_layers": 4, "width": 64}
+    form = "trace"
     preload = ()
 
     def build(self, workload: Workload) -> tuple[Trace, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -145,18 +146,18 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
         raise InputError("hyperparameters are those of an --architecture", words[0], "leave it out")
     from ftax_model.tracing import sources as made
 
-    shapes, values = dict(map(shape, asked["shapes"])), dict(map(value, asked["values"]))
-    if kind == "hf":
-        lengths = numbers("--input-size", asked["input_size"]) if asked["input_size"] else [None]
-        return [made.of_config(asked["hf"], tokens=tokens, dtype=dtype) for tokens in lengths], sizes
-    make: dict[str, Callable[[Any], Any]] = {
-        "module": made.of_function,
-        "onnx": lambda path: made.of_onnx(path, shapes=shapes, values=values),
-        "export": made.of_export,
-        "torchscript": lambda path: made.of_torchscript(path, shapes=shapes),
-        "trace": made.read,
-    }
-    return [make[kind](asked[kind])], sizes
+    if kind == "trace":
+        return [made.read(asked["trace"])], sizes
+    make = functools.partial(
+        made.of_place,
+        kind,
+        asked[kind],
+        dtype=dtype,
+        shapes=dict(map(shape, asked["shapes"])),
+        values=dict(map(value, asked["values"])),
+    )
+    lengths = numbers("--input-size", asked["input_size"]) if asked["input_size"] else [None]
+    return [make(tokens=tokens) for tokens in lengths], sizes
 
 
 _ONLY = {

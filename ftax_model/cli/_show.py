@@ -177,20 +177,42 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
     _print.table(lines, dict.fromkeys(lines[0]), title="\nErrors on models never seen, and the repeatability floor")
 
 
-def outside(frame: pd.DataFrame) -> None:
-    """A module from outside the zoo: measured, predicted, and the interval."""
-    rows = [
-        {
-            "framework": row["framework"],
-            "batch": str(row["batch_size"]),
-            "measured": seconds(row["latency_s"]),
-            "predicted": seconds(row["predicted_s"]),
-            "interval": f"{seconds(row['low_s'])} to {seconds(row['high_s'])}",
-            "error": percent(row["predicted_s"] / row["latency_s"] - 1),
-        }
-        for row in _print.rows(frame)
-    ]
-    _print.table(rows, dict.fromkeys(rows[0]))
+def measured(frame: pd.DataFrame, *, asked: int, as_json: bool = False) -> None:
+    """Measured beside predicted (`ftax_model.modeling.judging.beside`), then what failed, and the errors of all."""
+    from ftax_model.modeling.judging.beside import errors
+
+    if as_json:
+        _print.as_json(_print.records(frame))
+    elif len(good := frame[frame["status"] == "ok"]):
+        several = [name for name in ("curve", "threads", "repeat") if good[name].nunique() > 1]
+        rows = [{**{name: str(row[name]) for name in several}, **_beside(row)} for row in _print.rows(good)]
+        title = "" if "curve" in several else str(good["curve"].iloc[0])
+        _print.table(rows, dict.fromkeys(rows[0]), title=title)
+        found = errors(frame)
+        if found["cells"]:
+            inside = f"{found['inside']} of {found['cells']} in the interval"
+            click.echo(f"median error {percent(found['median'])}, {inside}")
+        _notes(good)
+    for row in _print.rows(frame[frame["status"] != "ok"]):
+        what = f"{row['curve']}, batch {row['batch_size']}, {_platform(row)}"
+        click.echo(f"{row['status']}: {what}: {row['reason']}", err=True)
+    if len(frame) < asked:
+        click.echo(f"note: {asked - len(frame)} of {asked} cells were not measured: no time was left", err=True)
+
+
+def _beside(row: Mapping[str, Any]) -> dict[str, str]:
+    known = row["error"] == row["error"]
+    return {
+        "framework": row["framework"],
+        "batch": str(row["batch_size"]),
+        "measured": seconds(row["latency_s"]),
+        "spread": percent(row["spread"]),
+        "predicted": seconds(row["predicted_s"]),
+        "interval": f"{seconds(row['low_s'])} to {seconds(row['high_s'])}" if known else "-",
+        "inside": ("yes" if row["inside"] else "no") if known else "-",
+        "error": percent(row["error"]),
+        "warnings": row["warnings"],
+    }
 
 
 def collect(plan: Plan, out: Path, **options: Any) -> Summary:
@@ -286,10 +308,13 @@ def _platform(row: dict[str, Any]) -> str:
 
 
 def _notes(frame: pd.DataFrame) -> None:
+    from ftax_model.modeling.judging.beside import REFUSED
+
     for note in dict.fromkeys(frame["notes"]):
         if note:
             count = int((frame["notes"] == note).sum())
-            click.echo(f"note: {count} of {len(frame)} predictions are {note}", err=True)
+            said = f"{count} of {len(frame)} predictions are {note}"
+            click.echo(f"note: {note if note.startswith(REFUSED) else said}", err=True)
 
 
 def evaluation(report: Report, *, as_json: bool) -> None:

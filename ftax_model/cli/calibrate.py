@@ -119,6 +119,7 @@ def _of_one_machine(names: list[str], here: Device | None) -> pd.DataFrame:
 
     from ftax_model import dataset
     from ftax_model.errors import DataError
+    from ftax_model.modeling.platforms import mine
 
     law = "a calibration is of one machine"
     records = [(name, one) for name in names for one in dataset.read(dataset.find(name))]
@@ -141,4 +142,6 @@ def _of_one_machine(names: list[str], here: Device | None) -> pd.DataFrame:
     lacking = sorted({one.cell.framework for _, one in records} - versions.keys())
     if lacking:
         click.echo(f"note: no usable cell of {', '.join(lacking)}", err=True)
+    for label in mine.untraced(one for _, one in good):
+        click.echo(f"note: no traces are kept of {label}: it tells the law alone; ftax measure --save", err=True)
     return pd.concat([dataset.frame([one for _, one in good])], ignore_index=True)

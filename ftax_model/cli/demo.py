@@ -86,7 +86,7 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
     _show.held_out(whole, figures)
     if len(other):
         click.echo("\n4. A model that is in no architecture here: an ELECTRA encoder, four layers of 192, 32 tokens\n")
-        _show.outside(other)
+        _show.measured(other, asked=len(other))
     click.echo("\n5. Proxies\n")
     _show.proxies(correlations, as_json=False)
     click.echo(f"\n6. The picture: {picture}")
@@ -97,17 +97,15 @@ def _outside(predictor: LatencyPredictor, frameworks: Any) -> pd.DataFrame:
     """A module that no architecture builds, measured and predicted."""
     import pandas as pd
 
-    from ftax_model.collection import outside
+    from ftax_model import outside
+    from ftax_model.collection.runner import measure
+    from ftax_model.modeling.judging.beside import beside
 
     names = sorted({str(name) for name in frameworks} & {"eager", "torchscript", "onnxruntime"})
     if not names:
         return pd.DataFrame()
-    module, inputs = outside.electra()
-    seen = pd.DataFrame(outside.measure(module, inputs, names, [1, 8]))
-    said = predictor.predict(module, inputs, batch_sizes=[1, 8], threads=1, crossovers=False)
-    said = said.rename(columns={"latency_s": "predicted_s"})
-    cell = ["framework", "batch_size"]
-    return seen.merge(said[[*cell, "predicted_s", "low_s", "high_s"]], on=cell)
+    electra = outside.workload("module", "ftax_model.collection.electra:electra")
+    return beside(measure([electra.with_batch_size(size) for size in (1, 8)], names), predictor)
 
 
 def _keep(predictor: LatencyPredictor, device: str, plan: str) -> str:

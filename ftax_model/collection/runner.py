@@ -6,21 +6,26 @@ import dataclasses
 import functools
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ftax_model import architectures
 from ftax_model.collection import frameworks, worker
-from ftax_model.collection.plan import Plan, Sweep, group, load_plan
+from ftax_model.collection.builders import builder
+from ftax_model.collection.plan import Grid, Plan, Sweep, group, load_plan
+from ftax_model.collection.timing import Protocol
 from ftax_model.collection.worker import Setup
 from ftax_model.collection.worker_pool import InProcess, Interrupts, Isolated, Stop, WorkerPool
-from ftax_model.dataset import Outcome, Writer, operators_file
+from ftax_model.dataset import Outcome, Writer, operators_file, read
 from ftax_model.device import Device, detect
 from ftax_model.errors import InputError, MissingError
 from ftax_model.measurement import Cell, Measurement, Profile, Record
+from ftax_model.workload import Workload
 
 ENOUGH = "enough"
 """What stopped a run that was told so."""
@@ -135,6 +140,35 @@ def collect(
     return summary
 
 
+def measure(
+    workloads: Iterable[Workload],
+    frameworks: Iterable[str],
+    *,
+    threads: Iterable[int] = (1,),
+    repeats: int = 1,
+    device: str = "cpu",
+    out: str | os.PathLike[str] | None = None,
+    protocol: Protocol | None = None,
+    seed: int = 0,
+    budget_s: float | None = None,
+    on_progress: Progress | None = None,
+) -> list[Measurement]:
+    """The measurements of workloads, registered ones or from outside (`ftax_model.outside`), in each framework.
+
+    As `collect` takes them, with one ``protocol``: each sweep of batch sizes in a process of its own, ``repeats``
+    times; those that fail with their reason. They are in the order of repeats, workloads, frameworks and threads. With
+    ``out``, a ``.jsonl`` file, they are appended to that, and those that it holds already are not measured again. What
+    the budget or a signal left no time for is not among them. Raises as `collect` does.
+    """
+    cells = Grid(tuple(map(architectures.complete, workloads)), tuple(frameworks), tuple(threads), repeats)
+    plan = Plan("these models", (cells,), protocol=protocol or Protocol())
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "measurements.jsonl" if out is None else Path(out)
+        collect(plan, file, device=device, seed=seed, budget_s=budget_s, on_progress=on_progress)
+        found = {one.cell.key: one for one in read(file)}
+    return [found[cell.key] for cell in plan.cells(detect(device)) if cell.key in found]
+
+
 def missing(plan: Plan) -> dict[str, str]:
     """What each framework of a plan needs that is not installed; empty where all are."""
     found = {}
@@ -244,8 +278,8 @@ def _can_be_profiled(sweep: Sweep, device: Device) -> bool:
 def _preload(sweeps: Iterable[Sweep], absent: Mapping[str, str]) -> list[str]:
     """Modules that the sweeps of frameworks that are here need, the plugins' own among them."""
     firsts = (sweep.listed[0] for sweep in sweeps if sweep.listed[0].framework not in absent)
-    pairs = dict.fromkeys((first.workload.architecture, first.framework) for first in firsts)
-    plugins = [plugin for a, f in pairs for plugin in (frameworks.load(f), architectures.load(a))]
+    pairs = {(first.workload.architecture, first.framework): first for first in firsts}
+    plugins = [one for first in pairs.values() for one in (frameworks.load(first.framework), builder(first.workload))]
     return list(dict.fromkeys(module for plugin in plugins for module in (*plugin.preload, type(plugin).__module__)))
 
 

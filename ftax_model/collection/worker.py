@@ -25,9 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ftax_model import architectures
-from ftax_model.architectures import Architecture
 from ftax_model.collection import activations, environment, frameworks, operators, timing
+from ftax_model.collection.builders import Builder, builder
 from ftax_model.collection.device_clock import device_time
 from ftax_model.collection.frameworks import Framework
 from ftax_model.collection.gpu import Gpu, energy_per_call, visible, watched
@@ -97,7 +96,7 @@ class _Post:
     """What the cells of one group share in this process; the module is built with the first of them."""
 
     group: Cell
-    architecture: Architecture
+    builder: Builder
     framework: Framework
     model: Any = None
     environment: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -105,7 +104,7 @@ class _Post:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        return (*self.architecture.preload, *self.framework.preload)
+        return (*self.builder.preload, *self.framework.preload)
 
 
 class Bench:
@@ -268,7 +267,7 @@ class Bench:
 
     def _activations(self, post: _Post, model: Any, inputs: Mapping[str, Any]) -> dict[str, float] | None:
         """What `activations.shares` says of the first cell of a group, after it was timed; the cell is good without."""
-        if post.activations is None and "torch" in post.architecture.preload:
+        if post.activations is None and post.builder.form == "module":
             try:
                 post.activations = activations.shares(model, inputs)
             except Exception:
@@ -286,7 +285,7 @@ class Bench:
         """The post of the cell's group, with its platform settled."""
         if self._post is None or self._post.group != group(cell):
             self._leave()
-            post = _Post(group(cell), architectures.load(cell.workload.architecture), frameworks.load(cell.framework))
+            post = _Post(group(cell), builder(cell.workload), frameworks.load(cell.framework))
             self._settled.enter_context(
                 environment.settled(
                     threads=cell.threads, device=self._setup.device, seed=self._setup.seed, modules=post.modules
@@ -296,10 +295,10 @@ class Bench:
         return self._post
 
     def _built(self, post: _Post, cell: Cell) -> tuple[Any, dict[str, Any]]:
-        with _made_on(self._setup.device, post.architecture):
-            inputs = None if post.model is None else post.architecture.inputs_for(post.model, cell.workload)
+        with _made_on(self._setup.device, post.builder):
+            inputs = None if post.model is None else post.builder.inputs_for(post.model, cell.workload)
             if inputs is None:
-                post.model, inputs = post.architecture.build(cell.workload)
+                post.model, inputs = post.builder.build(cell.workload)
             return post.model, inputs
 
     def _environment(self, post: _Post) -> dict[str, Any]:
@@ -442,8 +441,8 @@ def _first_to_go() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _made_on(device: Device, architecture: Architecture) -> AbstractContextManager[object]:
-    if "torch" not in architecture.preload:
+def _made_on(device: Device, builder: Builder) -> AbstractContextManager[object]:
+    if "torch" not in builder.preload:
         return nullcontext()
     import torch
 
@@ -451,9 +450,9 @@ def _made_on(device: Device, architecture: Architecture) -> AbstractContextManag
 
 
 def _trace(cell: Cell) -> Trace:
-    from ftax_model.tracing import trace_workload
+    from ftax_model.tracing import sources
 
-    return trace_workload(cell.workload)
+    return sources.of_workload(cell.workload).trace(cell.workload.batch_size)
 
 
 def _line(text: str) -> str:

@@ -161,6 +161,7 @@ class LatencyPredictor:
         A quick look, for whoever measures: nothing is left out. Platforms of which nothing is known are missing.
         """
         rows = with_operators(dataset.good(table), jobs=1)
+        rows = rows[have_operators(rows)]
         with threadpool_limits(1):
             fitted = adapt(rows, self.known_)
         return {

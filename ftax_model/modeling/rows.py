@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from ftax_model import architectures, dataset
+from ftax_model import architectures, dataset, outside
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
+from ftax_model.modeling.platforms import mine
 from ftax_model.operators import Trace
 from ftax_model.tracing import features, trace_sweep
 from ftax_model.tracing.kernels import KERNELS, kernels
@@ -43,19 +44,20 @@ MANY = 1000
 def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     """The table with the columns of operators (`ftax_model.tracing.features.COLUMNS`) beside its own.
 
-    Workloads are built and traced again, each sweep of batch sizes once, in ``jobs`` processes. Rows whose architecture
-    this version does not have (what others measured) have none: their columns are nan. A table that has the columns
-    comes back as it is.
+    Workloads are built and traced again, each sweep of batch sizes once, in ``jobs`` processes; of models from outside
+    the traces that are kept count (`ftax_model.modeling.platforms.mine`). Rows whose architecture this version does not
+    have (what others measured), those from outside without traces, and those of whole numbers have none: their columns
+    are nan. A table that has the columns comes back as it is.
     """
     if set(features.COLUMNS) <= set(table.columns):
         return table
     if not set(WORKLOAD) <= set(table.columns):
         return table.join(pd.DataFrame(float("nan"), index=table.index, columns=list(features.COLUMNS)))
-    known = set(architectures.names())
-    keys = table[list(WORKLOAD)].astype({"hyperparameters": str})
-    mine = keys[keys["architecture"].isin(known)].drop_duplicates()
+    known = {*architectures.names(), *outside.KINDS}
+    keys = _keys(table)
+    traceable = keys[keys["architecture"].isin(known) & keys["dtype"].isin(list(DTYPES))].drop_duplicates()
     sweeps: dict[Workload, list[tuple[Any, Workload]]] = {}
-    for key in mine.itertuples(index=False, name=None):
+    for key in traceable.itertuples(index=False, name=None):
         workload = _workload(dict(zip(WORKLOAD, key, strict=True)))
         sweeps.setdefault(workload.curve, []).append((key, workload))
     ordered = sorted(sweeps.values(), key=lambda own: own[0][1].architecture)
@@ -91,9 +93,14 @@ def with_kernels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _traced(table: pd.DataFrame) -> list[Trace]:
-    keys = table[list(WORKLOAD)].astype({"hyperparameters": str})
+    keys = _keys(table)
     workloads = [_workload(dict(zip(WORKLOAD, key, strict=True))) for key in keys.itertuples(index=False, name=None)]
-    return [trace_sweep(one.curve, [one.batch_size])[one.batch_size] for one in workloads]
+    traces = [_traces(one.curve, [one.batch_size]).get(one.batch_size) for one in workloads]
+    for one, trace in zip(workloads, traces, strict=True):
+        if trace is None:
+            law = "what a GPU took says something once the call is traced"
+            raise DataError(law, f"no trace of {architectures.label(one)}", "measure it with ftax measure --save")
+    return cast(list[Trace], traces)
 
 
 def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
@@ -151,6 +158,12 @@ def folds(
 _FEW = 60  # sweeps that are sooner traced than shared out
 
 
+def _keys(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that say what was computed; an input size that is not there is ``None``, which equals itself."""
+    keys = table[list(WORKLOAD)].astype({"hyperparameters": str, "input_size": object})
+    return keys.where(keys.notna(), None)
+
+
 def _workload(values: Mapping[str, Any]) -> Workload:
     settings = json.loads(values["hyperparameters"])
     return Workload(
@@ -165,6 +178,14 @@ def _workload(values: Mapping[str, Any]) -> Workload:
 
 def _columns(sweep: Iterable[tuple[Any, Workload]]) -> list[tuple[Any, dict[str, float]]]:
     own = list(sweep)
-    traces = trace_sweep(own[0][1].curve, [workload.batch_size for _, workload in own])
+    traces = _traces(own[0][1].curve, [workload.batch_size for _, workload in own])
     itemsize = DTYPES[own[0][1].dtype]
-    return [(key, features.columns(traces[workload.batch_size], itemsize=itemsize)) for key, workload in own]
+    there = [(key, traces[workload.batch_size]) for key, workload in own if workload.batch_size in traces]
+    return [(key, features.columns(trace, itemsize=itemsize)) for key, trace in there]
+
+
+def _traces(curve: Workload, sizes: Iterable[int]) -> dict[int, Trace]:
+    """The traces of a workload by batch size, as far as they can be known."""
+    if curve.architecture in architectures.names():
+        return trace_sweep(curve, sizes)
+    return mine.kept_traces(curve)

@@ -48,10 +48,11 @@ def read_config(path: str | os.PathLike[str]) -> Any:
         ) from error
 
 
-def build(config: Any) -> Any:
-    """The model of a configuration, of the class that it names, else of its type's base class; on the meta device.
+def build(config: Any, *, dtype: str | None = None) -> Any:
+    """The model of a configuration, of the class that it names, else of its type's base class.
 
-    Raises `InputError` where transformers cannot build it.
+    It is on the meta device, or with a ``dtype`` has random weights of that on the current one. Raises `InputError`
+    where transformers cannot build it.
     """
     import transformers
 
@@ -59,8 +60,12 @@ def build(config: Any) -> Any:
 
     config.architectures = getattr(config, "architectures", None) or []
     named = getattr(transformers, next(iter(config.architectures), ""), None)
+    make = named._from_config if named else transformers.AutoModel.from_config
     try:
-        return built(lambda: named(config) if named else transformers.AutoModel.from_config(config)).eval()
+        model = make(config, dtype=getattr(torch, dtype)) if dtype else built(lambda: (named or make)(config))
+        return model.eval()
+    except MemoryError:
+        raise
     except Exception as error:  # transformers raises anything
         law = "transformers builds the model of a configuration"
         raise InputError(law, f"{type(config).__name__}: {one_line(error)}", "mend the configuration") from error

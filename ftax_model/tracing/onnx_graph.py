@@ -151,6 +151,26 @@ class OnnxSweep:
                     raise
         return found
 
+    def inputs(self, batch_size: int) -> dict[str, np.ndarray[Any, Any]]:
+        """Inputs of one call, by name: the values that were given; else zeros, ones for masks and truth values.
+
+        Whole numbers that rows of a table are looked up by name each of them in turn. Raises `InputError` for what is
+        no tensor of numbers.
+        """
+        return {name: self._input(name, shape) for name, shape in self._bound(batch_size).items()} | self._values
+
+    def _input(self, name: str, shape: Shape) -> np.ndarray[Any, Any]:
+        code = self._inputs[name].type.tensor_type.elem_type
+        if code in (TensorProto.UNDEFINED, TensorProto.STRING):
+            raise InputError(f"the inputs of {self.path.name} are tensors of numbers", name, "measure it elsewhere")
+        dtype = helper.tensor_dtype_to_np_dtype(code)
+        tables = {one.name: one.dims for one in self._model.graph.initializer}
+        lookups = (node for node in self._model.graph.node if node.op_type == "Gather" and node.input[1] == name)
+        rows = min((tables[node.input[0]][0] for node in lookups if node.input[0] in tables), default=0)
+        if rows and np.issubdtype(dtype, np.integer):
+            return (np.arange(math.prod(shape)) % rows).astype(dtype).reshape(shape)
+        return np.full(shape, "mask" in name or code == TensorProto.BOOL, dtype)
+
     def _trace(self, batch_size: int) -> Trace:
         own = self._bound(batch_size)
         model = ModelProto()

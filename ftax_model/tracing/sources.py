@@ -5,18 +5,19 @@ Each becomes a `Source`: a label, the batch size and dtype it came with, and its
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import gzip
 import importlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ftax_model import architectures, plugins
+from ftax_model import architectures, outside, plugins
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
 from ftax_model.tracing.cache import Kept
@@ -33,12 +34,17 @@ Traced = Callable[[Iterable[int], Iterable[int]], dict[int, Trace]]
 
 @dataclass(frozen=True)
 class Source:
-    """A model, and its traces at any batch sizes."""
+    """A model, and its traces at any batch sizes.
+
+    ``workload`` gives the workload, of batch size 1, by which another process finds the model; ``None`` for what is in
+    this process alone, and for traces.
+    """
 
     label: str
     batch_size: int
     dtype: str
     traced: Traced
+    workload: Callable[[], Workload] | None = None
 
     def trace(self, batch_size: int | None = None) -> Trace:
         """The trace at one batch size, its own if none is named."""
@@ -47,11 +53,16 @@ class Source:
 
 
 def of_workload(workload: Workload) -> Source:
-    """A registered architecture, whose traces are kept (`ftax_model.tracing.cache`).
+    """A registered architecture, or the model from outside that a workload names (`ftax_model.outside`).
 
-    Raises `InputError` for a workload that cannot be completed.
+    Traces of the former are kept (`ftax_model.tracing.cache`). Raises `InputError` for a workload that cannot be
+    completed, and what `of_place` raises.
     """
     curve = architectures.complete(workload).curve
+    if outside.is_one(curve):
+        told = {"shapes": outside.shapes(curve), "values": outside.values(curve)}
+        dtype = curve.dtype if curve.architecture == "hf" else None
+        return of_place(curve.architecture, outside.place(curve), tokens=curve.input_size, dtype=dtype, **told)
     kept = Kept(curve)
 
     def one(size: int) -> Trace:
@@ -64,7 +75,34 @@ def of_workload(workload: Workload) -> Source:
     def traced(sizes: Iterable[int], more: Iterable[int]) -> dict[int, Trace]:
         return along(one, sorted({*sizes, *more}))
 
-    return Source(architectures.label(curve), workload.batch_size, curve.dtype, traced)
+    return Source(architectures.label(curve), workload.batch_size, curve.dtype, traced, lambda: curve)
+
+
+def of_place(
+    kind: str,
+    place: str,
+    *,
+    tokens: int | None = None,
+    dtype: str | None = None,
+    shapes: Mapping[str, outside.Shape] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Source:
+    """A model of one of `ftax_model.outside.KINDS` by the place where it lies; see the functions below.
+
+    Texts of a configuration have so many ``tokens``, its weights that ``dtype``; a file's inputs have these ``shapes``
+    and ``values``. Raises what they raise.
+    """
+    make: dict[str, Callable[[], Source]] = {
+        "module": lambda: of_function(place),
+        "hf": lambda: of_config(place, tokens=tokens, dtype=dtype),
+        "onnx": lambda: of_onnx(place, shapes=shapes, values=values),
+        "export": lambda: of_export(place),
+        "torchscript": lambda: of_torchscript(place, shapes=shapes or {}),
+    }
+    plugins.check(kind, make, what="kind of model")
+    found = make[kind]()
+    named = partial(outside.workload, kind, place, dtype=found.dtype, tokens=tokens, shapes=shapes, values=values)
+    return dataclasses.replace(found, workload=named)
 
 
 def of_trace(trace: Trace, *, dtype: str = "float32") -> Source:
@@ -87,29 +125,36 @@ def of_function(place: str) -> Source:
     module does; its package is looked for in the working directory too. Raises `InputError` where there is no such
     function, or it fails.
     """
-    package, _, function = place.partition(":")
-    law = "a module is PACKAGE.FILE:FUNCTION, whose FUNCTION() returns an nn.Module and the inputs of one call"
-    if not (package and function):
-        raise InputError(law, repr(place), "write for example my_package.nets:build")
-    from ftax_model.tracing._empty import built
+    with function(place) as build:
+        from ftax_model.tracing._empty import built
 
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        build: Any = getattr(importlib.import_module(package), function)
         module, inputs = built(build)
         try:
             own = trace(module, inputs)
         except ValuesError:
             module, inputs = build()
             own = trace(module, inputs)
-    except FtaxError:
-        raise
-    except Exception as error:  # somebody else's code: whatever it raises is named in one line
-        raise InputError(law, f"{place}: {one_line(error)}", "mend the function") from error
-    finally:
-        sys.path.remove(here)
-    return of_module(module, inputs, own=own, label=function if function != "build" else place)
+    name = place.partition(":")[2]
+    return of_module(module, inputs, own=own, label=name if name != "build" else place)
+
+
+@contextlib.contextmanager
+def function(place: str) -> Iterator[Callable[[], tuple[Any, Any]]]:
+    """The function at ``PACKAGE.FILE:FUNCTION``; whatever goes wrong with it in this context is an `InputError`.
+
+    Memory that runs out is no fault of the function.
+    """
+    package, _, name = place.partition(":")
+    law = "a module is PACKAGE.FILE:FUNCTION, whose FUNCTION() returns an nn.Module and the inputs of one call"
+    if not (package and name):
+        raise InputError(law, repr(place), "write for example my_package.nets:build")
+    with outside.importable_here():
+        try:
+            yield getattr(importlib.import_module(package), name)
+        except (FtaxError, MemoryError):
+            raise
+        except Exception as error:  # somebody else's code: whatever it raises is named in one line
+            raise InputError(law, f"{place}: {one_line(error)}", "mend the function") from error
 
 
 def of_config(path: str | os.PathLike[str], *, tokens: int | None = None, dtype: str | None = None) -> Source:
@@ -144,6 +189,16 @@ def of_onnx(
 
 def of_export(what: Any) -> Source:
     """A program of ``torch.export``, or a ``.pt2`` file of one, with its example inputs."""
+    label = Path(what).name if isinstance(what, str | os.PathLike) else "program"
+    module, inputs, axes = program(what)
+    return of_module(module, inputs, batch_axis=axes, label=label)
+
+
+def program(what: Any) -> tuple[Any, Any, BatchAxis]:
+    """The module of a program of ``torch.export``, or of a ``.pt2`` file, its example inputs, and where the batch is.
+
+    Raises `DataError` for another file, and `InputError` for a program without inputs.
+    """
     import torch
 
     label, law = "program", "a .pt2 file holds what torch.export.save wrote"
@@ -162,7 +217,7 @@ def of_export(what: Any) -> Source:
     inputs: Any = tuple(arguments) if arguments else dict(named)
     if arguments and named:  # it takes each as it was exported, in order or by name, and no other way
         module, inputs = _in_order(module, len(arguments), list(named)), (*arguments, *named.values())
-    return of_module(module, inputs, batch_axis=_free_axes(what), label=label)
+    return module, inputs, _free_axes(what)
 
 
 def _in_order(module: Any, count: int, names: list[str]) -> Any:
@@ -193,6 +248,15 @@ def _free_axes(program: Any) -> BatchAxis:
 
 def of_torchscript(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]]) -> Source:
     """A file of TorchScript, whose inputs are floats of these ``shapes``, by name; its code runs."""
+    module, inputs = script(path, shapes=shapes)
+    return of_module(module, inputs, label=Path(path).name)
+
+
+def script(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Any, dict[str, Any]]:
+    """The module in a file of TorchScript, and zeros of these ``shapes``.
+
+    Raises `DataError` for another file, and `InputError` where there are no shapes.
+    """
     import torch
 
     law = "a TorchScript file holds what torch.jit.save wrote"
@@ -202,8 +266,7 @@ def of_torchscript(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[i
         raise DataError(law, f"{path}: {one_line(error)}", "check the file") from error
     if not shapes:
         raise InputError("a TorchScript file does not tell its inputs", "none", "give each: --shape x=1x3x224x224")
-    inputs = {name: torch.zeros(shape) for name, shape in shapes.items()}
-    return of_module(module, inputs, label=Path(path).name)
+    return module, {name: torch.zeros(shape) for name, shape in shapes.items()}
 
 
 def read(path: str | os.PathLike[str]) -> Source:
@@ -270,7 +333,7 @@ def find(what: Any, inputs: Any = None, *, batch_axis: BatchAxis = None) -> Sour
         name = str(what)
         for ends, make in _FILES.items():
             if name.endswith(ends):
-                return make(what)
+                return make(name)
     elif hasattr(what, "graph_signature") and hasattr(what, "example_inputs"):
         return of_export(what)
     elif inputs is not None:
@@ -280,8 +343,8 @@ def find(what: Any, inputs: Any = None, *, batch_axis: BatchAxis = None) -> Sour
 
 
 _FILES: Mapping[str, Callable[[Any], Source]] = {
-    ".onnx": of_onnx,
-    ".pt2": of_export,
+    ".onnx": partial(of_place, "onnx"),
+    ".pt2": partial(of_place, "export"),
     ".json": read,
     ".json.gz": read,
 }

@@ -159,14 +159,15 @@ class ModuleSweep:
             return self._elsewhere(size)
         if not asked:
             raise InputError("values decide what runs", f"batch size {size}", "ask for it")
-        return trace(self._module, self._resized(size))
+        return trace(self._module, self.resized(size))
 
     def _on_meta(self, size: int) -> Trace:
         from ftax_model.tracing._recorder import on_meta
 
-        return on_meta(self._module, self._resized(size))
+        return on_meta(self._module, self.resized(size))
 
-    def _resized(self, size: int) -> Any:
+    def resized(self, size: int) -> Any:
+        """The inputs of a call at another batch size: cut, or their rows again from the first on."""
         from torch.utils import _pytree
 
         leaves = []

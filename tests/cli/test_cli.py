@@ -45,11 +45,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_module_is_the_command() -> None:
     run = subprocess.run([sys.executable, "-m", "ftax_model", "--help"], capture_output=True, text=True, check=True)
-    for name in ("collect", "crossover", "demo", "doctor", "fit", "list", "predict", "proxies"):
+    for name in ("collect", "crossover", "demo", "doctor", "fit", "list", "measure", "predict", "proxies"):
         assert f"  {name} " in run.stdout
 
 
-@pytest.mark.parametrize("name", ["collect", "crossover", "demo", "doctor", "fit", "list", "predict", "proxies"])
+@pytest.mark.parametrize(
+    "name", ["collect", "crossover", "demo", "doctor", "fit", "list", "measure", "predict", "proxies"]
+)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert "--json" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-from ftax_model import architectures
+from ftax_model.collection.builders import FORMS, builder
 from ftax_model.collection.operators import Profiled
 from ftax_model.collection.timing import Protocol
 from ftax_model.device import Device
@@ -26,6 +26,8 @@ class Framework(abc.ABC):
     """Device kinds that it can run on."""
     preload: ClassVar[tuple[str, ...]] = ("torch",)
     """Modules that it imports; a collection imports them once, before it forks its workers."""
+    takes: ClassVar[tuple[str, ...]] = ("module",)
+    """What it can run (`ftax_model.collection.builders.FORMS`)."""
 
     @abc.abstractmethod
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
@@ -43,9 +45,9 @@ class Framework(abc.ABC):
         """``None`` where this framework can run the workload there, else the reason it cannot."""
         if device.kind not in self.devices:
             return f"runs on {' or '.join(self.devices)} only"
-        if self.preload and not architectures.load(workload.architecture).preload:
-            return f"{workload.architecture} is a trace, not a module"
-        return None
+        form = builder(workload).form
+        taken = " or ".join(FORMS[one] for one in self.takes)
+        return None if form in self.takes else f"it is {FORMS[form]}, not {taken}"
 
     def supports_profile(self, workload: Workload, device: Device) -> str | None:
         """``None`` where `profile` can tell the operators of the workload's trace apart, else the reason it cannot."""

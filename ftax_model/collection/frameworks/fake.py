@@ -26,6 +26,7 @@ class Fake(Framework):
 
     devices = ("cpu", "cuda", "fake")
     preload = ()
+    takes = ("module", "trace", "script")
 
     overhead_s: ClassVar[float] = 200e-6
     overhead_s_per_op: ClassVar[float] = 100e-6

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ftax_model.collection.builders import OnnxFile
 from ftax_model.collection.frameworks._base import Framework
 from ftax_model.collection.frameworks._onnx import exported
 from ftax_model.collection.frameworks._torch import check_alike, tensors, unusable
@@ -26,8 +27,10 @@ class Onnxruntime(Framework):
     else as a BERT: it joins attention, embeddings and skip connections with their norms into one operator each where it
     recognises them (of the 202 operators that the session alone leaves in a padded BERT of four layers, 49 remain).
     A session whose outputs are not those of the module is never used: where the optimiser spoils a graph, the graph as
-    exported is taken.
+    exported is taken. An ONNX file is opened as it is: there is no export, and nothing to compare.
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("module", "graph")
 
     preload = ("torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime.transformers.optimizer")
 
@@ -64,10 +67,19 @@ class Onnxruntime(Framework):
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
         """A run of the session on bound inputs; it returns the outputs as ``OrtValue``."""
         if self._model is not model or not self._free:
-            load = functools.partial(self.load, model=model, inputs=inputs, device=device)
-            (self._session, _), self._free = exported(model, inputs, load)
+            self._session, self._free = self._made(model, inputs, device)
             self._model = model
+        if isinstance(model, OnnxFile):
+            _check_shapes(self._session, inputs)
         return _bound(self._session, inputs, device)
+
+    def _made(self, model: Any, inputs: dict[str, Any], device: Device) -> tuple[Any, bool]:
+        """A session, and whether it takes any batch size."""
+        if isinstance(model, OnnxFile):
+            return self._open(model.path, device), True
+        load = functools.partial(self.load, model=model, inputs=inputs, device=device)
+        (session, _), free = exported(model, inputs, load)
+        return session, free
 
     def synchronize(self) -> None:
         """Wait for the GPU; a run waits by itself, for run options that say otherwise cost 45 microseconds a run."""
@@ -145,6 +157,14 @@ def _fused(file: Path, model: Any) -> bytes | None:
     return None
 
 
+def _check_shapes(session: Any, inputs: dict[str, Any]) -> None:
+    """Raise `NotImplementedError` where a file fixes other extents than inputs have."""
+    for node in session.get_inputs():
+        shape = list(inputs[node.name].shape)
+        if any(isinstance(fixed, int) and fixed != own for fixed, own in zip(node.shape, shape, strict=False)):
+            raise NotImplementedError(f"its input {node.name} is of {node.shape}, not {shape}")
+
+
 def _bound(session: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
     """A run on inputs that stay where they are, and outputs that stay on the device."""
     binding, held = _with_inputs(session, inputs, device)
@@ -199,7 +219,10 @@ def _element_type(value: Any) -> int:
         torch.bfloat16: types.BFLOAT16,
         torch.int64: types.INT64,
         torch.int32: types.INT32,
+        torch.int8: types.INT8,
+        torch.uint8: types.UINT8,
         torch.bool: types.BOOL,
+        torch.float64: types.DOUBLE,
     }
     if value.dtype not in known:
         raise NotImplementedError(f"a tensor of {value.dtype} cannot be bound")

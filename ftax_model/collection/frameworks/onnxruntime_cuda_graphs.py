@@ -19,6 +19,7 @@ class OnnxruntimeCudaGraphs(Onnxruntime):
     """
 
     devices = ("cuda",)
+    takes = ("module",)
     provider_options = {"enable_cuda_graph": "1"}
 
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ftax_model.collection.builders import OnnxFile
 from ftax_model.collection.frameworks._base import Framework
 from ftax_model.collection.frameworks._onnx import exported
 from ftax_model.collection.frameworks._torch import check_alike, tensors, unusable
@@ -26,6 +27,7 @@ class Openvino(Framework):
 
     devices = ("cpu",)
     preload = ("torch", "onnx", "onnxscript", "openvino")
+    takes = ("module", "graph")
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -46,7 +48,10 @@ class Openvino(Framework):
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:
         """An inference on inputs that stay where they are, into outputs that do too, which it returns."""
         if self._model is model and self._free:
-            return _compiled(self._graph, model, inputs)
+            return _run(self._graph, model, inputs)
+        if isinstance(model, OnnxFile):
+            self._graph, self._free, self._model = _core().read_model(str(model.path)), True, model
+            return _run(self._graph, model, inputs)
         (self._graph, run), self._free = exported(model, inputs, functools.partial(_load, model=model, inputs=inputs))
         self._model = model
         return run
@@ -65,28 +70,51 @@ def _capabilities() -> list[str]:
 
 def _load(file: Path, *, model: Any, inputs: dict[str, Any]) -> tuple[Any, Callable[[], tuple[Any, ...]]]:
     graph = _core().read_model(str(file))
-    return graph, _compiled(graph, model, inputs)
+    return graph, _run_as(model, graph, inputs)
 
 
-def _compiled(graph: Any, model: Any, inputs: dict[str, Any]) -> Callable[[], tuple[Any, ...]]:
-    """A run of the graph on these inputs; raises `NotImplementedError` where outputs are not those of the module."""
+def _run(graph: Any, model: Any, inputs: dict[str, Any]) -> Callable[[], Any]:
+    """A run of the graph on these inputs: of a file as it is, of a module with its outputs compared."""
+    if not isinstance(model, OnnxFile):
+        return _run_as(model, graph, inputs)
+    dtype = next((str(value.dtype) for value in inputs.values() if str(value.dtype) in PRECISIONS), "torch.float32")
+    request, values = _request(graph, inputs, PRECISIONS[dtype])
+    infer = functools.partial(request.infer, share_outputs=True)
+
+    def run(_alive: object = values) -> Any:
+        return infer()
+
+    return run
+
+
+def _request(graph: Any, inputs: dict[str, Any], precision: str) -> tuple[Any, list[Any]]:
+    """A request of the graph compiled for these inputs and given them, and the memory that it reads."""
     import torch
 
-    with torch.no_grad():
-        expected = tensors(model(**inputs))
     graph.reshape({node: list(inputs[node.any_name].shape) for node in graph.inputs})
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": PRECISIONS[str(next(model.parameters()).dtype)],
+        "INFERENCE_PRECISION_HINT": precision,
     }
     compiled = _core().compile_model(graph, "CPU", settings)
     request = compiled.create_infer_request()
     values = [inputs[node.any_name].contiguous() for node in compiled.inputs]
+    for node, value in zip(compiled.inputs, values, strict=True):
+        request.set_tensor(node, _shared(value))
+    return request, values
+
+
+def _run_as(model: Any, graph: Any, inputs: dict[str, Any]) -> Callable[[], tuple[Any, ...]]:
+    """A run of the graph on these inputs; raises `NotImplementedError` where outputs are not those of the module."""
+    import torch
+
+    with torch.no_grad():
+        expected = tensors(model(**inputs))
+    request, values = _request(graph, inputs, PRECISIONS[str(next(model.parameters()).dtype)])
     outputs = tuple(torch.empty_like(output) for output in expected)
-    nodes = [*compiled.inputs, *compiled.outputs]
-    for node, value in zip(nodes, [*values, *outputs], strict=True):
+    for node, value in zip(request.get_compiled_model().outputs, outputs, strict=True):
         request.set_tensor(node, _shared(value))
     infer = functools.partial(request.infer, share_outputs=True)
 

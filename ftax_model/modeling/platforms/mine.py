@@ -1,7 +1,8 @@
 """Mine: this user's calibrations, one for each device, where the system keeps a user's data.
 
 A calibration is a predictor and, beside it, the measurements that it was made of. It says what it was made with
-(`about`), so that it can be told when that is no longer so (`stale`).
+(`about`), so that it can be told when that is no longer so (`stale`). Of models from outside (`ftax_model.outside`) the
+traces are kept as well, for a measurement says something once its operators are known.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +20,14 @@ from typing import Any
 
 import platformdirs
 
+from ftax_model import dataset, outside
 from ftax_model.device import Device, detect
 from ftax_model.errors import DataError, FtaxError
+from ftax_model.measurement import Measurement
+from ftax_model.operators import Trace
+from ftax_model.tracing import sources
+from ftax_model.tracing.sources import Source
+from ftax_model.workload import MAX_BATCH_SIZE, QUANTISED, Workload
 
 PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "openvino")
 """Packages whose versions a calibration is of."""
@@ -38,6 +46,88 @@ def predictor_file(device: str) -> Path:
 def measurements_file(device: str) -> Path:
     """The measurements that the predictor of a device is made of, there or not."""
     return folder() / f"{device}.jsonl"
+
+
+def traces_file(workload: Workload) -> Path:
+    """The traces of a model from outside, there or not."""
+    return folder() / "traces" / f"{workload.curve.key}.json.gz"
+
+
+def kept_traces(workload: Workload) -> dict[int, Trace]:
+    """The traces that are kept of a model from outside, by batch size; none where they cannot be read."""
+    try:
+        return sources.read(traces_file(workload)).traced((), range(1, MAX_BATCH_SIZE + 1))
+    except DataError:
+        return {}
+
+
+def untraced(measurements: Iterable[Measurement]) -> list[str]:
+    """Labels of models from outside of which no traces are kept, at the batch sizes that were measured."""
+    sweeps = _sweeps(measurements)
+    return [outside.label(curve) for curve, sizes in sweeps.items() if not sizes <= kept_traces(curve).keys()]
+
+
+def keep(device: Device, measurements: Iterable[Measurement], models: Mapping[Workload, Source]) -> Path:
+    """Add good measurements to those that the calibration of a device is made of; returns their file.
+
+    A cell that was measured before is one more look at it, by a fresh process: the next repeat; the very measurement
+    is not added twice. ``models`` are the sources
+    of workloads of batch size 1; what they trace is kept of those from outside. Raises `DataError` where the file
+    cannot be written, for another device, for models of whole numbers, of which no calibration learns, and for another
+    version of a framework than those there are of.
+    """
+    file = measurements_file(device.name)
+    before = dataset.read(file) if file.is_file() else []
+    looks = {_look(one) for one in before}
+    good = [one for one in measurements if one.status == "ok" and _look(one) not in looks]
+    _check(device, good, before)
+    prepared()
+    with dataset.Writer(file) as writer:
+        for one in good:
+            cell = one.cell
+            while cell.key in writer.done:
+                cell = replace(cell, repeat=cell.repeat + 1)
+            writer.write(replace(one, cell=cell))
+    for curve, sizes in _sweeps(good).items():
+        target = traces_file(curve)
+        target.parent.mkdir(exist_ok=True)
+        sources.write(target, models[curve], kept_traces(curve) | models[curve].traced(sizes, ()))
+    return file
+
+
+def _sweeps(measurements: Iterable[Measurement]) -> dict[Workload, set[int]]:
+    """The batch sizes that were measured of each model from outside."""
+    found: dict[Workload, set[int]] = {}
+    for one in measurements:
+        if outside.is_one(one.cell.workload):
+            found.setdefault(one.cell.workload.curve, set()).add(one.cell.workload.batch_size)
+    return found
+
+
+def _look(one: Measurement) -> tuple[Any, ...]:
+    """What tells a measurement from others of its cell."""
+    return replace(one.cell, repeat=0), one.measured_at, one.samples
+
+
+def _check(device: Device, measurements: Iterable[Measurement], before: Iterable[Measurement]) -> None:
+    law = "what is kept of a machine was measured on it"
+    versions = {one.cell.framework: _version(one) for one in before if one.status == "ok"}
+    for one in measurements:
+        cell = one.cell
+        if cell.device != device.name:
+            raise DataError(law, f"{cell.device}, and this is {device.name}", "measure it here")
+        if cell.workload.dtype == QUANTISED:
+            raise DataError(
+                "a calibration learns of floating point numbers", f"one of {QUANTISED}", "measure it without --save"
+            )
+        known = versions.setdefault(cell.framework, _version(one))
+        if known != _version(one):
+            got = f"{cell.framework} {known}, and {_version(one)} now"
+            raise DataError("a calibration is of one version of each framework", got, "ftax calibrate --forget")
+
+
+def _version(one: Measurement) -> str:
+    return str(one.environment.get("framework_version", ""))
 
 
 def prepared() -> Path:
@@ -126,11 +216,16 @@ def kept() -> list[Kept]:
 
 
 def forget(device: str) -> list[Path]:
-    """Remove the calibration of a device; returns the files that were removed, none where there was none."""
+    """Remove the calibration of a device; returns the files that were removed, none where there was none.
+
+    Traces of models from outside go with the last of all measurements.
+    """
     found = [path for path in (predictor_file(device), measurements_file(device)) if path.exists()]
     try:
         for path in found:
             path.unlink()
+        if not list(folder().glob("*.jsonl")):
+            shutil.rmtree(folder() / "traces", ignore_errors=True)
     except OSError as error:
         raise _unwritable(folder(), error) from error
     return found

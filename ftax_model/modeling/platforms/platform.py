@@ -446,7 +446,7 @@ def finished(
     if fitted is None or fresh or len(rows) >= MANY_ROWS:
         own_law = law(rows).fit(design(rows), rows["latency_s"].to_numpy(float), groups=rows.get("model"))
     else:  # what a few rows make of the known machines' workloads tells rates that the rows alone could not
-        sample = pd.concat([fitted.known.sample, rows])[[*fitted.known.sample.columns]]
+        sample = pd.concat([fitted.known.sample, rows[have_operators(rows)]])[[*fitted.known.sample.columns]]
         own_law = law(sample).fit(design(sample), fitted.model.predict(sample))
     if fitted is None:
         ratios = left_out["law_ratio"] if len(left_out) else _residuals(own_law, rows)

@@ -1,0 +1,131 @@
+"""Models from outside: workloads that say where a model lies, in place of what it is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ftax_model.errors import DataError, FtaxError, InputError, one_line
+from ftax_model.workload import Workload
+
+KINDS: Mapping[str, str] = {
+    "module": "a function of your own, PACKAGE.FILE:FUNCTION",
+    "hf": "a configuration of transformers",
+    "onnx": "an ONNX file",
+    "export": "a program of torch.export",
+    "torchscript": "a TorchScript file",
+}
+"""What stands in the place of an architecture, and what lies at the place that the workload names."""
+
+Shape = tuple[int, ...]
+
+
+def workload(
+    kind: str,
+    place: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    tokens: int | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Workload:
+    """The workload, of batch size 1, that names a model of one of `KINDS` to another process.
+
+    Its hyperparameters are the ``place`` (a file by its whole path), a ``digest`` of the file that lies there, so that
+    a changed file is another model, and the ``shapes`` and ``values`` that its inputs were given; ``tokens`` are its
+    input size. Of a function the file that defines it counts, not what that imports. Raises `DataError` and
+    `InputError` where there is no such file.
+    """
+    settings: dict[str, Any] = {"place": str(place), "digest": _digest(kind, str(place))}
+    if kind != "module" and Path(place).exists():
+        settings["place"] = str(Path(place).resolve())
+    settings |= {"shapes": tuple(sorted(shapes.items()))} if shapes else {}
+    settings |= {"values": tuple(sorted(values.items()))} if values else {}
+    return Workload(kind, settings, input_size=tokens, dtype=dtype)
+
+
+def is_one(workload: Workload) -> bool:
+    """Whether a workload says where its model lies."""
+    return workload.architecture in KINDS and "place" in workload.settings
+
+
+def place(workload: Workload) -> str:
+    """Where the model of such a workload lies; raises `DataError` where something else lies there by now."""
+    found = str(workload.settings["place"])
+    if _digest(workload.architecture, found) != workload.settings["digest"]:
+        cure = "name the model anew, or put the file back"
+        raise DataError("a model is the one that its workload names", f"a changed {found}", cure)
+    return found
+
+
+def shapes(workload: Workload) -> dict[str, Shape]:
+    """The shapes that inputs were given, by name."""
+    return dict(workload.settings.get("shapes", ()))
+
+
+def values(workload: Workload) -> dict[str, Any]:
+    """The values that inputs were given, by name."""
+    return dict(workload.settings.get("values", ()))
+
+
+def label(workload: Workload) -> str:
+    """A short name for people: of the file or function, with the first digits of its digest, and of its inputs.
+
+    >>> label(Workload("onnx", {"place": "/a/net.onnx", "digest": "0123456789abcdef", "shapes": (("x", (1, 8)),)}))
+    'net.onnx 012345, x=1x8'
+    """
+    whole = str(workload.settings["place"])
+    path = Path(whole)
+    name = whole if workload.architecture == "module" else path.name
+    name = f"{path.parent.name}/{name}" if name == "config.json" else name
+    parts = [f"{name} {str(workload.settings['digest'])[:6]}"]
+    parts += [f"{name}={'x'.join(map(str, extents))}" for name, extents in shapes(workload).items()]
+    parts += [f"{name}={value}" for name, value in values(workload).items()]
+    parts += [f"{workload.input_size} tokens"] if workload.input_size else []
+    parts += [workload.dtype] if workload.dtype != "float32" else []
+    return ", ".join(parts)
+
+
+@contextmanager
+def importable_here() -> Iterator[None]:
+    """Have packages looked for in the working directory first."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _digest(kind: str, place: str) -> str:
+    """Sixteen hexadecimal digits of the content of the file at a place; of the place itself, if that is on the hub."""
+    file = _file_of_function(place) if kind == "module" else Path(place)
+    file = file / "config.json" if kind == "hf" and file.is_dir() else file
+    if kind == "hf" and not file.exists():
+        return hashlib.sha256(place.encode()).hexdigest()[:16]
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise DataError("a model lies in a readable file", f"{file}: {error.strerror}", "check the path") from error
+
+
+def _file_of_function(place: str) -> Path:
+    package = place.partition(":")[0]
+    law = "a function is found by PACKAGE.FILE:FUNCTION, in a file of Python"
+    with importable_here():
+        try:
+            found = importlib.util.find_spec(package)
+        except FtaxError:
+            raise
+        except Exception as error:  # finding a file within a package imports that
+            raise InputError(law, f"{place}: {one_line(error)}", "mend the name, or the package") from error
+    if found is None or not found.has_location or found.origin is None:
+        raise InputError(law, repr(place), "start where the package lies, or install it")
+    return Path(found.origin)
