@@ -66,18 +66,21 @@ def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
 
 def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: bool) -> None:
     """What a model asks for at each batch size, and by layer at the first of them."""
+    import pandas as pd
+
     from ftax_model.tracing import features
 
     totals = [
-        {"batch_size": size, **trace.features(), "unknown": features.unknown(trace), "way": trace.way}
+        {"batch_size": size, **trace.features(), **trace.memory(), "unknown": features.unknown(trace), "way": trace.way}
         for size, trace in found.items()
     ]
     layers = _layers(next(iter(found.values())))
     if as_json:
-        _print.as_json({"model": source.label, "dtype": source.dtype, "traces": totals, "layers": layers})
+        own = _print.records(pd.DataFrame(totals))
+        _print.as_json({"model": source.label, "dtype": source.dtype, "traces": own, "layers": layers})
         return
     counts = dict.fromkeys(("macs", "params", "n_ops", "depth"), counted)
-    shown = {"batch_size": None, **counts, "activation_bytes": size_of, "weight_bytes": size_of}
+    shown = {"batch_size": None, **counts, **dict.fromkeys(_BYTES, size_of)}
     rows = [{**one, "batch_size": str(one["batch_size"])} for one in totals]
     _print.table(rows, shown, title=f"{source.label}, {source.dtype}")
     rest = layers[top:]
@@ -92,6 +95,9 @@ def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: boo
             click.echo(f"note: operators of unknown cost: {one['unknown']}", err=True)
         if one["way"]:
             click.echo(f"note: traced on {one['way']}", err=True)
+
+
+_BYTES = ("activation_bytes", "weight_bytes", "live_bytes", "model_bytes")
 
 
 def _layers(trace: Trace) -> list[dict[str, Any]]:

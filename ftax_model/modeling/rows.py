@@ -16,7 +16,7 @@ from sklearn.model_selection import GroupKFold
 from ftax_model import architectures, dataset
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
-from ftax_model.operators import Trace
+from ftax_model.operators import MEMORY, Trace
 from ftax_model.tracing import features, trace_sweep
 from ftax_model.tracing.kernels import KERNELS, kernels
 from ftax_model.workload import DTYPES, Workload
@@ -41,16 +41,18 @@ MANY = 1000
 
 
 def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
-    """The table with the columns of operators (`ftax_model.tracing.features.COLUMNS`) beside its own.
+    """The table with the columns of operators (`ftax_model.tracing.features.COLUMNS`) and of memory
+    (`ftax_model.operators.MEMORY`) beside its own.
 
     Workloads are built and traced again, each sweep of batch sizes once, in ``jobs`` processes. Rows whose architecture
     this version does not have (what others measured) have none: their columns are nan. A table that has the columns
     comes back as it is.
     """
-    if set(features.COLUMNS) <= set(table.columns):
+    names = [name for name in (*features.COLUMNS, *MEMORY) if name not in table]
+    if set(names) <= set(MEMORY):
         return table
     if not set(WORKLOAD) <= set(table.columns):
-        return table.join(pd.DataFrame(float("nan"), index=table.index, columns=list(features.COLUMNS)))
+        return table.join(pd.DataFrame(float("nan"), index=table.index, columns=names))
     known = set(architectures.names())
     keys = table[list(WORKLOAD)].astype({"hyperparameters": str})
     mine = keys[keys["architecture"].isin(known)].drop_duplicates()
@@ -61,9 +63,9 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     ordered = sorted(sweeps.values(), key=lambda own: own[0][1].architecture)
     found = Parallel(n_jobs=jobs if len(ordered) > _FEW else 1)(delayed(_columns)(own) for own in ordered)
     columns = {key: one for part in found for key, one in part}
-    nothing = dict.fromkeys(features.COLUMNS, float("nan"))
+    nothing = dict.fromkeys(names, float("nan"))
     rows = [columns.get(key, nothing) for key in keys.itertuples(index=False, name=None)]
-    return table.join(pd.DataFrame(rows, index=table.index, columns=list(features.COLUMNS)))
+    return table.join(pd.DataFrame(rows, index=table.index, columns=names))
 
 
 def with_kernels(table: pd.DataFrame) -> pd.DataFrame:
@@ -118,12 +120,12 @@ def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
 def row(trace: Trace, *, dtype: str) -> dict[str, Any]:
     """Features and columns of operators of one call, as models of CPUs see it, which are `UNKNOWN`, and the `WAY`."""
     own = features.columns(trace, itemsize=DTYPES[dtype])
-    return {**trace.features(), **_told(trace), **own}
+    return {**trace.features(), **trace.memory(), **_told(trace), **own}
 
 
 def kernel_row(trace: Trace, *, dtype: str) -> dict[str, Any]:
     """Features and kernels of one call, as models of GPUs see it, which operators are `UNKNOWN`, and the `WAY`."""
-    return {**trace.features(), **_told(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
+    return {**trace.features(), **trace.memory(), **_told(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
 
 
 def _told(trace: Trace) -> dict[str, Any]:
@@ -167,4 +169,8 @@ def _columns(sweep: Iterable[tuple[Any, Workload]]) -> list[tuple[Any, dict[str,
     own = list(sweep)
     traces = trace_sweep(own[0][1].curve, [workload.batch_size for _, workload in own])
     itemsize = DTYPES[own[0][1].dtype]
-    return [(key, features.columns(traces[workload.batch_size], itemsize=itemsize)) for key, workload in own]
+    found = []
+    for key, workload in own:
+        trace = traces[workload.batch_size]
+        found.append((key, {**features.columns(trace, itemsize=itemsize), **trace.memory()}))
+    return found
