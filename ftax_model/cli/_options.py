@@ -236,7 +236,7 @@ def duration(text: str | None) -> float | None:
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> pd.DataFrame:
+def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool, memory: bool = False) -> pd.DataFrame:
     """The prediction that the options of `workload_options` ask of the predictor that the first word names.
 
     Without such a word it is this machine's own, or else the one that ships.
@@ -247,7 +247,7 @@ def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> p
     predictor = load(words[0] if named else None, device=platform["device"])
     predictor = predictor.without(without) if without else predictor
     found, sizes = sources(words[named:], asked)
-    return predictor.predict(found, batch_sizes=sizes, **platform, strict=strict)
+    return predictor.predict(found, batch_sizes=sizes, **platform, strict=strict, memory=memory)
 
 
 def load(model: str | None, *, device: str | None = None) -> LatencyPredictor:

@@ -57,11 +57,18 @@ def predictions(frame: pd.DataFrame, *, as_json: bool) -> None:
             "interval": f"{seconds(row['low_s'])} to {seconds(row['high_s'])}",
             "regime": row["regime"],
             "crossover_batch_size": crossover(row),
+            **(_memory(row) if "memory_bytes" in row else {}),
         }
         for row in _print.rows(frame)
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
     _notes(frame)
+
+
+def _memory(row: dict[str, Any]) -> dict[str, str]:
+    """Peak memory of a process, and its interval."""
+    low, high = (size_of(row[f"memory_{end}_bytes"]) for end in ("low", "high"))
+    return {"memory": size_of(row["memory_bytes"]), "memory_interval": f"{low} to {high}"}
 
 
 def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: bool) -> None:
@@ -319,6 +326,8 @@ def evaluation(report: Report, *, as_json: bool) -> None:
     click.echo("two fresh processes differ; repeats: rank correlation of their errors (near 0: noise). by ...: median")
     click.echo("error of plainer laws. worst: the largest factor one is off by. Crossovers: log2 of predicted over")
     click.echo("measured, absolute. A machine after 0 rows: by specifications alone; plan: all of `ftax calibrate`.")
+    if len(report.memory):
+        click.echo("Memory: of a fresh process, or of one used for other batch sizes, which holds what those left.")
 
 
 def calibrated(fits: Sequence[PlatformFit], kept: Path, *, as_json: bool) -> None:

@@ -16,8 +16,9 @@ from ftax_model.cli import _options
 )
 @_options.workload_options
 @click.option("--strict", is_flag=True, help="Refuse workloads far outside what was measured.")
+@click.option("--memory", is_flag=True, help="Peak memory of the process beside it, with an interval.")
 @_options.as_json
-def command(words: tuple[str, ...], strict: bool, as_json: bool, **asked: Any) -> None:
+def command(words: tuple[str, ...], strict: bool, memory: bool, as_json: bool, **asked: Any) -> None:
     """Predict the latency of a workload with MODEL, a file that `ftax fit` wrote; without one, with one that ships.
 
     Hyperparameters are options of their own:
@@ -26,4 +27,4 @@ def command(words: tuple[str, ...], strict: bool, as_json: bool, **asked: Any) -
     """
     from ftax_model.cli import _show
 
-    _show.predictions(_options.predict(words, asked, strict=strict), as_json=as_json)
+    _show.predictions(_options.predict(words, asked, strict=strict, memory=memory), as_json=as_json)
