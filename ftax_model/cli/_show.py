@@ -327,7 +327,8 @@ def evaluation(report: Report, *, as_json: bool) -> None:
     click.echo("error of plainer laws. worst: the largest factor one is off by. Crossovers: log2 of predicted over")
     click.echo("measured, absolute. A machine after 0 rows: by specifications alone; plan: all of `ftax calibrate`.")
     if len(report.memory):
-        click.echo("Memory: of a fresh process, or of one used for other batch sizes, which holds what those left.")
+        click.echo("Memory, family never seen: of a fresh process, or of one used for other batch sizes before, which")
+        click.echo("holds what those left; mostly: what takes most of it, the floor of the framework or the model.")
 
 
 def calibrated(fits: Sequence[PlatformFit], kept: Path, *, as_json: bool) -> None:

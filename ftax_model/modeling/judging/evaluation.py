@@ -82,7 +82,8 @@ class Report:
         if len(self.machines):
             found |= machines.tables(self.machines)
         if len(self.memory):
-            found["peak memory by framework and process, family never seen"] = memory_summary(self.memory)
+            for column in ("process", "mostly"):
+                found[f"peak memory by {column}"] = memory_summary(self.memory, by=["framework", column])
         return found
 
 

@@ -35,6 +35,9 @@ LEAST_SPREAD = 0.2
 FLOOR, MODEL = "floor", "model"
 """Kinds of rows: what takes most of their memory."""
 
+FRESH, USED = "fresh", "used"
+"""Processes whose first call it is, and those that other batch sizes of the sweep were measured in before."""
+
 
 @dataclass(frozen=True)
 class KnownMemory:
@@ -149,7 +152,8 @@ def left_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
     """Each row that tells of memory, predicted by models that saw nothing of its family.
 
     Columns beside its own: ``predicted_bytes`` with its interval ``memory_low_bytes`` to ``memory_high_bytes``, from
-    errors on all other families; ``process``, ``fresh`` or ``used`` (for other batch sizes of the sweep before).
+    errors on all other families; ``process``, `FRESH` or `USED`; and ``mostly``, what takes most of it (`FLOOR`,
+    `MODEL`), or `OUTSIDE` of what the models had seen.
     """
     rows, found = useful(table), []
     for _, part in rows.groupby(keys(rows)) if len(rows) else []:
@@ -164,7 +168,7 @@ def left_out(table: pd.DataFrame, *, confidence: float = 0.9) -> pd.DataFrame:
     if not found:
         return rows[:0]
     table = pd.concat(found).sort_index()
-    return table.assign(process=np.where(table[BEFORE] == 0, "fresh", "used"))
+    return table.assign(process=np.where(table[BEFORE] == 0, FRESH, USED), mostly=table["kind"])
 
 
 def _left_out(rows: pd.DataFrame) -> pd.DataFrame:

@@ -118,6 +118,9 @@ def test_families_left_out_are_judged_beside_weights_and_activations() -> None:
     assert (found["median"] < 0.08).all()
     assert (found["covered"] > 0.75).all()
     assert (found["by weights + activations"] > 0.4).all()
+    parts = evaluation.memory_summary(memory.left_out(sweeps(12)), by=["framework", "mostly"])
+    assert {"floor", "model"} <= {*parts["mostly"]}
+    assert parts["n"].sum() == found["n"].sum() == 12 * 3 * len(SIZES)
 
 
 def test_one_family_alone_is_not_judged() -> None:
