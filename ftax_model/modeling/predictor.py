@@ -191,17 +191,19 @@ class LatencyPredictor:
         """
         if not self.known_ and not self.fits_ and not self.gpus_:
             raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
-        found = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
-        found.gpus_, on_gpus = dict(self.gpus_), self._on_known_gpus(table)
+        found, on_gpus = LatencyPredictor(confidence=self.confidence, jobs=self.jobs), self._on_known_gpus(table)
+        if on_gpus.all():
+            found.known_, found.fits_, found.crossovers_ = self.known_, self.fits_, self.crossovers_
+            found.memory_ = self.memory_
+        else:
+            found.fit(table[~on_gpus], known=self)
+        found.gpus_ = dict(self.gpus_)
         if on_gpus.any():
             rows = with_kernels(table[on_gpus])
             rows = rows.assign(device=rows["device"].map(canonical))
             for framework, part in rows.groupby("framework"):
                 found.gpus_[str(framework)] = self.gpus_[str(framework)].calibrated(part)
-        if not on_gpus.all():
-            return found.fit(table[~on_gpus], known=self)
-        found.known_, found.fits_, found.crossovers_ = self.known_, self.fits_, self.crossovers_
-        found.memory_ = self.memory_
+            found.memory_ = memory.learn(rows) | found.memory_
         return found
 
     def _on_known_gpus(self, table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -278,7 +280,7 @@ class LatencyPredictor:
 
         With ``memory`` also ``memory_bytes``, the peak memory of a process that builds the model, prepares it for the
         framework and calls it, with its interval ``memory_low_bytes`` to ``memory_high_bytes``; of a framework whose
-        memory was not measured it is nan, and a note says so.
+        memory was not measured it is nan, the low end the bytes of weights, and a note says so.
 
         A platform that was never measured is made of what is known of its framework, and the specifications of the
         devices (``device`` is then the name of a device file, or a path to one), with intervals to match and a note.

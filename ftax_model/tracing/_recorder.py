@@ -80,12 +80,12 @@ def record(
                 output = module(*arguments, **(inputs if named else {}))
             else:
                 output = torch.func.functional_call(module, dict(weights), arguments, inputs if named else {})
+        found = recorder.with_lifetimes(tensors_in(output))
     except FtaxError:
         raise
     except Exception as error:  # code of others: it can raise anything
         raise _refused(module, error) from error
     params = sum(parameter.numel() for parameter in module.parameters())
-    found = recorder.with_lifetimes(tensors_in(output))
     return Trace(found, params, DRAWN if draw else "", _held(own))
 
 

@@ -119,9 +119,9 @@ def useful(table: pd.DataFrame) -> pd.DataFrame:
 
     Rows of a sweep lie in the order in which one process took them; where a batch size comes again, another began.
     """
+    if not {MEASURED, *COLUMNS, "status", "curve", "batch_size"} <= set(table.columns):
+        return table[:0].assign(**{BEFORE: 0})
     rows = dataset.good(table)
-    if MEASURED not in rows or not {*COLUMNS, "curve", "batch_size"} <= set(rows.columns):
-        return rows[:0].assign(**{BEFORE: 0})
     of_sweep = [name for name in ("curve", *PLATFORM, "repeat") if name in rows]
     taken: dict[Any, list[Any]] = {}
     before = []

@@ -18,6 +18,7 @@ from ftax_model.modeling.judging import evaluation
 from ftax_model.modeling.platforms import memory
 from ftax_model.modeling.platforms.memory import KnownMemory
 from ftax_model.operators import Operator, Trace
+from ftax_model.tracing import trace
 
 FLOOR, WEIGHTS, ALIVE = 4e8, 3.0, 2.0
 SIZES = (1, 2, 4, 8)
@@ -180,6 +181,20 @@ def test_a_framework_on_a_device_never_measured_has_none() -> None:
     assert np.isnan(found["memory_high_bytes"])
     assert found["memory_low_bytes"] == 4 * 4 * 64 * 64
     assert "that of eager on GPUs was not measured" in found["notes"]
+
+
+def test_calls_measured_on_a_gpu_teach_what_they_held() -> None:
+    modules = [torch.nn.Sequential(*[torch.nn.Linear(512, 512, device="meta")] * count) for count in (1, 2, 4, 8, 16)]
+    calls = [trace(module, torch.empty(8, 512, device="meta")) for module in modules]
+    table = pd.DataFrame({"trace": calls, "latency_s": [31e-6, 55e-6, 104e-6, 196e-6, 389e-6]})
+    table = table.assign(framework="eager", device="nvidia-l4", host="mine", status="ok", curve=range(5), threads=1)
+    held = [9e6 + sum(call.memory().values()) for call in calls]
+    table = table.assign(batch_size=8, dtype="float32", repeat=0, peak_memory_bytes=held)
+    own = LatencyPredictor.load("published-gpus").calibrate(table)
+    found = predict(own, calls[0], framework="eager", device="nvidia-l4", host="mine")
+    assert found["memory_bytes"] == pytest.approx(held[0], rel=0.2)
+    other = predict(own, calls[0], framework="cuda-graphs", device="nvidia-l4")
+    assert np.isnan(other["memory_bytes"])
 
 
 def test_what_is_not_known_is_refused_by_strict(shipped: LatencyPredictor) -> None:
