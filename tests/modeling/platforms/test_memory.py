@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ftax_model import LatencyPredictor, Workload
+from ftax_model.cli import _show
 from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.judging import evaluation
 from ftax_model.modeling.platforms import memory
@@ -122,6 +123,17 @@ def test_families_left_out_are_judged_beside_weights_and_activations() -> None:
     parts = evaluation.memory_summary(memory.left_out(sweeps(12)), by=["framework", "mostly"])
     assert {"floor", "model"} <= {*parts["mostly"]}
     assert parts["n"].sum() == found["n"].sum() == 12 * 3 * len(SIZES)
+
+
+def test_an_evaluation_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = pd.DataFrame()
+    _show.evaluation(evaluation.Report(nothing, nothing, nothing, memory.left_out(sweeps(12))), as_json=False)
+    shown = capsys.readouterr().out
+    assert "peak memory by process" in shown
+    assert "peak memory by mostly" in shown
+    assert "by weights + activations" in shown
+    _show.evaluation(evaluation.Report(nothing, nothing, nothing, nothing), as_json=False)
+    assert "emory" not in capsys.readouterr().out
 
 
 def test_one_family_alone_is_not_judged() -> None:
