@@ -19,6 +19,12 @@ FEATURES: Mapping[str, str] = {
 }
 """The columns every trace gives, and what each counts. All are of one call, the whole batch."""
 
+MEMORY: Mapping[str, str] = {
+    "model_bytes": "bytes of all parameters and buffers, each once",
+    "live_bytes": "bytes of activations that one operator of the call finds alive, at most",
+}
+"""What a trace tells of memory, and what each counts."""
+
 SIGNATURE = ("kind", "inputs", "outputs", "macs", "activation_bytes", "weight_bytes", "attributes")
 """Fields of an operator that set its cost."""
 
@@ -36,7 +42,8 @@ class Operator:
     ``inputs`` and ``outputs`` are shapes; ``activation_bytes`` and ``weight_bytes`` are memory traffic in bytes, each
     tensor counted once where it is read and once where it is written; ``level`` is the length of the longest chain of
     operators with MACs that ends here, this one included; ``attributes`` holds what else sets the cost (groups, kernel,
-    stride); ``layer`` is the path of the module that dispatched it.
+    stride); ``layer`` is the path of the module that dispatched it. ``live_bytes`` are those of all activations alive
+    while it runs, its own outputs and the inputs of the call included; ``None`` where that was not counted.
     """
 
     kind: str
@@ -48,6 +55,7 @@ class Operator:
     level: int = 0
     attributes: Mapping[str, Any] = field(default_factory=dict)
     layer: str = ""
+    live_bytes: int | None = None
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -64,12 +72,14 @@ class Operator:
 class Trace:
     """The operators of one call in the order of dispatch, views left out, and the number of parameter elements.
 
-    ``way`` says in words on what it was taken, where that was neither the meta device nor the module itself.
+    ``model_bytes`` are those of all parameters and buffers, ``None`` where they were not counted. ``way`` says in words
+    on what it was taken, where that was neither the meta device nor the module itself.
     """
 
     operators: tuple[Operator, ...]
     params: int
     way: str = field(default="", compare=False)
+    model_bytes: int | None = None
 
     def features(self) -> dict[str, float]:
         """One value for each name in `FEATURES`."""
@@ -84,14 +94,29 @@ class Trace:
             "weight_bytes": float(sum(operator.weight_bytes for operator in self.operators)),
         }
 
+    def memory(self) -> dict[str, float]:
+        """One value for each name in `MEMORY`; nan where it was not counted."""
+        alive = [operator.live_bytes for operator in self.operators]
+        counted = [value for value in alive if value is not None]
+        return {
+            "model_bytes": math.nan if self.model_bytes is None else float(self.model_bytes),
+            "live_bytes": float(max(counted)) if counted and len(counted) == len(alive) else math.nan,
+        }
+
     def to_record(self) -> dict[str, Any]:
-        """As plain JSON values; `from_record` is the way back."""
-        own = [{name: _plain(value) for name, value in vars(operator).items()} for operator in self.operators]
-        return {"params": self.params, "operators": own, **({"way": self.way} if self.way else {})}
+        """As plain JSON values, those that are not known left out; `from_record` is the way back."""
+        own = [
+            {name: _plain(value) for name, value in vars(operator).items() if value is not None}
+            for operator in self.operators
+        ]
+        record: dict[str, Any] = {"params": self.params, "operators": own}
+        record |= {"way": self.way} if self.way else {}
+        return record | ({} if self.model_bytes is None else {"model_bytes": self.model_bytes})
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Trace:
-        """From plain JSON values: ``params``, ``operators`` with the fields of `Operator`, and ``way`` if there is one.
+        """From plain JSON values: ``params``, ``operators`` with the fields of `Operator`; ``way`` and ``model_bytes``
+        where they are there.
 
         Raises `KeyError`, `TypeError` or `ValueError` for anything else.
         """
@@ -99,7 +124,8 @@ class Trace:
         way = record.get("way", "")
         if not isinstance(way, str):
             raise TypeError("way is a text")
-        return cls(operators, _count(record["params"]), way)
+        held = record.get("model_bytes")
+        return cls(operators, _count(record["params"]), way, None if held is None else _count(held))
 
 
 @dataclass(frozen=True)
@@ -156,7 +182,7 @@ def _operator(values: dict[str, Any]) -> Operator:
     for shape in (*own.inputs, *own.outputs):
         for extent in shape:
             _count(extent)
-    for count in (own.macs, own.activation_bytes, own.weight_bytes, own.level):
+    for count in (own.macs, own.activation_bytes, own.weight_bytes, own.level, own.live_bytes or 0):
         _count(count)
     return own
 

@@ -20,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ftax_model import LatencyPredictor
 from ftax_model.cli import main as cli
 from ftax_model.dataset import load_dataset, load_operators
 from ftax_model.errors import DataError
@@ -425,6 +426,24 @@ def test_search_finds_a_model_that_keeps_its_budget() -> None:
     run = subprocess.run([sys.executable, script, *asked], capture_output=True, text=True, check=True)
     assert re.search(r"best: [\d,]+ parameters", run.stdout)
     assert float(re.search(r"quantile ([\d.]+) ms", run.stdout)[1]) <= 20  # type: ignore[index]
+
+
+def test_memory_is_learnt_anew_and_all_else_of_the_predictor_stays(
+    script: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, data, out = tmp_path / "plan.yaml", tmp_path / "toy.jsonl", tmp_path / "out.json"
+    plan.write_text("frameworks: fake\nworkloads: [{architecture: toy, num_layers: [3, 5], batch_size: [1, 9]}]\n")
+    assert cli(["collect", str(plan), "--out", str(data)]) == 0
+    learn_memory = script("learn_memory")
+    assert learn_memory.main([str(data), "--out", str(out), "--jobs", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("fake")
+    shipped, written = LatencyPredictor.load("cpu"), json.loads(out.read_text())
+    shipped.save(tmp_path / "shipped.json")
+    expected = json.loads((tmp_path / "shipped.json").read_text())
+    assert [one["framework"] for one in written.pop("memory")] == ["fake"]
+    assert {one["framework"] for one in expected.pop("memory")} > {"eager", "onnxruntime"}
+    assert written == expected
+    assert learn_memory.main([str(tmp_path / "none.jsonl")]) == 2
 
 
 @pytest.fixture(scope="module")

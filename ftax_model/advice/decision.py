@@ -54,13 +54,16 @@ def decide(
     batch_sizes: Iterable[int] | None = None,
     framework: str | None = None,
     strict: bool = False,
+    memory: bool = False,
 ) -> Decision:
     """What each framework takes at each batch size, `TYPICAL` ones where none are asked for, and which is best.
 
+    With ``memory``, peak memory too.
     Raises what `LatencyPredictor.predict` raises.
     """
     sizes = typical(source) if batch_sizes is None else [*batch_sizes]
-    found = predictor.predict(source, batch_sizes=sizes, framework=framework, strict=strict, **place.asked)
+    asked = {"framework": framework, "strict": strict, "memory": memory, **place.asked}
+    found = predictor.predict(source, batch_sizes=sizes, **asked)
     return Decision(source.label, source.dtype, place, judged(found))
 
 

@@ -34,10 +34,12 @@ class Toy(Architecture):
                 level=layer + 1,
                 attributes={"batch": 1, "m": rows, "k": width, "n": width},
                 layer=str(layer),
+                live_bytes=(2 + (layer > 0)) * rows * width * size,
             )
             for layer in range(layers)
         ]
-        return Trace(tuple(operators), params=layers * width * width), {}
+        params = layers * width * width
+        return Trace(tuple(operators), params, model_bytes=params * size), {}
 
     def grid(self) -> list[Workload]:
         """Shallow to deep, narrow to wide."""

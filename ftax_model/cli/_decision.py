@@ -11,7 +11,7 @@ import click
 
 from ftax_model.advice.decision import BEST, TIE
 from ftax_model.cli import _print
-from ftax_model.cli._print import number, percent, rate, seconds
+from ftax_model.cli._print import number, percent, rate, seconds, size_of
 from ftax_model.modeling.platforms.known import kind_of
 from ftax_model.modeling.platforms.platform import JOINT
 
@@ -125,6 +125,7 @@ def _names(table: pd.DataFrame) -> list[str]:
     found = []
     for row in _print.rows(table.drop_duplicates("framework")):
         found += [str(row["framework"]), f"  crossover {_crossover(row)}"]
+        found += ["  memory"] if "memory_bytes" in row else []
     return [*found, "fastest", "  throughput"]
 
 
@@ -133,6 +134,7 @@ def _cells(part: pd.DataFrame) -> list[str]:
     found = [f"  batch {part['batch_size'].iloc[0]}"]
     for row in _print.rows(part):
         found += [f"{_MARKS[row['standing']]} {_between(row)}", f"  {row['regime']}"]
+        found += [f"  {_memory(row)}"] if "memory_bytes" in row else []
     (best,) = _print.rows(part[part["standing"] == BEST])
     tied = ", tied" if (part["standing"] == TIE).any() else ""
     return [*found, f"  {best['framework']}{tied}", f"  {rate(best['throughput'])}"]
@@ -143,6 +145,15 @@ def _between(row: dict[str, Any]) -> str:
     value, unit = seconds(row["latency_s"]).split()
     factor = {"s": 1.0, "ms": 1e3, "us": 1e6}[unit]
     low, high = (_two(row[name] * factor) for name in ("low_s", "high_s"))
+    return f"{value} {unit} ({low}-{high})"
+
+
+def _memory(row: dict[str, Any]) -> str:
+    """Peak memory with its interval, or what is known of it."""
+    if math.isnan(row["memory_bytes"]):
+        return f"over {size_of(row['memory_low_bytes'])}" if row["memory_low_bytes"] > 0 else "not known"
+    value, unit = size_of(row["memory_bytes"]).split()
+    low, high = (_two(row[f"memory_{end}_bytes"] / row["memory_bytes"] * float(value)) for end in ("low", "high"))
     return f"{value} {unit} ({low}-{high})"
 
 
@@ -180,7 +191,7 @@ def _grid(names: list[str], block: list[list[str]]) -> Table:
         grid.add_column(heading, no_wrap=True)
     for at, name in enumerate(names):
         cells = [column[at + 1] for column in block]
-        dim = "dim" if at % 2 else ""
+        dim = "dim" if name.startswith(" ") else ""
         grid.add_row(Text(name, dim), *(Text(cell, "bold green" if cell[0] == "*" else dim) for cell in cells))
     return grid
 

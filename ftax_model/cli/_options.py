@@ -307,12 +307,14 @@ def _device(given: str | None, *, named: bool) -> str | None:
     return own.name if own and own.kind == "cuda" else given
 
 
-def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool) -> pd.DataFrame:
+def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool, memory: bool = False) -> pd.DataFrame:
     """The prediction that is asked, on all platforms that match; what is noted goes to the error stream."""
     own = question(words, asked)
     for note in own.notes:
         click.echo(f"note: {note}", err=True)
-    return own.predictor.predict(own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, **own.place)
+    return own.predictor.predict(
+        own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, memory=memory, **own.place
+    )
 
 
 def load(model: str | None, *, device: str | None = None) -> tuple[LatencyPredictor, list[str]]:

@@ -127,16 +127,16 @@ def counted(value: float | None) -> str:
 
 
 def size_of(value: float | None) -> str:
-    """Bytes, with kB, MB and so on.
+    """Bytes, with kB, MB and so on, or a dash.
 
-    >>> size_of(102.4e6)
-    '102 MB'
+    >>> size_of(102.4e6), size_of(math.nan)
+    ('102 MB', '-')
     """
     return _scaled(value, (" B", " kB", " MB", " GB", " TB", " PB"))
 
 
 def _scaled(value: float | None, units: tuple[str, ...]) -> str:
-    if value is None:
+    if value is None or math.isnan(value):
         return "-"
     scale = 0
     while abs(value) >= 999.5 and scale < len(units) - 1:

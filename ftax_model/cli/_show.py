@@ -54,6 +54,7 @@ def predictions(frame: pd.DataFrame) -> None:
             "interval": f"{seconds(row['low_s'])} to {seconds(row['high_s'])}",
             "regime": row["regime"],
             "crossover_batch_size": crossover(row),
+            **(_memory(row) if "memory_bytes" in row else {}),
         }
         for row in _print.rows(frame)
     ]
@@ -61,20 +62,29 @@ def predictions(frame: pd.DataFrame) -> None:
     _notes(frame)
 
 
+def _memory(row: dict[str, Any]) -> dict[str, str]:
+    """Peak memory of a process, and its interval."""
+    low, high = (size_of(row[f"memory_{end}_bytes"]) for end in ("low", "high"))
+    return {"memory": size_of(row["memory_bytes"]), "memory_interval": f"{low} to {high}"}
+
+
 def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: bool) -> None:
     """What a model asks for at each batch size, and by layer at the first of them."""
+    import pandas as pd
+
     from ftax_model.tracing import features
 
     totals = [
-        {"batch_size": size, **trace.features(), "unknown": features.unknown(trace), "way": trace.way}
+        {"batch_size": size, **trace.features(), **trace.memory(), "unknown": features.unknown(trace), "way": trace.way}
         for size, trace in found.items()
     ]
     layers = _layers(next(iter(found.values())))
     if as_json:
-        _print.as_json({"model": source.label, "dtype": source.dtype, "traces": totals, "layers": layers})
+        own = _print.records(pd.DataFrame(totals))
+        _print.as_json({"model": source.label, "dtype": source.dtype, "traces": own, "layers": layers})
         return
     counts = dict.fromkeys(("macs", "params", "n_ops", "depth"), counted)
-    shown = {"batch_size": None, **counts, "activation_bytes": size_of, "weight_bytes": size_of}
+    shown = {"batch_size": None, **counts, **dict.fromkeys(_BYTES, size_of)}
     rows = [{**one, "batch_size": str(one["batch_size"])} for one in totals]
     _print.table(rows, shown, title=f"{source.label}, {source.dtype}")
     rest = layers[top:]
@@ -89,6 +99,9 @@ def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: boo
             click.echo(f"note: operators of unknown cost: {one['unknown']}", err=True)
         if one["way"]:
             click.echo(f"note: traced on {one['way']}", err=True)
+
+
+_BYTES = ("activation_bytes", "weight_bytes", "live_bytes", "model_bytes")
 
 
 def _layers(trace: Trace) -> list[dict[str, Any]]:
@@ -335,6 +348,9 @@ def evaluation(report: Report, *, as_json: bool) -> None:
     click.echo("two fresh processes differ; repeats: rank correlation of their errors (near 0: noise). by ...: median")
     click.echo("error of plainer laws. worst: the largest factor one is off by. Crossovers: log2 of predicted over")
     click.echo("measured, absolute. A machine after 0 rows: by specifications alone; plan: all of `ftax calibrate`.")
+    if len(report.memory):
+        click.echo("Memory, family never seen: of a fresh process, or of one used for other batch sizes before, which")
+        click.echo("holds what those left; mostly: what takes most of it, the floor of the framework or the model.")
 
 
 def calibrated(fits: Sequence[PlatformFit], kept: Path, *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ EXIT_NO = 1
 @click.option("--top", type=click.IntRange(1), default=8, show_default=True, help="Rows of --explain.")
 @click.option("--all", "everything", is_flag=True, help="A row for each batch size on every platform that matches.")
 @click.option("--strict", is_flag=True, help="Refuse workloads far outside what was measured.")
+@click.option("--memory", is_flag=True, help="Peak memory of the process beside it, with an interval.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of a table: a row a prediction, all columns.")
 @_options.as_json
 def command(
@@ -35,6 +36,7 @@ def command(
     top: int,
     everything: bool,
     strict: bool,
+    memory: bool,
     as_csv: bool,
     as_json: bool,
     **asked: Any,
@@ -54,7 +56,7 @@ def command(
     if slo_s is None and check:
         raise click.UsageError("--check is of a latency to keep: give --slo 10ms")
     if everything:
-        found = _options.predict(words, asked, strict=strict)
+        found = _options.predict(words, asked, strict=strict, memory=memory)
         _decision.rows(found, as_csv=as_csv) if as_csv or as_json else _show.predictions(found)
         return 0
     question = _options.question(words, asked)
@@ -62,7 +64,7 @@ def command(
     for model in question.models:
         here = place(question.predictor, dtype=model.dtype, **question.place)
         own: dict[str, Any] = {"framework": question.framework, "batch_sizes": question.sizes}
-        decision = decide(question.predictor, model, here, strict=strict, **own)
+        decision = decide(question.predictor, model, here, strict=strict, memory=memory, **own)
         kept = told = None
         if slo_s is not None:
             kept = within(question.predictor, model, here, slo_s=slo_s, confidence=confidence, **own)

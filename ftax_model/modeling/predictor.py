@@ -24,10 +24,11 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, have_operators
 from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, compare, sweep_columns
 from ftax_model.modeling.estimators.regime import fit_curve
-from ftax_model.modeling.platforms import fitting, gpus, mine
+from ftax_model.modeling.platforms import fitting, gpus, memory, mine
 from ftax_model.modeling.platforms.fitting import Learnt
 from ftax_model.modeling.platforms.gpus import KnownGpus
 from ftax_model.modeling.platforms.known import COLUMNS, INSTEAD, Key, Known, design, kind_of, learn, platform_of
+from ftax_model.modeling.platforms.memory import KnownMemory
 from ftax_model.modeling.platforms.platform import (
     Fitted,
     PlatformFit,
@@ -70,6 +71,7 @@ class LatencyPredictor:
     fits_ : one `PlatformFit` for each platform in the data.
     known_ : what is known of each framework on each kind of device, over all machines (`Known`).
     gpus_ : what is known of each framework on GPUs (`KnownGpus`), by framework.
+    memory_ : what is known of the peak memory of each framework on each kind of device (`KnownMemory`).
     crossovers_ : how crossovers follow from predicted sweeps, on all platforms; ``None`` where too few were measured.
     about_ : what a calibration was made with, empty for others (see `ftax_model.modeling.platforms.mine`).
     """
@@ -83,6 +85,7 @@ class LatencyPredictor:
         self.fits_: list[PlatformFit] = []
         self.known_: dict[Key, Known] = {}
         self.gpus_: dict[str, KnownGpus] = {}
+        self.memory_: dict[Key, KnownMemory] = {}
         self.crossovers_: Crossovers | None = None
         self.about_: dict[str, Any] = {}
         self._assumed: dict[Platform, PlatformFit | None] = {}
@@ -100,8 +103,9 @@ class LatencyPredictor:
         Rows that lack a feature of the law are left out. Raises `DataError` where no row was measured, none has all of
         them, or, where nothing alike is known, a platform has fewer than two rows.
         """
-        self.of_learnt(self.learn(table, profiles, known=known), known=known)
-        return self
+        rows = self._rows(table)
+        self.of_learnt(self.learn(rows, profiles, known=known), known=known)
+        return self.learn_memory(rows, known=known)
 
     def learn(
         self,
@@ -113,12 +117,9 @@ class LatencyPredictor:
         most: int = 10,
     ) -> Learnt:
         """What `fit` learns, with all that was left out: models, and ``families`` if so asked, in ``most`` turns."""
-        rows = with_features(dataset.good(table)).reset_index(drop=True)
+        rows = self._rows(table)
         before = known.known_ if known else None
-        timed = None
-        if self.operators:
-            rows = with_operators(rows, jobs=self.jobs)
-            timed = None if profiles is None else of_operators(profiles)
+        timed = None if profiles is None or not self.operators else of_operators(profiles)
         if before is None:
             for _, part in rows.groupby(list(PLATFORM)):
                 if len(part) < 2:
@@ -136,6 +137,11 @@ class LatencyPredictor:
                 jobs=jobs,
             )
 
+    def _rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The measured rows that hold the law's features, traced again where operators are to be learnt."""
+        rows = with_features(dataset.good(table)).reset_index(drop=True)
+        return with_operators(rows, jobs=self.jobs) if self.operators else rows
+
     def of_learnt(self, learnt: Learnt, *, known: LatencyPredictor | None = None) -> LatencyPredictor:
         """Take what was learnt (`learn`), and how crossovers follow from what is ``known``; returns itself."""
         self.fits_, self.known_ = learnt.fits, learnt.known
@@ -144,6 +150,14 @@ class LatencyPredictor:
         elif len(learnt.left_out):
             judged = learnt.left_out[(learnt.left_out["split"] == "model") & have_operators(learnt.left_out)]
             self.crossovers_ = Crossovers.learn(compare(judged)) if len(judged) else None
+        return self
+
+    def learn_memory(self, table: pd.DataFrame, *, known: LatencyPredictor | None = None) -> LatencyPredictor:
+        """Learn what processes hold, from a dataset's frame with the columns of operators; returns itself.
+
+        What is ``known`` of a framework stays as it is: what it holds is not a matter of the machine.
+        """
+        self.memory_ = memory.learn(table) | (known.memory_ if known else {})
         return self
 
     def learn_gpus(
@@ -178,16 +192,19 @@ class LatencyPredictor:
         """
         if not self.known_ and not self.fits_ and not self.gpus_:
             raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
-        found = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
-        found.gpus_, on_gpus = dict(self.gpus_), self._on_known_gpus(table)
+        found, on_gpus = LatencyPredictor(confidence=self.confidence, jobs=self.jobs), self._on_known_gpus(table)
+        if on_gpus.all():
+            found.known_, found.fits_, found.crossovers_ = self.known_, self.fits_, self.crossovers_
+            found.memory_ = self.memory_
+        else:
+            found.fit(table[~on_gpus], known=self)
+        found.gpus_ = dict(self.gpus_)
         if on_gpus.any():
             rows = with_kernels(table[on_gpus])
             rows = rows.assign(device=rows["device"].map(canonical))
             for framework, part in rows.groupby("framework"):
                 found.gpus_[str(framework)] = self.gpus_[str(framework)].calibrated(part)
-        if not on_gpus.all():
-            return found.fit(table[~on_gpus], known=self)
-        found.known_, found.fits_, found.crossovers_ = self.known_, self.fits_, self.crossovers_
+            found.memory_ = memory.learn(rows) | found.memory_
         return found
 
     def _on_known_gpus(self, table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -215,8 +232,9 @@ class LatencyPredictor:
         tables = [one for one in map(dataset.load_dataset, dataset.names()) if one["device"].isin(left).any()]
         rows = dataset.good(pd.concat(tables, ignore_index=True))
         rows = rows[rows["device"].isin(left)].reset_index(drop=True)
-        again = learn(with_operators(rows, jobs=self.jobs))
-        found = LatencyPredictor(confidence=self.confidence, jobs=self.jobs)
+        rows = with_operators(rows, jobs=self.jobs)
+        again = learn(rows)
+        found = LatencyPredictor(confidence=self.confidence, jobs=self.jobs).learn_memory(rows)
         found.known_ = {
             key: dataclasses.replace(
                 one, residual_scale=self.known_[key].residual_scale, errors=self.known_[key].errors
@@ -244,6 +262,7 @@ class LatencyPredictor:
         strict: bool = False,
         quantile: float | None = None,
         crossovers: bool = True,
+        memory: bool = False,
     ) -> pd.DataFrame:
         """One row for each workload on each matching platform of its dtype, in that order.
 
@@ -259,6 +278,10 @@ class LatencyPredictor:
 
         Columns: ``curve`` (the workload's label), ``batch_size``, the platform, and those of `predict_frame`. Without
         ``crossovers`` the other batch sizes of a curve are not looked at, which takes a third of the time.
+
+        With ``memory`` also ``memory_bytes``, the peak memory of a process that builds the model, prepares it for the
+        framework and calls it, with its interval ``memory_low_bytes`` to ``memory_high_bytes``; of a framework whose
+        memory was not measured it is nan, the low end the bytes of weights, and a note says so.
 
         A platform that was never measured is made of what is known of its framework, and the specifications of the
         devices (``device`` is then the name of a device file, or a path to one), with intervals to match and a note.
@@ -285,7 +308,8 @@ class LatencyPredictor:
             parts = []
             for fit in fits:
                 told = rows[["curve", "batch_size"]].assign(**dataclasses.asdict(fit.platform))
-                parts.append(told.join(self._predict_platform(fit, rows, quantile=quantile, crossovers=crossovers)))
+                said = self._predict_platform(fit, rows, quantile=quantile, crossovers=crossovers)
+                parts.append(told.join(self._with_memory(said, fit.platform, rows) if memory else said))
             own = pd.concat(parts, ignore_index=True)
             order = {size: at for at, size in enumerate(sizes)}
             own = own[own["batch_size"].isin(order)]
@@ -354,6 +378,15 @@ class LatencyPredictor:
         crossover = found["crossover_batch_size"].to_numpy(float)
         censored = np.select([crossover < 1, crossover > fit.largest_batch], ["below", "above"], "")
         return found.assign(censored=censored)[[*PREDICTED, *(["quantile_s"] if quantile is not None else [])]]
+
+    def _with_memory(self, said: pd.DataFrame, platform: Platform, rows: pd.DataFrame) -> pd.DataFrame:
+        """Predictions of rows on a platform, with those of memory beside them."""
+        key = (platform.framework, kind_of(platform.device))
+        known = self.memory_.get(key)
+        own = known.estimate(rows, confidence=self.confidence) if known else memory.unknown(*key, rows)
+        pairs = zip(said["notes"], own["why"], strict=True)
+        notes = np.array([" and ".join(filter(None, pair)) for pair in pairs], dtype=object)
+        return said.drop(columns="notes").join(own.drop(columns="why")).assign(notes=notes)
 
     def _read_off(self, found: pd.DataFrame, rows: pd.DataFrame) -> None:
         """Put the crossover of one predicted curve, and the regimes that follow from it, into its rows."""
@@ -486,6 +519,7 @@ class LatencyPredictor:
             "fits": [fit.to_dict() for fit in self.fits_],
             "crossovers": self.crossovers_.to_dict() if self.crossovers_ else None,
             "gpus": gpus.to_record(self.gpus_),
+            "memory": [one.to_dict() for one in self.memory_.values()],
         }
         text = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
         content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
@@ -511,7 +545,7 @@ class LatencyPredictor:
             return cls.load(SHIPPED)._of_machine(str(path))
         law = "a model file is one that ftax fit wrote"
         cure = "fit one: ftax fit DATASET --out MODEL.json"
-        path = _find(path)
+        path = find_file(path)
         try:
             content = path.read_bytes()
             record = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
@@ -534,6 +568,8 @@ class LatencyPredictor:
             crossovers = record["crossovers"]
             predictor.crossovers_ = Crossovers.from_dict(crossovers) if crossovers else None
             predictor.gpus_ = gpus.from_record(record["gpus"])
+            held = [KnownMemory.from_dict(item) for item in record.get("memory", [])]
+            predictor.memory_ = {one.key: one for one in held}
         except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
             raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
         return predictor
@@ -562,7 +598,8 @@ def shipped() -> list[str]:
     return [name.removesuffix(".json") for name in plugins.names(_FOLDER, suffix=".gz")]
 
 
-def _find(name_or_path: str | os.PathLike[str]) -> Path:
+def find_file(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a predictor: one that ships by its name, else the path itself."""
     path = Path(name_or_path)
     if path.exists() or path.suffix or len(path.parts) > 1:
         return path

@@ -17,7 +17,7 @@ from ftax_model import architectures, dataset, outside
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.platforms import mine
-from ftax_model.operators import Trace
+from ftax_model.operators import MEMORY, Trace
 from ftax_model.tracing import features, trace_sweep
 from ftax_model.tracing.kernels import KERNELS, kernels
 from ftax_model.workload import DTYPES, Workload
@@ -42,17 +42,19 @@ MANY = 1000
 
 
 def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
-    """The table with the columns of operators (`ftax_model.tracing.features.COLUMNS`) beside its own.
+    """The table with the columns of operators (`ftax_model.tracing.features.COLUMNS`) and of memory
+    (`ftax_model.operators.MEMORY`) beside its own.
 
     Workloads are built and traced again, each sweep of batch sizes once, in ``jobs`` processes; of models from outside
     the traces that are kept count (`ftax_model.modeling.platforms.mine`). Rows whose architecture this version does not
     have (what others measured), those from outside without traces, and those of whole numbers have none: their columns
     are nan. A table that has the columns comes back as it is.
     """
-    if set(features.COLUMNS) <= set(table.columns):
+    names = [name for name in (*features.COLUMNS, *MEMORY) if name not in table]
+    if set(names) <= set(MEMORY):
         return table
     if not set(WORKLOAD) <= set(table.columns):
-        return table.join(pd.DataFrame(float("nan"), index=table.index, columns=list(features.COLUMNS)))
+        return table.join(pd.DataFrame(float("nan"), index=table.index, columns=names))
     known = {*architectures.names(), *outside.KINDS}
     keys = _keys(table)
     traceable = keys[keys["architecture"].isin(known) & keys["dtype"].isin(list(DTYPES))].drop_duplicates()
@@ -63,9 +65,9 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     ordered = sorted(sweeps.values(), key=lambda own: own[0][1].architecture)
     found = Parallel(n_jobs=jobs if len(ordered) > _FEW else 1)(delayed(_columns)(own) for own in ordered)
     columns = {key: one for part in found for key, one in part}
-    nothing = dict.fromkeys(features.COLUMNS, float("nan"))
+    nothing = dict.fromkeys(names, float("nan"))
     rows = [columns.get(key, nothing) for key in keys.itertuples(index=False, name=None)]
-    return table.join(pd.DataFrame(rows, index=table.index, columns=list(features.COLUMNS)))
+    return table.join(pd.DataFrame(rows, index=table.index, columns=names))
 
 
 def with_kernels(table: pd.DataFrame) -> pd.DataFrame:
@@ -125,12 +127,12 @@ def of_operators(profiles: pd.DataFrame) -> pd.DataFrame:
 def row(trace: Trace, *, dtype: str) -> dict[str, Any]:
     """Features and columns of operators of one call, as models of CPUs see it, which are `UNKNOWN`, and the `WAY`."""
     own = features.columns(trace, itemsize=DTYPES[dtype])
-    return {**trace.features(), **_told(trace), **own}
+    return {**trace.features(), **trace.memory(), **_told(trace), **own}
 
 
 def kernel_row(trace: Trace, *, dtype: str) -> dict[str, Any]:
     """Features and kernels of one call, as models of GPUs see it, which operators are `UNKNOWN`, and the `WAY`."""
-    return {**trace.features(), **_told(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
+    return {**trace.features(), **trace.memory(), **_told(trace), KERNELS: kernels(trace, itemsize=DTYPES[dtype])}
 
 
 def _told(trace: Trace) -> dict[str, Any]:
@@ -181,7 +183,7 @@ def _columns(sweep: Iterable[tuple[Any, Workload]]) -> list[tuple[Any, dict[str,
     traces = _traces(own[0][1].curve, [workload.batch_size for _, workload in own])
     itemsize = DTYPES[own[0][1].dtype]
     there = [(key, traces[workload.batch_size]) for key, workload in own if workload.batch_size in traces]
-    return [(key, features.columns(trace, itemsize=itemsize)) for key, trace in there]
+    return [(key, {**features.columns(trace, itemsize=itemsize), **trace.memory()}) for key, trace in there]
 
 
 def _traces(curve: Workload, sizes: Iterable[int]) -> dict[int, Trace]:

@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from ftax_model.errors import FtaxError, InputError
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import _costs
+from ftax_model.tracing.lifetimes import live_bytes
 from ftax_model.tracing.trace import ValuesError, tensors_in
 
 BOOKKEEPING = {
@@ -64,7 +66,7 @@ def record(
     arguments = () if named else tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
     try:
         own = [*module.parameters(), *module.buffers()] if weights is None else [*weights.values()]
-        recorder = Recorder(own)
+        recorder = Recorder(own, tensors_in(inputs))
         values = _Drawn(recorder.weights) if draw else _Values(recorder.weights)
         with (
             torch.inference_mode(False),
@@ -75,15 +77,16 @@ def record(
             _Dispatched(recorder, values),
         ):
             if weights is None:
-                module(*arguments, **(inputs if named else {}))
+                output = module(*arguments, **(inputs if named else {}))
             else:
-                torch.func.functional_call(module, dict(weights), arguments, inputs if named else {})
+                output = torch.func.functional_call(module, dict(weights), arguments, inputs if named else {})
+        found = recorder.with_lifetimes(tensors_in(output))
     except FtaxError:
         raise
     except Exception as error:  # code of others: it can raise anything
         raise _refused(module, error) from error
     params = sum(parameter.numel() for parameter in module.parameters())
-    return Trace(tuple(recorder.operators), params, way=DRAWN if draw else "")
+    return Trace(found, params, DRAWN if draw else "", _held(own))
 
 
 DRAWN = "random weights, whose values decide what runs"
@@ -150,15 +153,18 @@ _NO_VALUES = ("no fake impl", "not allocated", "meta")  # what errors say that c
 
 
 class Recorder:
-    """Operators seen so far, and for each storage alive how deep in the data flow it was written."""
+    """Operators seen so far, the storages that each touched, and how deep in the data flow those were written."""
 
-    def __init__(self, weights: Iterable[torch.Tensor]) -> None:
+    def __init__(self, weights: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> None:
         self.operators: list[Operator] = []
         self.layers: list[str] = []
         self.paused = False
         # A weak reference keeps the name of a storage from being given to another, but not its memory.
         self._levels: dict[StorageWeakRef, int] = {}
         self.weights = {_storage(part) for tensor in weights for part in _parts(tensor)}
+        self._touched: list[set[StorageWeakRef]] = []
+        self._sizes: dict[StorageWeakRef, int] = {}
+        self._inputs = [self._sized(tensor) for tensor in inputs]
 
     def add(self, kind: str, arguments: Any, output: Any, *, macs: int, attributes: Mapping[str, Any]) -> None:
         """Write down one operator that took ``arguments`` and gave ``output``, trees that hold tensors."""
@@ -170,6 +176,7 @@ class Recorder:
             if position or kind not in OVERWRITES:
                 read[_storage(tensor) in self.weights] += _read(kind, tensor, outputs, first=position == 0)
         self._levels |= {_storage(tensor): level for tensor in outputs}
+        self._touched.append({self._sized(tensor) for tensor in (*inputs, *outputs)})
         self.operators.append(
             Operator(
                 kind=kind,
@@ -183,6 +190,20 @@ class Recorder:
                 layer=self.layers[-1] if self.layers else "",
             )
         )
+
+    def with_lifetimes(self, outputs: Iterable[torch.Tensor]) -> tuple[Operator, ...]:
+        """The operators, each with the bytes of activations alive while it ran; the call returned ``outputs``."""
+        kept = {_storage(tensor) for tensor in outputs}
+        sizes = {storage: size for storage, size in self._sizes.items() if storage not in self.weights}
+        alive = live_bytes(self._touched, sizes, inputs=self._inputs, outputs=kept)
+        return tuple(replace(one, live_bytes=own) for one, own in zip(self.operators, alive, strict=True))
+
+    def _sized(self, tensor: torch.Tensor) -> StorageWeakRef:
+        """The storage of a tensor, whose size is kept."""
+        storage = tensor.untyped_storage()
+        found = StorageWeakRef(storage)
+        self._sizes[found] = storage.nbytes()
+        return found
 
     def fused(self, fused: _costs.Fused, args: Any, kwargs: Any, output: Any) -> None:
         """Write down an operator that is told by formula."""
@@ -493,6 +514,12 @@ def _parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     if is_traceable_wrapper_subclass(tensor):
         for name in tensor.__tensor_flatten__()[0]:
             yield from _parts(getattr(tensor, name))
+
+
+def _held(weights: Iterable[torch.Tensor]) -> int:
+    """Bytes of all storages behind weights, each once."""
+    parts = (part for tensor in weights for part in _parts(tensor) if not is_traceable_wrapper_subclass(part))
+    return sum({_storage(part): part.untyped_storage().nbytes() for part in parts}.values())
 
 
 def _storage(tensor: torch.Tensor) -> StorageWeakRef:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_help
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import onnx_nodes
+from ftax_model.tracing.lifetimes import live_bytes
 from ftax_model.tracing.onnx_flow import UNDECIDED, straighten
 from ftax_model.tracing.onnx_nodes import Shape
 from ftax_model.workload import DTYPES, QUANTISED
@@ -286,6 +288,7 @@ class _Graph:
 
     def __init__(self, graph: Any, given: Iterable[str]) -> None:
         self.nodes: list[NodeProto] = list(graph.node)
+        self.inputs, self.outputs = ([one.name for one in ends] for ends in (graph.input, graph.output))
         self.shapes: dict[str, Shape] = {one.name: tuple(one.dims) for one in graph.initializer}
         self.types: dict[str, int] = {one.name: one.data_type for one in graph.initializer}
         for value in (*graph.value_info, *graph.output, *graph.input):
@@ -315,17 +318,27 @@ class _Graph:
     def trace(self) -> Trace:
         """The operators of all nodes that run."""
         levels: dict[str, int] = {}
-        found = []
+        viewed: dict[str, str] = {}
+        found, touched = [], []
         for node in self.nodes:
             level = max((levels.get(name, 0) for name in node.input), default=0)
+            if onnx_nodes.is_alias(node):
+                viewed |= dict.fromkeys(node.output, viewed.get(node.input[0], node.input[0]))
             if not {*node.output} <= self.folded and not onnx_nodes.is_view(node):
                 operator = self._operator(node, level)
                 found.append(operator)
+                touched.append([viewed.get(name, name) for name in (*node.input, *node.output)])
                 level = operator.level
             levels |= dict.fromkeys(node.output, level)
         used = {name for node in self.nodes if not {*node.output} <= self.folded for name in node.input}
         weights = [name for name in used & self.folded if _is_parameter(self.types.get(name, 0))]
-        return Trace(tuple(found), sum(math.prod(self.shapes.get(name) or (0,)) for name in weights))
+        params = sum(math.prod(self.shapes.get(name) or (0,)) for name in weights)
+        activations = {*self.inputs, *(name for names in touched for name in names)} - self.folded
+        sizes = {name: self._bytes(name) for name in activations}
+        returned = {viewed.get(name, name) for name in self.outputs}
+        alive = live_bytes(touched, sizes, inputs=self.inputs, outputs=returned)
+        operators = (replace(one, live_bytes=own) for one, own in zip(found, alive, strict=True))
+        return Trace(tuple(operators), params, model_bytes=sum(map(self._bytes, weights)))
 
     def _operator(self, node: NodeProto, level: int) -> Operator:
         given = tuple(self.shapes.get(name, ()) if name else () for name in node.input)

@@ -76,6 +76,14 @@ def is_view(node: NodeProto) -> bool:
     return name(node) in VIEWS
 
 
+def is_alias(node: NodeProto) -> bool:
+    """Whether what a node puts out is its first input, in another shape."""
+    return is_view(node) and name(node) not in _TELL_SHAPES and len(node.input) > 0
+
+
+_TELL_SHAPES = {"Shape", "Size"}
+
+
 def is_quantised(node: NodeProto) -> bool:
     """Whether a node computes in whole numbers, or turns numbers into those."""
     return bool(_QUANTISED.search(node.op_type))

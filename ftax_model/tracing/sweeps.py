@@ -265,7 +265,7 @@ _LOOKUPS = ("embedding", "index_select")
 
 def _on_line(two: Trace, three: Trace, size: int) -> Trace:
     pairs = zip(two.operators, three.operators, strict=True)
-    return Trace(tuple(_operator_on_line(one, other, size) for one, other in pairs), two.params)
+    return dataclasses.replace(two, operators=tuple(_operator_on_line(one, other, size) for one, other in pairs))
 
 
 def _operator_on_line(two: Operator, three: Operator, size: int) -> Operator:

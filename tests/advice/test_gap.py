@@ -50,15 +50,10 @@ def test_a_latency_too_short_is_that_of_more_threads(predictor: LatencyPredictor
 def test_what_a_record_holds_against_itself_comes_first(predictor: LatencyPredictor) -> None:
     settings = {"threads": 4, "attention": "eager", "mkldnn": False}
     environment = {"torch": settings, "affinity": [0], "load_before": 0.9, "versions": {"torch": "2.9"}}
-    record = Measurement(
-        Cell(BERT, "eager", PLACE.device, threads=2),
-        latency_s=1.0,
-        environment=environment,
-        telemetry={"throttled": "hot"},
-    )
-    stale = dataclasses.replace(record)
+    cell = Cell(BERT, "eager", PLACE.device, threads=2)
+    record = Measurement(cell, latency_s=1.0, environment=environment, telemetry={"throttled": "hot"})
     predictor.about_ = {"versions": {"torch": "2.13.0"}}
-    found = gap(predictor, 3.0, stale)
+    found = gap(predictor, 3.0, record)
     predictor.about_ = {}
     said = " | ".join(one.evidence for one in found.causes if one.level == "likely")
     for word in (

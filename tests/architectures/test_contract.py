@@ -209,7 +209,9 @@ def test_refuses_padding_where_it_takes_none(name):
 
 @each
 def test_features_of_the_tiniest_are_sound(name):
-    features = trace_workload(tiniest(name)).features()
+    trace = trace_workload(tiniest(name))
+    features = trace.features()
+    assert trace.memory()["model_bytes"] >= features["params"] * DTYPES[tiniest(name).dtype]
     assert set(features) == set(FEATURES)
     assert all(value > 0 for key, value in features.items() if key not in NO_PRODUCT.get(name, ()))
     assert features["depth"] <= features["n_ops"]
@@ -218,7 +220,11 @@ def test_features_of_the_tiniest_are_sound(name):
 @each
 def test_batch_multiplies_macs_and_activations_and_adds_no_operator(name):
     workload = tiniest(name)
-    one, two = (trace_workload(workload.with_batch_size(size)).features() for size in (2, 4))
+    traces = [trace_workload(workload.with_batch_size(size)) for size in (2, 4)]
+    small, large = (trace.memory() for trace in traces)
+    assert small["live_bytes"] < large["live_bytes"] <= 2 * small["live_bytes"]
+    assert small["model_bytes"] == large["model_bytes"]
+    one, two = (trace.features() for trace in traces)
     assert 2 * one["macs"] - two["macs"] == POSITION_MACS.get(name, 0)
     assert (two["activations"] == 2 * one["activations"]) is (name not in POSITION_MACS)
     assert two["activation_bytes"] > 1.4 * one["activation_bytes"]

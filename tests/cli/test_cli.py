@@ -202,3 +202,13 @@ def test_predict_answers_right_after_installation(capsys: pytest.CaptureFixture[
     assert {"eager", "onnxruntime"} <= {row["framework"] for row in rows}
     for row in rows:
         assert row["low_s"] < row["latency_s"] < row["high_s"], row
+
+
+def test_peak_memory_stands_beside_latency_where_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["predict", "cpu", "--architecture", "mlp", "--framework", "eager", "--threads", "1"]
+    for row in printed(capsys, *asked, "--memory", "--json"):
+        assert row["memory_low_bytes"] < row["memory_bytes"] < row["memory_high_bytes"]
+    assert main([*asked, "--memory"]) == 0
+    assert "memory interval" in capsys.readouterr().out
+    assert main(asked) == 0
+    assert "memory interval" not in capsys.readouterr().out

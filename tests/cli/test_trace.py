@@ -119,3 +119,21 @@ def test_what_cannot_be_is_one_line(words: list[str], said: str, capsys: pytest.
     assert said in shown.err
     assert shown.err.strip().count("\n") == 0
     assert shown.out == ""
+
+
+def test_what_an_older_file_does_not_tell_of_memory_is_left_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "t.json"
+    assert main(["trace", "--architecture", "toy", "--out", str(out)]) == 0
+    record = json.loads(out.read_text())
+    for one in record["traces"]:
+        del one["model_bytes"]
+        for operator in one["operators"]:
+            del operator["live_bytes"]
+    out.write_text(json.dumps(record))
+    assert main(["trace", "--trace", str(out)]) == 0
+    assert " - " in capsys.readouterr().out
+    assert main(["trace", "--trace", str(out), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["traces"]
+    assert (told["model_bytes"], told["live_bytes"]) == (None, None)

@@ -391,3 +391,14 @@ def test_work_of_unknown_cost_widens_the_interval_upwards() -> None:
         assert ("no_such_operator" in one["notes"]) == (share > 0)
     assert high[0] < high[1] < high[2]
     assert high[2] > 5, "half of the bytes may take twenty times as long"
+
+
+def test_a_calibration_keeps_what_is_known_of_memory_and_learns_of_other_frameworks(predictor):
+    new = measured(MODELS[:2], framework="other")
+    held = [new.assign(peak_memory_bytes=floor) for floor in (5e8, 9e8)]
+    first = predictor.calibrate(held[0])
+    (key,) = first.memory_
+    assert key[0] == "other"
+    assert first.predict(MODELS[0], memory=True)["memory_bytes"].iloc[0] == pytest.approx(5e8, rel=0.05)
+    assert first.calibrate(held[1]).memory_ == first.memory_
+    assert predictor.memory_ == {}

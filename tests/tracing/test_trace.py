@@ -66,6 +66,7 @@ def test_a_linear_layer_by_hand():
         level=1,
         attributes={"batch": 1, "m": 4, "k": 6, "n": 10},
         layer="",
+        live_bytes=4 * (4 * 6 + 4 * 10),
     )
 
 

@@ -26,6 +26,7 @@ from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.judging import machines
 from ftax_model.modeling.judging.intervals import Errors, kinds
 from ftax_model.modeling.judging.machines import MACHINE
+from ftax_model.modeling.platforms import memory
 from ftax_model.modeling.platforms.known import design, law, platform_of
 from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, predict_left_out, regimes, turns
 from ftax_model.modeling.predictor import LatencyPredictor
@@ -60,11 +61,12 @@ LARGEST_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Report:
-    """All that `report` found out: rows held out, sweeps held out, and rows on machines held out."""
+    """All that `report` found out: rows held out, sweeps held out, rows on machines held out, and what rows hold."""
 
     left_out: pd.DataFrame
     crossovers: pd.DataFrame
     machines: pd.DataFrame
+    memory: pd.DataFrame
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The error tables by title."""
@@ -79,6 +81,9 @@ class Report:
             found["crossover batch size by framework"] = crossover_summary(self.crossovers)
         if len(self.machines):
             found |= machines.tables(self.machines)
+        if len(self.memory):
+            for column in ("process", "mostly"):
+                found[f"peak memory by {column}"] = memory_summary(self.memory, by=["framework", column])
         return found
 
 
@@ -91,7 +96,7 @@ def report(
     plan: Collection[str] = (),
     jobs: int = -1,
 ) -> Report:
-    """Hold out all that `SPLITS` names, and compare crossovers.
+    """Hold out all that `SPLITS` names, and compare crossovers and, where families are held out, peak memory.
 
     ``profiles`` are times of single operators (`ftax_model.dataset.load_operators`); those of what is held out are
     too. ``plan`` are keys of workloads that calibrate a machine (see `ftax_model.modeling.judging.machines`). Raises as
@@ -104,7 +109,8 @@ def report(
     left_out = evaluate(rows, profiles, splits=within, confidence=confidence, jobs=jobs) if within else pd.DataFrame()
     new = machines.judge(rows, plan=plan, confidence=confidence, jobs=jobs) if MACHINE in asked else pd.DataFrame()
     found = left_out[left_out["split"].isin(["model", "family"])] if len(left_out) else left_out
-    return Report(left_out, crossovers(found, jobs=jobs) if len(found) else pd.DataFrame(), new)
+    held = memory.left_out(rows, confidence=confidence) if "family" in asked else pd.DataFrame()
+    return Report(left_out, crossovers(found, jobs=jobs) if len(found) else pd.DataFrame(), new, held)
 
 
 def evaluate(
@@ -344,6 +350,23 @@ def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
         if not math.isnan(crossover["crossover_batch_size"]):
             own["regime"] = str(regimes(part[:1], part["batch_size"][:1], crossover["crossover_batch_size"])[0])
         found.append({**dict(zip(["curve", *PLATFORM], key, strict=True)), **own, **crossover})
+    return pd.DataFrame(found)
+
+
+def memory_summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "process")) -> pd.DataFrame:
+    """The figures of `errors` of peak memory for each value of ``by``, of rows that `memory.left_out` returned.
+
+    Beside them ``covered``, ``width`` as in `summary`, and the median error of weights and activations alone.
+    """
+    found = []
+    for key, part in left_out.groupby(list(by)):
+        predicted, measured = part["predicted_bytes"], part[memory.MEASURED]
+        low, high = part["memory_low_bytes"], part["memory_high_bytes"]
+        alone = errors(part["model_bytes"] + part["live_bytes"], measured)["median"]
+        own = errors(predicted, measured)
+        own |= {"covered": float(measured.between(low, high).mean())}
+        own |= {"width": float(((high - low) / (2 * predicted)).median()), "by weights + activations": alone}
+        found.append({**dict(zip(by, key, strict=True)), **own})
     return pd.DataFrame(found)
 
 

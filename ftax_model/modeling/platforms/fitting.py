@@ -19,7 +19,7 @@ from ftax_model.modeling.estimators.correction import have_operators
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import NOISE
 from ftax_model.modeling.judging.intervals import Errors, kinds
-from ftax_model.modeling.platforms.known import Key, Known, design, kind_of, law, learn, platform_of
+from ftax_model.modeling.platforms.known import Key, Known, design, keys, kind_of, law, learn, platform_of
 from ftax_model.modeling.platforms.platform import (
     BLOCK,
     FAMILY,
@@ -189,11 +189,6 @@ def _law_ratios(rows: pd.DataFrame) -> pd.Series[float]:
     return found
 
 
-def _keys(rows: pd.DataFrame) -> pd.Series[str]:
-    kind = {name: kind_of(name) for name in rows["device"].unique()}
-    return rows["framework"] + "/" + rows["device"].map(kind)
-
-
 def _with_errors(
     known: dict[Key, Known], left_out: pd.DataFrame, machines: pd.DataFrame
 ) -> tuple[dict[Key, Known], pd.DataFrame]:
@@ -205,9 +200,9 @@ def _with_errors(
     if left_out.empty:
         return known, left_out
     missed = machines if len(machines) else left_out.assign(count=0)
-    keys, found, scales = _keys(missed).to_numpy(), dict(known), np.full(len(missed), NOISE)
+    own_keys, found, scales = keys(missed).to_numpy(), dict(known), np.full(len(missed), NOISE)
     for key, one in known.items():
-        at = np.flatnonzero(keys == "/".join(key))
+        at = np.flatnonzero(own_keys == "/".join(key))
         if len(at) == 0:
             continue
         own = missed.iloc[at].reset_index(drop=True)
@@ -234,9 +229,9 @@ def _machines_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, *, job
 
 def _expected(rows: pd.DataFrame, known: Mapping[Key, Known]) -> Array:
     """What is expected of rows that were predicted (`leave_out`), shape (n_rows,)."""
-    keys, miss = _keys(rows).to_numpy(), np.full(len(rows), NOISE)
+    own_keys, miss = keys(rows).to_numpy(), np.full(len(rows), NOISE)
     for key, one in known.items():
-        own = np.flatnonzero(keys == "/".join(key))
+        own = np.flatnonzero(own_keys == "/".join(key))
         if len(own) and one.residual_scale is not None:
             miss[own] = np.exp(one.residual_scale.predict(one.model().composition(rows.iloc[own])))
     return np.asarray(np.hypot(miss, rows["uncertainty"].to_numpy(float)))

@@ -350,6 +350,12 @@ def weights(rows: pd.DataFrame) -> Array:
     return np.asarray(count**-0.5)
 
 
+def keys(rows: pd.DataFrame) -> pd.Series[str]:
+    """The `Key` of each row, in one word: ``framework/kind``."""
+    kind = {name: kind_of(str(name)) for name in rows["device"].unique()}
+    return rows["framework"] + "/" + rows["device"].map(kind)
+
+
 def kind_of(device: str) -> str:
     """The kind of a device by its name: that of its file, else a CPU's name tells its cores.
 
