@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-RANGE = 3.0
+RANGE = 2.0
 """Log ratio over which the errors of two predictions on one platform lose all but a third of what they share.
 
 Two calls that take about as long are missed alike, those far apart each in its own way; so are those of two frameworks

@@ -15,6 +15,8 @@ from ftax_model.cli._print import number, seconds
 if TYPE_CHECKING:
     from ftax_model.advice.changes import Claim
     from ftax_model.advice.gap import Gap
+    from ftax_model.advice.place import Place
+    from ftax_model.advice.verify import Verified
     from ftax_model.cli._compare import Compared
 
 WIDTH = 100
@@ -34,11 +36,26 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-def claims(row: Mapping[str, Any], found: Sequence[Claim], notes: Sequence[str], *, as_json: bool) -> None:
-    """One line a claim: what it changes, the latency after, and by how much it differs."""
+def verified(found: Sequence[Claim], place: Place) -> list[Verified]:
+    """The first claims measured, with a progress bar."""
+    from ftax_model.advice.verify import verify
+
+    with _print.progress("verifying") as advance:
+        return verify(found, place, on_progress=advance)
+
+
+def claims(
+    row: Mapping[str, Any],
+    found: Sequence[Claim],
+    verified: Sequence[Verified],
+    notes: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """One line a claim: what it changes, the latency after, and by how much it differs; then those measured."""
     if as_json:
-        told = [_claim(one) for one in found]
-        _print.as_json({"call": _plain(row), "claims": told, "notes": [*notes]})
+        said = {"call": _plain(row), "claims": [_claim(one) for one in found], "notes": [*notes]}
+        _print.as_json({**said, "verified": [_verified(one) for one in verified]})
         return
     click.echo(
         f"{row['curve']}, batch {row['batch_size']}, {row['framework']} on {row['device']}: "
@@ -48,6 +65,19 @@ def claims(row: Mapping[str, Any], found: Sequence[Claim], notes: Sequence[str],
         {"change": one.text, "latency": seconds(one.after["latency_s"]), "by": _signed(*one.change_s)} for one in found
     ]
     _print.table(lines, dict.fromkeys(lines[0]), width=WIDTH)
+    if verified:
+        told = [
+            {
+                "claim": one.claim.text,
+                "measured": f"{seconds(one.before_s)} to {seconds(one.after_s)}",
+                "ratio": number(one.ratio),
+                "claimed": f"{number(change.value)} ({number(change.low)} to {number(change.high)})",
+                "holds": "yes" if one.holds else "no",
+            }
+            for one in verified
+            for change in [one.claim.change]
+        ]
+        _print.table(told, dict.fromkeys(told[0]), title="\nMeasured here", width=WIDTH)
     noted = {str(one.after["notes"]) for one in found} | {str(row["notes"])}
     for note in [*notes, *sorted(filter(None, noted))]:
         click.echo(f"note: {note}", err=True)
@@ -154,6 +184,11 @@ def _claim(one: Claim) -> dict[str, Any]:
         "ratio_high": one.change.high,
         "notes": one.after["notes"],
     }
+
+
+def _verified(one: Verified) -> dict[str, Any]:
+    measured = {"before_s": one.before_s, "after_s": one.after_s, "ratio": one.ratio, "holds": one.holds}
+    return {"kind": one.claim.kind, "text": one.claim.text, **measured}
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,17 +33,19 @@ def _of_records(words: tuple[str, ...], asked: dict[str, Any], measured: str) ->
     import numpy as np
 
     from ftax_model import dataset
-    from ftax_model.modeling.rows import with_operators
+    from ftax_model.modeling.judging.beside import beside
     from ftax_model.tracing.sources import find
 
     records = [one for one in dataset.read(dataset.find(measured)) if one.status == "ok"]
     if not records:
         raise DataError("a gap is that of a good record", f"none in {measured}", "measure again: ftax measure")
     question = _options.unasked(words, {**asked, "device": asked["device"] or records[0].cell.device})
-    rows = with_operators(dataset.good(dataset.frame(records)), jobs=1)
-    predicted = question.predictor.predict_frame(rows, crossovers=False)
-    widths = np.log(predicted["high_s"] / predicted["low_s"])
-    record = records[int((np.abs(np.log(rows["latency_s"] / predicted["latency_s"])) / widths).argmax())]
+    told = beside(records, question.predictor)
+    widths = np.log(told["high_s"] / told["low_s"])
+    apart = np.asarray(np.abs(np.log(told["latency_s"] / told["predicted_s"])) / widths, dtype=float)
+    if np.isnan(apart).all():
+        raise DataError("records are explained that can be predicted", told["notes"].iloc[0], "name a predictor")
+    record = records[int(np.nanargmax(apart))]
     source, where = find(record.cell.workload.curve), Place(record.cell.device, record.cell.threads)
     cell = record.cell
     call: dict[str, Any] = {

@@ -13,8 +13,9 @@ from ftax_model.cli import _options
     "advise", short_help="What is free and what would help, in milliseconds.", context_settings=_options.EXTRA
 )
 @_options.workload_options
+@click.option("--verify", is_flag=True, help="Measure the first three claims here, beside what is claimed.")
 @_options.as_json
-def command(words: tuple[str, ...], as_json: bool, **asked: Any) -> None:
+def command(words: tuple[str, ...], verify: bool, as_json: bool, **asked: Any) -> None:
     """Say how far batch, input and width grow for free, and what other frameworks, layers, widths or devices change.
 
     Of one call: the batch size asked for, or the model's own, in --framework, or else the fastest.
@@ -34,4 +35,5 @@ def command(words: tuple[str, ...], as_json: bool, **asked: Any) -> None:
         framework = question.framework or fastest(question.predictor, source, here, size)
         adviser = Adviser(question.predictor, model, here, framework=framework, batch_size=size)
         claims = adviser.claims()
-    _advice.claims(adviser.row, claims, [*question.notes, *here.notes], as_json=as_json)
+    verified = _advice.verified(claims, here) if verify else []
+    _advice.claims(adviser.row, claims, verified, [*question.notes, *here.notes], as_json=as_json)
