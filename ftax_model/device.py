@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ftax_model import plugins
-from ftax_model.errors import DataError, InputError, MissingError
+from ftax_model.errors import DataError, MissingError
 
 KINDS = ("cpu", "cuda", "fake")
 CPUINFO = Path("/proc/cpuinfo")
@@ -191,7 +191,8 @@ def detect(kind: str = "cpu") -> Device:
             memory_bytes=memory,
         )
         return _with_peaks(found, per_core=False)
-    raise InputError(f"device kind is one of {', '.join(KINDS)}", repr(kind), "choose one of those")
+    plugins.check(kind, KINDS, what="device kind")
+    raise AssertionError  # each of those is handled above
 
 
 def physical_cores(device: Device) -> int:

@@ -15,12 +15,35 @@ from ftax_model import plugins
 from ftax_model.dataset import DatasetWarning
 from ftax_model.errors import FtaxError
 
+EXIT_NO = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+EXITS = {
+    0: "the answer is there",
+    EXIT_NO: "it ran, and the answer is no: --slo is not kept (predict --check), a finding is bad (doctor), nothing "
+    "could be measured (measure)",
+    EXIT_BAD_INPUT: "bad input, told in one line: what always holds, what was got, what to do",
+    EXIT_INTERRUPTED: "interrupted; what was written is kept",
+}
+"""What each exit code says."""
 
 
 class Commands(click.Group):
     """The file name is the registry: ``cli/fit.py`` holds ``ftax fit`` as its ``command``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; raises `InputError` for another, with the nearest."""
+        if not ctx.resilient_parsing and not args[0].startswith("-"):
+            plugins.check(args[0], self.list_commands(ctx), what="command")
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), said) for code, said in EXITS.items()])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands, sorted."""
@@ -43,15 +66,13 @@ def ftax() -> None:
 
     Measure with `collect`, learn with `fit`, ask with `predict` and `crossover`. `ftax demo` does it all here, on this
     machine.
+
+        ftax predict --architecture bert --preset bert-mini --batch-size 1,8
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code.
-
-    0, or what the command says (1: it ran, and found something bad); 2 for bad input, with one line that says what to
-    do; 130 when interrupted.
-    """
+    """Run one command; returns its exit code, one of `EXITS`."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it tells users of trained models what means nothing here
     with warnings.catch_warnings():
         warnings.simplefilter("always", DatasetWarning)
@@ -66,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except click.ClickException as error:
             return _refuse(error.format_message())
         except (KeyboardInterrupt, click.Abort):
-            click.echo("interrupted; what was written is kept", err=True)
+            click.echo(EXITS[EXIT_INTERRUPTED], err=True)
             return EXIT_INTERRUPTED
         except BrokenPipeError:
             sys.stderr.close()

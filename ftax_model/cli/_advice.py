@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,19 +20,6 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """Columns of these tables in a file or a pipe."""
-
-
-@contextmanager
-def working(what: str) -> Iterator[None]:
-    """A spinner on the error stream, if that is a terminal, for what takes seconds."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with console.status(what):
-        yield
 
 
 def verified(found: Sequence[Claim], place: Place) -> list[Verified]:
@@ -54,8 +40,8 @@ def claims(
 ) -> None:
     """One line a claim: what it changes, the latency after, and by how much it differs; then those measured."""
     if as_json:
-        said = {"call": _plain(row), "claims": [_claim(one) for one in found], "notes": [*notes]}
-        _print.as_json({**said, "verified": [_verified(one) for one in verified]})
+        said = {"call": _plain(row), "claims": [_claim(one) for one in found]}
+        _print.answers("advice", [{**said, "verified": [_verified(one) for one in verified]}], notes=notes)
         return
     click.echo(
         f"{row['curve']}, batch {row['batch_size']}, {row['framework']} on {row['device']}: "
@@ -85,6 +71,7 @@ def claims(
 
 def compared(found: Sequence[Compared], *, as_json: bool) -> None:
     """A table for each pair of lines, and where they cross."""
+    notes = [*dict.fromkeys(note for one in found for note in one.notes)]
     if as_json:
         told = [
             {
@@ -96,7 +83,7 @@ def compared(found: Sequence[Compared], *, as_json: bool) -> None:
             }
             for one in found
         ]
-        _print.as_json(told)
+        _print.answers("comparison", told, notes=notes)
         return
     for at, one in enumerate(found):
         lines = [
@@ -115,7 +102,7 @@ def compared(found: Sequence[Compared], *, as_json: bool) -> None:
         _print.table(lines, columns, title=one.of, width=WIDTH)
         for size in one.crossings:
             click.echo(f"the lines cross at batch {number(size)}")
-    for note in dict.fromkeys(note for one in found for note in one.notes):
+    for note in notes:
         click.echo(f"note: {note}", err=True)
 
 
@@ -123,10 +110,8 @@ def gap(found: Gap, *, as_json: bool) -> None:
     """What was measured beside what is predicted, then the causes."""
     row = found.predicted
     if as_json:
-        causes = [vars(one) for one in found.causes]
-        _print.as_json(
-            {"measured_s": found.measured_s, "predicted": _plain(row), "inside": found.inside, "causes": causes}
-        )
+        said = {"measured_s": found.measured_s, "predicted": _plain(row), "inside": found.inside}
+        _print.answers("gap", [{**said, "causes": [vars(one) for one in found.causes]}], notes=[])
         return
     where = "inside" if found.inside else "outside"
     times = number(found.measured_s / row["latency_s"])

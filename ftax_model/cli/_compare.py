@@ -45,7 +45,7 @@ def of(words: tuple[str, ...], asked: dict[str, Any]) -> list[Compared]:
     one, other, rest = words[0], words[1], words[2:]
     pair = one, other
     for known, compared in ((_is_dataset, _datasets), (_is_framework, _frameworks), (_is_device, _devices)):
-        if known(one) and known(other):
+        if known(one) or known(other):
             return compared(pair, rest, asked)
     return _models(pair, rest, asked)
 

@@ -1,4 +1,4 @@
-"""Decisions as tables of 80 columns, as JSON (`SCHEMA`) and as CSV."""
+"""Decisions as tables of 80 columns, as JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from ftax_model.advice.decision import Decision
     from ftax_model.advice.parts import Parts
-
-FORMAT, SCHEMA = "ftax_model.Prediction", 1
-"""What the JSON says that it is; ``ftax_model/schemas/prediction.json`` says what is in it."""
 
 WIDTH = 80
 """Columns that a decision takes at most."""
@@ -77,7 +74,8 @@ def show(
     """Print what is said of each model, then the notes, a line each, on the error stream."""
     if as_json:
         slo = None if slo_s is None else {"latency_s": slo_s, "confidence": confidence}
-        _json([one.to_record() for one in answers], slo=slo, notes=[*notes, *_chosen(answers)])
+        found = [one.to_record() for one in answers]
+        _print.answers("prediction", found, notes=[*notes, *_chosen(answers)], slo=slo)
         return
     if as_csv:
         import pandas as pd
@@ -101,11 +99,7 @@ def rows(frame: pd.DataFrame, *, as_csv: bool) -> None:
     if as_csv:
         click.echo(frame.to_csv(index=False), nl=False)
     else:
-        _json([{"predictions": _print.records(frame)}], slo=None, notes=[])
-
-
-def _json(answers: list[dict[str, Any]], *, slo: dict[str, float] | None, notes: list[str]) -> None:
-    _print.as_json({"format": FORMAT, "schema": SCHEMA, "slo": slo, "notes": notes, "answers": answers})
+        _print.answers("prediction", [{"predictions": _print.records(frame)}], notes=[], slo=None)
 
 
 def _decision(decision: Decision) -> None:
@@ -143,8 +137,7 @@ def _cells(part: pd.DataFrame) -> list[str]:
 def _between(row: dict[str, Any]) -> str:
     """A latency with its interval, in one unit."""
     value, unit = seconds(row["latency_s"]).split()
-    factor = {"s": 1.0, "ms": 1e3, "us": 1e6}[unit]
-    low, high = (_two(row[name] * factor) for name in ("low_s", "high_s"))
+    low, high = (_two(row[name] * _print.SECONDS[unit]) for name in ("low_s", "high_s"))
     return f"{value} {unit} ({low}-{high})"
 
 

@@ -6,12 +6,16 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from ftax_model import plugins
+from ftax_model.cli import _complete, _print
 from ftax_model.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +28,14 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 without_device = click.option(
-    "--without-device", "without", metavar="NAME", help="Pretend that this device was never measured (a minute)."
+    "--without-device",
+    "without",
+    metavar="NAME",
+    shell_complete=_complete.devices,
+    help="Pretend that this device was never measured (a minute).",
+)
+kind_of_device = click.option(
+    "--device", default="cpu", show_default=True, shell_complete=_complete.kinds, help="cpu or cuda."
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -32,7 +43,12 @@ out_file = click.option("--out", type=click.Path(path_type=Path, dir_okay=False)
 
 
 SOURCES = (
-    click.option("--architecture", help="One of those in `ftax list`; hyperparameters are options of their own."),
+    click.option(
+        "--architecture",
+        shell_complete=_complete.architectures,
+        help="One of those in `ftax list`; hyperparameters are options of their own.",
+    ),
+    click.option("--preset", shell_complete=_complete.presets, help="A published size of the architecture: bert-base."),
     click.option(
         "--module", metavar="FILE:FUNCTION", help="PACKAGE.FILE:FUNCTION() -> module, inputs; runs your code."
     ),
@@ -50,7 +66,7 @@ SOURCES = (
         "--value", "values", multiple=True, metavar="NAME=16000", help="Of an ONNX input that decides what runs."
     ),
 )
-"""Options that name a model; one of them is given."""
+"""Options that name a model; one of them is given, and what belongs to it."""
 
 
 SIZES = (
@@ -60,16 +76,18 @@ SIZES = (
 )
 
 
-def workload_options(function: F) -> F:
-    """`SOURCES` and the rest of a workload; hyperparameters come as extra options (see `sources`)."""
+def workload_options(function: F, *, first: _complete.Completer = _complete.predictors) -> F:
+    """`SOURCES` and the rest of a workload, of a `ModelCommand`; the ``first`` word is completed so."""
     return _with_options(
         function,
         *SOURCES,
         *SIZES,
         click.option("--lengths", default=None, help="fixed (the default) or penn-treebank."),
-        click.option("--framework", default=None, help="Only this framework."),
+        click.option("--framework", shell_complete=_complete.frameworks, help="Only this framework."),
         click.option(
-            "--device", default=None, help="Only this device; one never measured by its device file, name or path."
+            "--device",
+            shell_complete=_complete.devices,
+            help="Only this device; one never measured by its device file, name or path.",
         ),
         click.option("--threads", type=int, default=None, help="Only this thread count."),
         click.option("--host", default=None, help="Of a GPU: the machine round it, one that was measured."),
@@ -77,12 +95,18 @@ def workload_options(function: F) -> F:
             "--host-factor", type=float, default=None, help="Of a GPU: times that its host takes of the mean one."
         ),
         without_device,
-        click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [--HYPERPARAMETER VALUE]..."),
+        click.argument(
+            "words",
+            nargs=-1,
+            type=click.UNPROCESSED,
+            metavar="[MODEL] [--HYPERPARAMETER VALUE]...",
+            shell_complete=first,
+        ),
     )
 
 
 def sources_of_a_model(function: F) -> F:
-    """`SOURCES`, sizes and dtype; hyperparameters come as extra options."""
+    """`SOURCES`, sizes and dtype, of a `ModelCommand`."""
     words = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--HYPERPARAMETER VALUE]...")
     return _with_options(function, *SOURCES, *SIZES, words)
 
@@ -93,14 +117,35 @@ def _with_options(function: F, *options: Callable[[F], F]) -> F:
     return function
 
 
-EXTRA: dict[str, Any] = {"ignore_unknown_options": True}
-"""Context settings of a command that takes hyperparameters as options of their own."""
+class ModelCommand(click.Command):
+    """A command that takes the hyperparameters of ``--architecture`` as options of their own, among its ``words``."""
+
+    ignore_unknown_options = True
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; raises `InputError` for what is neither an option nor a hyperparameter, with the nearest."""
+        own = _complete.hyperparameters(ctx.params["architecture"])
+        known = [name for option in self.get_params(ctx) for name in option.opts if name.startswith("--")]
+        what = "option or hyperparameter" if own else "option (hyperparameters are those of an --architecture)"
+        for word in ctx.params["words"]:
+            if word.startswith("--"):
+                plugins.check(word.partition("=")[0], [*own, *known], what=what)
+        return super().invoke(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options and, once the architecture is given, its hyperparameters."""
+        with suppress(InputError):
+            own = _complete.hyperparameters(ctx.params.get("architecture"))
+            found = [CompletionItem(name) for name in own if incomplete.startswith("-") and name.startswith(incomplete)]
+            return [*super().shell_complete(ctx, incomplete), *found]
+        return super().shell_complete(ctx, incomplete)
 
 
 def workloads(
     architecture: str,
     hyperparameters: Sequence[str],
     *,
+    preset: str | None,
     input_size: str | None,
     dtype: str,
     lengths: str,
@@ -115,6 +160,7 @@ def workloads(
     asked = grid(
         architecture,
         **_settings(hyperparameters),
+        **({"preset": preset} if preset else {}),
         input_size=numbers("--input-size", input_size) if input_size else None,
         dtype=dtype,
         lengths=lengths,
@@ -141,6 +187,7 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
     if kind == "architecture":
         lengths = asked.get("lengths") or "fixed"
         own = {"input_size": asked["input_size"], "dtype": dtype or "float32", "lengths": lengths}
+        own["preset"] = asked["preset"]
         return [*workloads(asked["architecture"], words, **own)], sizes
     if words:
         raise InputError("hyperparameters are those of an --architecture", words[0], "leave it out")
@@ -161,6 +208,7 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
 
 
 _ONLY = {
+    "--preset": ("preset", ("architecture",)),
     "--input-size": ("input_size", ("architecture", "hf")),
     "--dtype": ("dtype", ("architecture", "hf")),
     "--lengths": ("lengths", ("architecture",)),
@@ -293,8 +341,16 @@ def unasked(words: tuple[str, ...], asked: dict[str, Any]) -> Question:
     named_by = words[0] if words and not words[0].startswith("--") else None
     place["device"] = _device(place["device"], named=named_by is not None)
     predictor, notes = load(named_by, device=place["device"])
-    predictor = predictor.without(asked["without"]) if asked["without"] else predictor
+    predictor = without(predictor, asked["without"])
     return Question(predictor, named_by, [], None, asked["framework"], place, notes)
+
+
+def without(predictor: LatencyPredictor, device: str | None) -> LatencyPredictor:
+    """The predictor, or what it would be if that device had never been measured."""
+    if device is None:
+        return predictor
+    with _print.working(f"learning without {device}"):
+        return predictor.without(device)
 
 
 def _device(given: str | None, *, named: bool) -> str | None:
@@ -312,9 +368,10 @@ def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool, memo
     own = question(words, asked)
     for note in own.notes:
         click.echo(f"note: {note}", err=True)
-    return own.predictor.predict(
-        own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, memory=memory, **own.place
-    )
+    with _print.working("predicting"):
+        return own.predictor.predict(
+            own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, memory=memory, **own.place
+        )
 
 
 def load(model: str | None, *, device: str | None = None) -> tuple[LatencyPredictor, list[str]]:

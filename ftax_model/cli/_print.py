@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.progress import Progress, ProgressColumn
     from rich.table import Table
 
 
@@ -68,37 +69,70 @@ def lines(shown: Table, *, title: str = "", width: int | None = None) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on the error stream, once it is told how many are done, of how many, and what is happening now."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    """A bar with the time left, once it is told how many are done, of how many, and what is happening now.
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(stderr=True, highlight=False))
+    It stands on the error stream, if that is a terminal; else nothing is shown.
+    """
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    left = (TextColumn("[dim]left"), TimeRemainingColumn())
+    bar = _live(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left)
     task = bar.add_task(what, total=None)
 
     def advance(done: int, total: int, now: str) -> None:
         bar.start()
-        bar.update(task, completed=done, total=total, description=now)
+        bar.update(task, completed=done, total=total, description=escape(now))
 
     try:
         yield advance
     finally:
-        if bar.live.is_started:
-            bar.stop()
+        bar.stop()
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner with the time since, for what takes seconds and nobody knows how many; shown where `progress` is."""
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with _live(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as spinner:
+        spinner.add_task(what, total=None)
+        yield
+
+
+def _live(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, highlight=False)
+    return Progress(*columns, console=console, transient=transient, disable=not console.is_interactive)
+
+
+def answers(name: str, found: Iterable[Any], *, notes: Iterable[str], **more: Any) -> None:
+    """Print answers as JSON; ``ftax_model/schemas/NAME.json`` says what is in it."""
+    as_json({"format": f"ftax_model.{name.title()}", "schema": SCHEMA, **more, "notes": [*notes], "answers": [*found]})
+
+
+SCHEMA = 1
+"""Version of what `answers` prints."""
 
 
 def seconds(value: float | None) -> str:
     """Seconds in the unit that suits them.
 
-    >>> seconds(0.0123), seconds(4.2e-5), seconds(None)
-    ('12.3 ms', '42 us', '-')
+    >>> seconds(0.0123), seconds(4.2e-5), seconds(7.79e-7), seconds(None)
+    ('12.3 ms', '42 us', '779 ns', '-')
     """
     if value is None or math.isnan(value):
         return "-"
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "us")):
-        if value * factor >= 1 or unit == "us":
-            return f"{value * factor:.3g} {unit}" if value * factor < 100 else f"{value * factor:.0f} {unit}"
-    raise AssertionError
+    unit = next((unit for unit, factor in SECONDS.items() if value * factor >= _ONE), "ns" if value else "s")
+    return f"{number(value * SECONDS[unit])} {unit}"
+
+
+SECONDS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""Units of a latency, and how many of each are a second."""
+
+_ONE = 0.9995  # from here on, three digits are those of 1
 
 
 def duration(value: float) -> str:
@@ -113,8 +147,17 @@ def duration(value: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, or a dash."""
-    return "-" if value is None or math.isnan(value) else f"{value:.3g}"
+    """Three significant digits, never in powers of ten, or a dash.
+
+    >>> number(0.1234), number(1234.5), number(1e-7), number(math.inf), number(None)
+    ('0.123', '1,234', '0.0000001', 'inf', '-')
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    plain = f"{value:.3g}"
+    return f"{value:.{max(2 - math.floor(math.log10(abs(value))), 0)}f}".rstrip("0") if "e" in plain else plain
 
 
 def counted(value: float | None) -> str:
@@ -154,8 +197,16 @@ def rate(value: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as a percentage with one decimal, or a dash."""
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+    """A share as a percentage with one decimal, or a dash.
+
+    >>> percent(0.0823), percent(-0.0002), percent(0.0), percent(1.0), percent(137.76), percent(None)
+    ('8.2 %', 'below 0.1 %', '0 %', '100 %', '13,776 %', '-')
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    if value and abs(value) < 0.0005:
+        return "below 0.1 %"
+    return f"{100 * value:,.{1 if value and abs(value) < 0.9995 else 0}f} %"
 
 
 def signed(value: float | None) -> str:

@@ -190,12 +190,12 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
     _print.table(lines, dict.fromkeys(lines[0]), title="\nErrors on models never seen, and the repeatability floor")
 
 
-def measured(frame: pd.DataFrame, *, asked: int, as_json: bool = False) -> None:
+def measured(frame: pd.DataFrame, *, asked: int, notes: Sequence[str] = (), as_json: bool = False) -> None:
     """Measured beside predicted (`ftax_model.modeling.judging.beside`), then what failed, and the errors of all."""
     from ftax_model.modeling.judging.beside import errors
 
     if as_json:
-        _print.as_json(_print.records(frame))
+        _print.answers("measured", _print.records(frame), notes=notes)
     elif len(good := frame[frame["status"] == "ok"]):
         several = [name for name in ("curve", "threads", "repeat") if good[name].nunique() > 1]
         rows = [{**{name: str(row[name]) for name in several}, **_beside(row)} for row in _print.rows(good)]
@@ -206,6 +206,8 @@ def measured(frame: pd.DataFrame, *, asked: int, as_json: bool = False) -> None:
             inside = f"{found['inside']} of {found['cells']} in the interval"
             click.echo(f"median error {percent(found['median'])}, {inside}")
         _notes(good)
+    for note in () if as_json else notes:
+        click.echo(f"note: {note}", err=True)
     for row in _print.rows(frame[frame["status"] != "ok"]):
         what = f"{row['curve']}, batch {row['batch_size']}, {_platform(row)}"
         click.echo(f"{row['status']}: {what}: {row['reason']}", err=True)

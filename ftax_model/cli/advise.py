@@ -9,9 +9,7 @@ import click
 from ftax_model.cli import _options
 
 
-@click.command(
-    "advise", short_help="What is free and what would help, in milliseconds.", context_settings=_options.EXTRA
-)
+@click.command("advise", short_help="What is free and what would help, in milliseconds.", cls=_options.ModelCommand)
 @_options.workload_options
 @click.option("--verify", is_flag=True, help="Measure the first three claims here, beside what is claimed.")
 @_options.as_json
@@ -25,13 +23,13 @@ def command(words: tuple[str, ...], verify: bool, as_json: bool, **asked: Any) -
     from ftax_model.advice.changes import Adviser
     from ftax_model.advice.decision import fastest
     from ftax_model.advice.place import place
-    from ftax_model.cli import _advice
+    from ftax_model.cli import _advice, _print
 
     question = _options.question(words, asked)
     model, size = question.one()
     (source,) = question.models
     here = place(question.predictor, dtype=source.dtype, **question.place)
-    with _advice.working("asking the predictor"):
+    with _print.working("asking the predictor"):
         framework = question.framework or fastest(question.predictor, source, here, size)
         adviser = Adviser(question.predictor, model, here, framework=framework, batch_size=size)
         claims = adviser.claims()

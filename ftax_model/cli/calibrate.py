@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options, _print
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command("calibrate", short_help="Make a predictor this machine's own in about a minute.")
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=_complete.predictors)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep it here, not in the data folder.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--plan", default=None, help="What to measure.  [default: calibrate, of a GPU calibrate-gpu]")
+@_options.kind_of_device
+@click.option(
+    "--plan", shell_complete=_complete.plans, help="What to measure.  [default: calibrate, of a GPU calibrate-gpu]"
+)
 @click.option("--threads", default=None, help="Threads to measure with: 1,4. Else one, and all physical cores.")
 @click.option("--budget", default="60s", show_default=True, help="Longest time to measure.")
 @click.option("--add", multiple=True, help="Measurements of this machine to learn from besides; can be repeated.")
@@ -45,6 +47,8 @@ def command(
 ) -> None:
     """Measure small models on this machine, most telling first, and adapt MODEL to it (default: the one that ships).
 
+        ftax calibrate --budget 30s --threads 1
+
     It stops once the error to be expected falls no more, or when the budget ends. The result is kept in the user's data
     folder, and `ftax predict` and `LatencyPredictor.load()` take it from there. Run again, it goes on measuring.
     """
@@ -63,7 +67,7 @@ def command(
         mine.prepared()
     of_gpu = here.kind == "cuda"
     known = LatencyPredictor.load(model or (PUBLISHED if of_gpu else SHIPPED))
-    known = known.without(without) if without else known
+    known = _options.without(known, without)
     table = None
     if not given:
         kept = measured or (mine.measurements_file(here.name) if out is None else _beside(out))
@@ -72,7 +76,8 @@ def command(
         add = (str(kept), *add)
     table = _of_one_machine([*given, *add], None if out else here)
     host = named("cpu", here.host_cpu) if of_gpu else None
-    adapted = known.calibrate(table.assign(host=host) if of_gpu else table)
+    with _print.working("adapting"):
+        adapted = known.calibrate(table.assign(host=host) if of_gpu else table)
     gpu = str(table["device"].iloc[0])
     fits = adapted.fits_
     if of_gpu and known.gpus_:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options
 
 if TYPE_CHECKING:
     from ftax_model.collection.plan import Plan
@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 
 
 @click.command("collect", short_help="Measure a plan; append to a dataset; go on where it stopped.")
-@click.argument("plan")
+@click.argument("plan", shell_complete=_complete.plans)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Dataset to append to.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@_options.kind_of_device
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order and of inputs and weights.")
 @click.option("--budget", default=None, help="Stop in time, for example 9m or 90s.")
 @click.option("--operators", is_flag=True, help="Then profile each cell, operator by operator: FILE.operators.jsonl.")
 @click.option("--dry-run", is_flag=True, help="Measure nothing; list the cells and the time that they will take.")
 @click.option("--model", type=click.Path(path_type=Path), help="With --dry-run: a predictor that `ftax fit` wrote.")
-@click.option("--seen", default=None, help="With --dry-run: a dataset that tells how long models take to compile.")
+@click.option(
+    "--seen",
+    shell_complete=_complete.datasets,
+    help="With --dry-run: a dataset that tells how long models take to compile.",
+)
 @_options.as_json
 def command(
     plan: str,
@@ -38,6 +42,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure every cell of PLAN (a name from `ftax list`, or a YAML file) and append it to a dataset.
+
+        ftax collect quick --out mine.jsonl --budget 90s
 
     Run again, it goes on where it stopped. Ctrl-C loses nothing.
     """

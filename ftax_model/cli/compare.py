@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options, _print
 
 
 @click.command(
     "compare",
     short_help="Two models, frameworks, devices or datasets beside each other.",
-    context_settings=_options.EXTRA,
+    cls=_options.ModelCommand,
 )
-@_options.workload_options
+@partial(_options.workload_options, first=_complete.compared)
 @_options.as_json
 def command(words: tuple[str, ...], as_json: bool, **asked: Any) -> None:
     """Compare A with B at each batch size: the ratio, whether it is beyond the floor, and where the lines cross.
@@ -30,4 +31,6 @@ def command(words: tuple[str, ...], as_json: bool, **asked: Any) -> None:
     """
     from ftax_model.cli import _advice, _compare
 
-    _advice.compared(_compare.of(words, asked), as_json=as_json)
+    with _print.working("comparing"):
+        found = _compare.of(words, asked)
+    _advice.compared(found, as_json=as_json)

@@ -10,11 +10,17 @@ from ftax_model.cli import _options
 @click.command("datasets", short_help="The datasets that come with the project, and what is in them.")
 @_options.as_json
 def command(as_json: bool) -> None:
-    """List the datasets that come with the project; each can be named wherever a command takes a dataset."""
+    """List the datasets that come with the project; each can be named wherever a command takes a dataset.
+
+        ftax datasets --json
+
+    Each has a card that says how it was measured.
+    """
     from ftax_model import dataset
     from ftax_model.cli import _print
 
-    found = [dataset.overview(name) for name in dataset.names()]
+    with _print.working("reading"):
+        found = [dataset.overview(name) for name in dataset.names()]
     if as_json:
         _print.as_json(found)
         return

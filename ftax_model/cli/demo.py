@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 
 @click.command("demo", short_help="Measure this machine for three minutes and show its framework tax.")
-@click.option("--plan", default="demo", show_default=True, help="What to measure.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--plan", default="demo", show_default=True, shell_complete=_complete.plans, help="What to measure.")
+@_options.kind_of_device
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"), show_default=True)
 @click.option("--budget", default="150s", show_default=True, help="Longest time to measure.")
 @_options.without_device
 @_options.as_json
 def command(plan: str, device: str, folder: Path, budget: str, without: str | None, as_json: bool) -> None:
     """Measure real models on this machine, calibrate the predictor that ships, and show what it says beside the truth.
+
+        ftax demo --budget 60s
 
     Each model is predicted by a calibration that saw nothing of it; one more is in no architecture of the project.
     Writes measurements.jsonl, model.json.gz and curves.png into FOLDER, and keeps the calibration as this machine's
@@ -51,11 +53,12 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
     _show.collect(load_plan(plan), measured, device=device, budget_s=_options.duration(budget))
     table = load_dataset(measured)
     known = LatencyPredictor.load(SHIPPED)
-    known = known.without(without) if without else known
-    predictor = known.calibrate(table)
-    predictor.about_ = {**mine.about(here), "device": predictor.fits_[0].platform.device}
-    predictor.save(folder / "model.json.gz")
-    left_out = evaluation.hold_out(table, known=known)
+    known = _options.without(known, without)
+    with _print.working("calibrating, once for each model that is held out"):
+        predictor = known.calibrate(table)
+        predictor.about_ = {**mine.about(here), "device": predictor.fits_[0].platform.device}
+        predictor.save(folder / "model.json.gz")
+        left_out = evaluation.hold_out(table, known=known)
     whole = left_out[left_out["family"] != "block"] if (left_out["family"] != "block").any() else left_out
     every = evaluation.summary(whole, by=["framework"]).assign(regime="all")
     figures = pd.concat([evaluation.summary(whole), every], ignore_index=True)

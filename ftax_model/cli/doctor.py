@@ -8,15 +8,17 @@ from pathlib import Path
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import EXIT_NO, _options
 
 
 @click.command("doctor", short_help="Can this machine be trusted to measure, and what to do about it.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@_options.kind_of_device
 @click.option("--quick", is_flag=True, help="Leave out the sentinel cells, which take about half a minute.")
 @_options.as_json
-def command(device: str, quick: bool, as_json: bool) -> None:
+def command(device: str, quick: bool, as_json: bool) -> int:
     """Look for whatever spoils measurements: governor, turbo, load, threads, limits, clocks, GPU neighbours.
+
+        ftax doctor --quick
 
     Three sentinel cells are measured in three fresh processes each: how far they differ is what this machine's numbers
     are worth. Exits with 1 where a finding is bad.
@@ -31,7 +33,8 @@ def command(device: str, quick: bool, as_json: bool) -> None:
         rows = [{"": f.level, "what": f.name, "seen": f.saw, "do": f.do} for f in findings]
         _print.table(rows, dict.fromkeys(rows[0]))
     if doctor.worst(findings) == "bad":
-        raise click.exceptions.Exit(1)
+        return EXIT_NO
+    return 0
 
 
 def _repeatability(device: str) -> float:

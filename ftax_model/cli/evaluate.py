@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options
 
 
 @click.command("evaluate", short_help="Errors of predictions on models, families and sizes never seen.")
-@click.argument("datasets", nargs=-1, required=True)
+@click.argument("datasets", nargs=-1, required=True, shell_complete=_complete.datasets)
 @click.option(
     "--split",
     "splits",
@@ -26,11 +26,13 @@ def command(
 ) -> None:
     """Hold out parts of DATASETS (names or files), predict them, and print the errors.
 
+        ftax evaluate x86-epyc-2core --split family
+
     Each table stands beside plain baselines and the repeatability floor. The whole takes some minutes.
     """
     import pandas as pd
 
-    from ftax_model.cli import _show
+    from ftax_model.cli import _print, _show
     from ftax_model.collection.plan import load_plan
     from ftax_model.dataset import load_dataset, load_profiles
     from ftax_model.modeling.judging import evaluation
@@ -41,9 +43,10 @@ def command(
     several = table["device"].nunique() > 1
     asked = splits or tuple(evaluation.SPLITS if several else evaluation.WITHIN)
     plan = {workload.key for one in load_plan("calibrate").grids for workload in one.workloads}
-    report = evaluation.report(
-        table, load_profiles(datasets), splits=asked, confidence=confidence, plan=plan, jobs=jobs
-    )
+    with _print.working(f"holding out by {', '.join(asked)}"):
+        report = evaluation.report(
+            table, load_profiles(datasets), splits=asked, confidence=confidence, plan=plan, jobs=jobs
+        )
     if page:
         evaluation_page.figure(report, page)
     _show.evaluation(report, as_json=as_json)

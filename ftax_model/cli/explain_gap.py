@@ -6,12 +6,10 @@ from typing import Any
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _options, _print
 
 
-@click.command(
-    "explain-gap", short_help="Why a measured latency is not the predicted one.", context_settings=_options.EXTRA
-)
+@click.command("explain-gap", short_help="Why a measured latency is not the predicted one.", cls=_options.ModelCommand)
 @_options.workload_options
 @click.option("--latency", metavar="5ms", help="What was measured of the model that the options name.")
 @click.option("--measured", metavar="FILE", help="A file of records (ftax measure --out, ftax collect).")
@@ -25,4 +23,6 @@ def command(words: tuple[str, ...], latency: str | None, measured: str | None, a
     """
     from ftax_model.cli import _advice, _gap
 
-    _advice.gap(_gap.of(words, asked, latency_s=_options.latency(latency), measured=measured), as_json=as_json)
+    with _print.working("looking for causes"):
+        found = _gap.of(words, asked, latency_s=_options.latency(latency), measured=measured)
+    _advice.gap(found, as_json=as_json)

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options
 
 
 @click.command("fit", short_help="Fit the law to datasets; write a predictor.")
-@click.argument("datasets", nargs=-1, required=True)
+@click.argument("datasets", nargs=-1, required=True, shell_complete=_complete.datasets)
 @_options.out_file
 @click.option("--known", default="cpu", show_default=True, help="Predictor that tells of other machines, or none.")
 @click.option("--confidence", type=float, default=0.9, show_default=True, help="Share that intervals are to hold.")
 @_options.as_json
 def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float, as_json: bool) -> None:
     """Fit law and operators to DATASETS (names or files) and write the predictor as JSON.
+
+        ftax fit x86-epyc-2core --out model.json
 
     What is known of other machines is where costs begin; a dozen rows are enough then. `--known none` begins with
     nothing but physics.
@@ -26,13 +28,14 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     """
     import pandas as pd
 
-    from ftax_model.cli import _show
+    from ftax_model.cli import _print, _show
     from ftax_model.dataset import good, load_dataset, load_profiles
     from ftax_model.modeling.predictor import LatencyPredictor, with_features
 
     before = None if known == "none" else LatencyPredictor.load(known)
     table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
-    predictor = LatencyPredictor(confidence=confidence).fit(table, load_profiles(datasets), known=before)
+    with _print.working("fitting"):
+        predictor = LatencyPredictor(confidence=confidence).fit(table, load_profiles(datasets), known=before)
     predictor.save(out)
     measured = good(table)
     left = len(measured) - len(with_features(measured))

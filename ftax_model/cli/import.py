@@ -36,6 +36,8 @@ def command(
 ) -> None:
     """Append the rows of TABLE (CSV or JSON) to a dataset.
 
+        ftax import timm.csv --map timm --set device=nvidia-l4 --out timm.jsonl
+
     Known layouts: timm (its benchmark CSV), optimum-benchmark (benchmark.json). Of any other table say which column is
     which, with units: --map latency_s=time:ms --map macs=gmacs:G/sample --set device=rtx-3090. A dataset needs model,
     framework, device, dtype, batch_size and latency_s; all or nothing is written.
@@ -54,7 +56,8 @@ def command(
         from ftax_model.tracing.attach import attach, of_module, read_traces
 
         given = {**(read_traces(traces) if traces else {}), **dict(map(of_module, modules))}
-        found, why = attach(found, given, ours=trace)
+        with _print.working("tracing"):
+            found, why = attach(found, given, ours=trace)
         for name, reason in list(why.items())[:_MOST]:
             click.echo(f"note: {name} has no trace: {reason}", err=True)
         if len(why) > _MOST:

@@ -6,17 +6,28 @@ from typing import Any
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options
 
 
 @click.command("list", short_help="Architectures, frameworks, devices, plans and datasets.")
-@click.option("--architecture", default=None, help="Show the hyperparameters and presets of this one.")
+@click.option(
+    "--architecture", shell_complete=_complete.architectures, help="Show the hyperparameters and presets of this one."
+)
 @click.option("--support", is_flag=True, help="Show which framework runs which architecture here, and why not.")
-@click.option("--device", default="cpu", show_default=True, help="With --support: cpu or cuda.")
-@click.option("--seen", default=None, help="With --support: a dataset whose measurements count too.")
+@click.option(
+    "--device", default="cpu", show_default=True, shell_complete=_complete.kinds, help="With --support: cpu or cuda."
+)
+@click.option(
+    "--seen", shell_complete=_complete.datasets, help="With --support: a dataset whose measurements count too."
+)
 @_options.as_json
 def command(architecture: str | None, support: bool, device: str, seen: str | None, as_json: bool) -> None:
-    """List architectures, frameworks, devices, plans and datasets."""
+    """List architectures, frameworks, devices, plans and datasets.
+
+        ftax list --architecture bert
+
+    Each name stands wherever a command takes one of its kind.
+    """
     from ftax_model.cli import _print
 
     if support:

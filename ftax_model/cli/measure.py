@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import EXIT_NO, _complete, _options
 
 if TYPE_CHECKING:
     from ftax_model.device import Device
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from ftax_model.workload import Workload
 
 
-@click.command(
-    "measure", short_help="Measure any model here, beside what is predicted.", context_settings=_options.EXTRA
-)
+@click.command("measure", short_help="Measure any model here, beside what is predicted.", cls=_options.ModelCommand)
 @_options.sources_of_a_model
-@click.option("--framework", default=None, help="One, or several with commas; else those that are predicted.")
+@click.option(
+    "--framework",
+    shell_complete=_complete.frameworks,
+    help="One, or several with commas; else those that are predicted.",
+)
 @click.option("--threads", default="1", show_default=True, help="One, or several with commas.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@_options.kind_of_device
 @click.option("--repeats", type=int, default=1, show_default=True, help="Fresh processes that measure each cell.")
 @click.option("--budget", default=None, help="Stop in time, for example 9m or 90s.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Dataset to append to, and to go on from.")
@@ -42,12 +44,12 @@ def command(
     save: bool,
     as_json: bool,
     **asked: Any,
-) -> None:
+) -> int:
     """Measure a model on this machine, as `ftax collect` measures, and print what this machine's predictor says of it.
 
     Hyperparameters are options of their own:
 
-        ftax measure --architecture bert --num-layers 4 --framework eager,onnxruntime --batch-size 1,8
+        ftax measure --architecture bert --num-layers 4 --framework eager
 
     With --save good cells become records of this machine, which the next `ftax calibrate` learns from; measured again,
     a cell is one more look. Ends with 1 where nothing could be measured.
@@ -60,7 +62,8 @@ def command(
 
     budget_s, counts = _options.duration(budget), _options.numbers("--threads", threads)
     here = detect(device)
-    models = _traced(*_options.sources(words, asked))
+    with _print.working("tracing"):
+        models = _traced(*_options.sources(words, asked))
     predictor, notes = _options.load(None, device=None if here.kind == "cpu" else here.name)
     workloads = [curve.with_batch_size(size) for curve, (_, sizes) in models.items() for size in sizes]
     names = framework.split(",") if framework else _known(predictor, here, [*models])
@@ -77,15 +80,13 @@ def command(
         )
     sources = {curve: source for curve, (source, _) in models.items()}
     table = beside(found, predictor, sources)
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
-    _show.measured(table, asked=len(workloads) * len(names) * len(counts) * repeats, as_json=as_json)
+    asked_for = len(workloads) * len(names) * len(counts) * repeats
+    _show.measured(table, asked=asked_for, notes=notes, as_json=as_json)
     good = [one for one in found if one.status == "ok"]
     if save and good:
         kept = mine.keep(here, good, sources)
         click.echo(f"kept in {kept}, for ftax calibrate to learn from", err=True)
-    if not good:
-        raise click.exceptions.Exit(1)
+    return 0 if good else EXIT_NO
 
 
 def _traced(found: Sequence[Any], asked: list[int] | None) -> dict[Workload, tuple[Source, list[int]]]:

@@ -6,15 +6,13 @@ from typing import Any
 
 import click
 
-from ftax_model.cli import _options
-
-EXIT_NO = 1
+from ftax_model.cli import EXIT_NO, _options, _print
 
 
 @click.command(
     "predict",
     short_help="Latency with an interval, regime and crossover; the best framework for each batch size.",
-    context_settings=_options.EXTRA,
+    cls=_options.ModelCommand,
 )
 @_options.workload_options
 @click.option("--slo", metavar="10ms", help="A latency to keep: the largest batch and highest throughput inside it.")
@@ -45,7 +43,7 @@ def command(
 
     Hyperparameters are options of their own:
 
-        ftax predict --architecture bert --num-layers 4 --batch-size 1,2,4,8 --slo 10ms
+        ftax predict --architecture bert --num-layers 4 --slo 10ms
     """
     from ftax_model.advice.decision import decide, within
     from ftax_model.advice.parts import parts
@@ -64,13 +62,14 @@ def command(
     for model in question.models:
         here = place(question.predictor, dtype=model.dtype, **question.place)
         own: dict[str, Any] = {"framework": question.framework, "batch_sizes": question.sizes}
-        decision = decide(question.predictor, model, here, strict=strict, memory=memory, **own)
         kept = told = None
-        if slo_s is not None:
-            kept = within(question.predictor, model, here, slo_s=slo_s, confidence=confidence, **own)
-        if explain:
-            best = decision.best()
-            told = parts(question.predictor, model, here, framework=best["framework"], batch_size=best["batch_size"])
+        with _print.working(f"predicting {model.label}"):
+            decision = decide(question.predictor, model, here, strict=strict, memory=memory, **own)
+            if slo_s is not None:
+                kept = within(question.predictor, model, here, slo_s=slo_s, confidence=confidence, **own)
+            if explain:
+                best = {name: decision.best()[name] for name in ("framework", "batch_size")}
+                told = parts(question.predictor, model, here, **best)
         answers.append(_decision.Answer(decision, kept, told))
     _decision.show(answers, question.notes, slo_s=slo_s, confidence=confidence, top=top, as_csv=as_csv, as_json=as_json)
     return EXIT_NO if check and not all(one.keeps for one in answers) else 0

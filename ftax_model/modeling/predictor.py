@@ -226,9 +226,10 @@ class LatencyPredictor:
         """
         machines = sorted({machine for one in self.known_.values() for machine in one.machines})
         left = [machine for machine in machines if not _is_device(machine, device)]
-        if not left or len(left) == len(machines):
-            law = f"a device to do without is one of {', '.join(machines)}, and not the only one"
-            raise InputError(law, device, "choose another one")
+        if len(left) == len(machines):
+            plugins.check(device, machines, what="device to do without")
+        if not left:
+            raise InputError("without a device, others are known", f"{device} alone", "choose another predictor")
         tables = [one for one in map(dataset.load_dataset, dataset.names()) if one["device"].isin(left).any()]
         rows = dataset.good(pd.concat(tables, ignore_index=True))
         rows = rows[rows["device"].isin(left)].reset_index(drop=True)
@@ -603,6 +604,7 @@ def find_file(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(name_or_path)
     if path.exists() or path.suffix or len(path.parts) > 1:
         return path
+    plugins.check(str(name_or_path), shipped(), what="predictor")
     return plugins.path(_FOLDER, f"{name_or_path}.json", suffix=".gz")
 
 

@@ -63,7 +63,7 @@ def net(home: Path) -> str:
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+    return json.loads(capsys.readouterr().out)["answers"]
 
 
 def test_measured_stands_beside_predicted(calibrated: LatencyPredictor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from ftax_model.device import Rates, rates
+from ftax_model import plugins
+from ftax_model.device import Rates, file_of, names, rates
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators import kernels as costs
@@ -125,8 +126,8 @@ class KnownGpus:
         """
         exact = [one for one in self.machines if one.device == device and one.host == host]
         if host is not None and not self.knows(host):
-            hosts = ", ".join(sorted({one.host for one in self.machines}))
-            raise InputError(f"a host is one of {hosts}", host, "leave it out, or measure five calls there: calibrate")
+            hosts = sorted({one.host for one in self.machines})
+            plugins.check(host, hosts, what="host, unless five calls there are measured (ftax calibrate),")
         if exact and host_factor is None:
             return Prior(exact[0].logs, exact[0].covariance)
         mean, covariance = self.reference.copy(), SPREAD.copy()
@@ -277,6 +278,8 @@ def needed(platform: Platform) -> Rates:
     """What the card of a platform can do; raises `InputError` where no device file tells it."""
     can = rates(platform.device, platform.dtype, platform.threads)
     if can is None or can.kind != "cuda" or not can.bandwidth or not can.l2_bytes or not can.multiprocessors:
+        if file_of(platform.device) is None:
+            plugins.check(platform.device, names(), what="device that has a file, unless you give one (NAME.toml),")
         law_ = f"a GPU that was never measured is predicted from its device file, which tells {', '.join(NUMBERS)}"
         cure = "write those into a file NAME.toml and give its path; ftax list shows the devices that have one"
         raise InputError(law_, f"{platform.device} in {platform.dtype}", cure)
