@@ -26,9 +26,6 @@ DIGITS = 6
 SWITCHES = {"framework": "framework", "device": "device", "family": "family", "regime": "regime"}
 """Columns by which the page can be narrowed down, and their headings."""
 
-MANY_DEVICES = 3
-"""With more devices than that, the page opens with the first alone."""
-
 VEGA_LITE = "6.4"
 """Version of Vega-Lite that draws the specifications of altair 6."""
 
@@ -44,6 +41,7 @@ def page(content: Content) -> str:
             "title": plot.title,
             "reading": plot.reading,
             "one_workload": plot.one_workload,
+            "least_width": plot.least_width,
             "columns": [{"name": key, "heading": head} for key, head in plot.columns.items() if key in data[name]],
             "spec": plot.spec(content),
             "data": packed(data[name]),
@@ -113,12 +111,12 @@ def _rounded(value: Any) -> int | float | None:
 
 
 def _switches(content: Content) -> list[dict[str, Any]]:
-    """The switches that have more than one position, with those that are on at first."""
+    """The switches that have more than one position; of several devices the first alone is on when the page opens."""
     found = []
     for column, heading in SWITCHES.items():
         own = content.cells[column].dropna()
         values = content.devices if column == "device" else sorted(map(str, own.unique()))
-        on = values[:1] if column == "device" and len(values) > MANY_DEVICES else values
+        on = values[:1] if column == "device" else values
         if len(values) > 1:
             found.append({"column": column, "heading": heading, "values": [(one, one in on) for one in values]})
     return found

@@ -35,6 +35,8 @@ CONFIG: dict[str, Any] = {
     },
     "title": {"fontSize": 15, "anchor": "start", "subtitleFontSize": 12, "subtitlePadding": 6, "offset": 14},
     "mark": {"color": "#222222"},
+    "rule": {"color": "#222222"},
+    "text": {"color": "#222222"},
     "axisY": {"labelLimit": 320},
     "axisXBand": {"labelAngle": 0},
 }

@@ -56,6 +56,8 @@ class Plot(abc.ABC):
     """What the content does not hold where there are no rows."""
     columns: ClassVar[Mapping[str, str]]
     """Columns of the table and their headings, units included."""
+    least_width: ClassVar[int] = 0
+    """Pixels that it takes at least; a narrower page scrolls within it."""
     one_workload: ClassVar[bool] = False
     """Whether it shows one workload at a time."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -17,7 +18,6 @@ STEP = 24
 LOWEST, HIGHEST = 0.0, 7.0
 """Ends of the colours, log2 of batch sizes."""
 
-_LINES = "split(datum.label, ', ')"
 _BRIGHT = 3.8  # from here on the colour is light, and the text on it dark
 
 
@@ -30,6 +30,7 @@ class Crossover(Plot):
         "The batch size up to which the framework is the bottleneck: in a bright field a compiled framework or fewer "
         "operators help up to large batches, in a dark one only a faster device or fewer MACs do."
     )
+    least_width = 560
     lacking = "no model has a crossover: it takes three batch sizes of one"
     columns = {
         "curve": "workload",
@@ -59,18 +60,11 @@ class Crossover(Plot):
 
     def chart(self, content: Content) -> Drawing:
         """A field for each model and framework, with its number."""
-        axis = alt.Axis(
-            orient="top",
-            title=None,
-            domain=False,
-            ticks=False,
-            labelExpr=_LINES,
-            labelOverlap=False,
-        )
-        gaps = alt.Scale(paddingInner=0.04)
-        base = named_with_device(alt.Chart(rows()), "framework").encode(
-            x=alt.X("label:N", axis=axis, scale=gaps),
-            y=alt.Y("curve:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False), scale=gaps),
+        plain: dict[str, Any] = {"title": None, "sort": None, "scale": alt.Scale(paddingInner=0.04)}
+        axis = alt.Axis(domain=False, ticks=False)
+        base = named_with_device(alt.Chart(rows()), "curve").encode(
+            x=alt.X("framework:N", axis=alt.Axis(orient="top", domain=False, ticks=False), **plain),
+            y=alt.Y("label:N", axis=axis, **plain),
         )
         legend = alt.Legend(
             values=[0, 1, 2, 3, 4, 5, 6, 7],

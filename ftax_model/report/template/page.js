@@ -57,16 +57,18 @@
       font: getComputedStyle(document.body).fontFamily,
       view: { stroke: null },
       mark: { color: ink },
+      rule: { color: ink },
+      text: { color: ink },
       axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft, labelOverlap: true },
-      axisY: { labelLimit: narrow ? 116 : 300 },
-      axisXBand: { labelAngle: narrow ? -60 : 0 },
-      legend: { ...text, orient: "bottom", columns: narrow ? 2 : Math.max(3, Math.floor(width / 170)), labelLimit: narrow ? 120 : 260, layout: { bottom: { direction: "vertical", anchor: "start" } } },
+      axisY: { labelLimit: narrow ? 116 : width < 700 ? 220 : 300 },
+      axisXBand: { labelAngle: 0 },
+      legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor((width - 130) / 150)), labelLimit: narrow ? 200 : 260, layout: { bottom: { direction: "vertical", anchor: "start" } } },
     };
   };
 
   const draw = async (plot) => {
     const place = plot.section.querySelector(".drawing");
-    const width = place.clientWidth;
+    const width = Math.max(place.clientWidth, plot.least_width);
     if (plot.view) plot.view.finalize();
     const spec = structuredClone(plot.spec);
     spec.width = width;
