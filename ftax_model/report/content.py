@@ -20,8 +20,7 @@ from ftax_model.modeling.platforms.known import kind_of, platform_of
 from ftax_model.modeling.platforms.platform import BLOCK, PlatformFit
 from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, SWEEP, LatencyPredictor, with_features
 from ftax_model.modeling.rows import PLATFORM, with_operators
-from ftax_model.operators import Trace
-from ftax_model.proxies import PROXIES
+from ftax_model.operators import FEATURES, Trace
 from ftax_model.report.card import card
 from ftax_model.tracing.sources import Source, find
 from ftax_model.workload import Workload
@@ -48,7 +47,7 @@ class Content:
     """What a report is made of.
 
     ``cells`` holds one row for each workload, platform and batch size: `CELL`, `PREDICTED` and `MEASURED` (seconds,
-    nan where there is none) and the proxies. ``crossovers`` holds one row for each workload and platform: `CROSSOVER`,
+    nan where there is none) and the features of traces. ``crossovers`` holds one row for each workload and platform: `CROSSOVER`,
     ``largest_batch`` being the bound above which one is censored. ``left_out`` are rows that
     `ftax_model.modeling.judging.evaluation.evaluate` held out, ``card`` is Markdown, ``facts`` are counts by name, and
     ``provenance`` says where all of it comes from.
@@ -327,7 +326,7 @@ def _variant(platform: Platform) -> str:
 
 
 def _held(table: pd.DataFrame) -> list[str]:
-    return [name for name in PROXIES if name in table]
+    return [name for name in FEATURES if name in table]
 
 
 def _facts(cells: pd.DataFrame) -> dict[str, str]:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from ftax_model.report import plots
 from ftax_model.report.content import Content
 from ftax_model.report.files import write
-from ftax_model.report.plots._base import ROWS, SHAPES
+from ftax_model.report.plots._base import ROWS
 
 DIGITS = 6
 """Significant digits of the numbers on the page."""
@@ -48,7 +48,7 @@ def page(content: Content) -> str:
         }
         for name, plot in drawn.items()
     ]
-    embedded = {"rows": ROWS, "workloads": _by_family(content), "plots": shown, "shapes": list(SHAPES)}
+    embedded = {"rows": ROWS, "workloads": _by_family(content), "plots": shown}
     return _template().render(
         content=content,
         plots=shown,

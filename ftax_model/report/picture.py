@@ -29,6 +29,7 @@ CONFIG: dict[str, Any] = {
         "orient": "bottom",
         "labelFontSize": 12,
         "titleFontSize": 12,
+        "titleFontWeight": "normal",
         "columns": 4,
         "labelLimit": 260,
         "layout": {"bottom": {"direction": "vertical", "anchor": "start"}},
@@ -66,7 +67,8 @@ def draw(name: str, content: Content, path: str | os.PathLike[str], *, workload:
     if rows.empty:
         raise DataError(f"plot {name} needs what it shows", plot.lacking, "choose another plot: ftax plot --list")
     spec = plot.spec(content)
-    spec |= {"datasets": {ROWS: records(rows)}, "title": {"text": plot.title, "subtitle": subtitle}}
+    spec["datasets"] = {**spec.get("datasets", {}), ROWS: records(rows)}
+    spec |= {"title": {"text": plot.title, "subtitle": subtitle}}
     spec["config"] = {**spec.get("config", {}), **CONFIG}
     if suffix == ".svg":
         return write(path, vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE).encode())

@@ -57,7 +57,7 @@ def test_specifications_are_drawn(name: str, kind: str, request: pytest.FixtureR
         return
     assert set(plot.columns) <= set(rows.columns)
     spec = plot.spec(content)
-    spec["datasets"] = {"rows": page.records(rows)}
+    spec["datasets"] = {**spec.get("datasets", {}), "rows": page.records(rows)}
     assert vl_convert.vegalite_to_svg(spec, vl_version=page.VEGA_LITE).count("<path") >= min(len(rows), 3)
 
 

@@ -64,5 +64,5 @@ class Pareto(Plot):
             best="max(throughput)", sort=[alt.SortField("latency_ms")], frame=[None, 0]
         ).transform_filter("datum.throughput >= datum.best")
         rings = best.mark_point(filled=False, size=190, strokeWidth=1.5, shape="circle")
-        sizes = best.mark_text(dx=-13, dy=-9, fontSize=12, align="right").encode(text="batch_size:Q")
+        sizes = best.mark_text(dy=-15, fontSize=12).encode(text="batch_size:Q")
         return alt.layer(line, marks, rings, sizes).properties(height=HEIGHT)

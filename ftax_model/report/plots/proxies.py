@@ -5,7 +5,6 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ftax_model.proxies import PROXIES
 from ftax_model.report.content import Content
 from ftax_model.report.plots._base import HEIGHT, Drawing, Plot, log_y, regime_colour, regime_shape, rows, tooltip
 
@@ -41,7 +40,7 @@ class Proxies(Plot):
     def data(self, content: Content) -> pd.DataFrame:
         """One row a cell: measured, or predicted where it was not."""
         cells = content.cells
-        names = [name for name in PROXIES if name in cells and cells[name].notna().any()]
+        names = [name for name in LABELS if name in cells and cells[name].notna().any()]
         if not names:
             return pd.DataFrame()
         latency_s = cells["measured_s"].fillna(cells["predicted_s"])
@@ -51,7 +50,7 @@ class Proxies(Plot):
 
     def chart(self, content: Content) -> Drawing:
         """The proxy is a choice below the plot, MACs at first."""
-        names = [name for name in PROXIES if name in content.cells and content.cells[name].notna().any()]
+        names = [name for name in LABELS if name in content.cells and content.cells[name].notna().any()]
         choice = alt.binding_select(options=names, labels=[LABELS[name] for name in names], name="proxy ")
         proxy = alt.param(name="proxy", value=names[0], bind=choice)
         axis = alt.Axis(format="~s", tickCount=6)

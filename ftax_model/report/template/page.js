@@ -60,9 +60,9 @@
       rule: { color: ink },
       text: { color: ink },
       axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft, labelOverlap: true },
-      axisY: { labelLimit: narrow ? 116 : width < 700 ? 220 : 300 },
+      axisY: { labelLimit: narrow ? 170 : width < 700 ? 220 : 300 },
       axisXBand: { labelAngle: 0 },
-      legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor((width - 130) / 150)), labelLimit: narrow ? 200 : 260, layout: { bottom: { direction: "vertical", anchor: "start" } } },
+      legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor((width - 130) / 140)), labelLimit: narrow ? 200 : 260, layout: { bottom: { direction: "vertical", anchor: "start" } } },
     };
   };
 
@@ -72,7 +72,7 @@
     if (plot.view) plot.view.finalize();
     const spec = structuredClone(plot.spec);
     spec.width = width;
-    spec.datasets = { [content.rows]: plot.shown.length ? plot.shown : plot.all.slice(0, 1) };
+    spec.datasets = { ...spec.datasets, [content.rows]: plot.shown.length ? plot.shown : plot.all.slice(0, 1) };
     const options = { actions: false, renderer: plot.all.length > MANY ? "canvas" : "svg", logLevel: ERRORS, config: config(width), tooltip: { theme: isDark() ? "dark" : "light" } };
     const found = await vegaEmbed(place, spec, options);
     plot.view = found.view;
