@@ -47,8 +47,8 @@ class Content:
     """What a report is made of.
 
     ``cells`` holds one row for each workload, platform and batch size: `CELL`, `PREDICTED` and `MEASURED` (seconds,
-    nan where there is none) and the features of traces. ``crossovers`` holds one row for each workload and platform: `CROSSOVER`,
-    ``largest_batch`` being the bound above which one is censored. ``left_out`` are rows that
+    nan where there is none) and the features of traces. ``crossovers`` holds one row for each workload and platform:
+    `CROSSOVER`, ``largest_batch`` being the bound above which one is censored. ``left_out`` are rows that
     `ftax_model.modeling.judging.evaluation.evaluate` held out, ``card`` is Markdown, ``facts`` are counts by name, and
     ``provenance`` says where all of it comes from.
     """

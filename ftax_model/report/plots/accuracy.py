@@ -51,5 +51,5 @@ class Accuracy(Plot):
         names = list(SERIES.values())
         colour = alt.Color("series:N", title=None, scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])))
         shape = alt.Shape("series:N", title=None, scale=alt.Scale(domain=names, range=list(SHAPES[: len(names)])))
-        x = alt.X("error:Q", title="median error (%)", scale=alt.Scale(zero=True))
+        x = alt.X("error:Q", title="median error (%)", axis=alt.Axis(tickCount=8), scale=alt.Scale(zero=True))
         return dots(self, x, lines("line:N", sort=None), color=colour, shape=shape).properties(height=alt.Step(24))
