@@ -39,7 +39,6 @@ CONFIG: dict[str, Any] = {
     "rule": {"color": "#222222"},
     "text": {"color": "#222222"},
     "axisY": {"labelLimit": 320},
-    "axisXBand": {"labelAngle": 0},
 }
 
 

@@ -18,6 +18,7 @@ STEP = 24
 LOWEST, HIGHEST = 0.0, 7.0
 """Ends of the colours, log2 of batch sizes."""
 
+_SIDE_BY_SIDE = 6  # names of frameworks that have room in one line
 _BRIGHT = 3.8  # from here on the colour is light, and the text on it dark
 
 
@@ -60,11 +61,13 @@ class Crossover(Plot):
 
     def chart(self, content: Content) -> Drawing:
         """A field for each model and framework, with its number."""
-        plain: dict[str, Any] = {"title": None, "sort": None, "scale": alt.Scale(paddingInner=0.04)}
+        plain: dict[str, Any] = {"title": None, "scale": alt.Scale(paddingInner=0.04)}
         axis = alt.Axis(domain=False, ticks=False)
+        angle = 25 if len(content.frameworks) > _SIDE_BY_SIDE else 0
+        top = alt.Axis(orient="top", domain=False, ticks=False, labelAngle=angle, labelOverlap=False)
         base = named_with_device(alt.Chart(rows()), "curve").encode(
-            x=alt.X("framework:N", axis=alt.Axis(orient="top", domain=False, ticks=False), **plain),
-            y=alt.Y("label:N", axis=axis, **plain),
+            x=alt.X("framework:N", axis=top, **plain),
+            y=alt.Y("label:N", axis=axis, sort=None, **plain),
         )
         legend = alt.Legend(
             values=[0, 1, 2, 3, 4, 5, 6, 7],

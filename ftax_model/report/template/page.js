@@ -61,7 +61,6 @@
       text: { color: ink },
       axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft, labelOverlap: true },
       axisY: { labelLimit: narrow ? 170 : width < 700 ? 220 : 300 },
-      axisXBand: { labelAngle: 0 },
       legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor((width - 130) / 140)), labelLimit: narrow ? 200 : 260, layout: { bottom: { direction: "vertical", anchor: "start" } } },
     };
   };
