@@ -24,7 +24,8 @@ from torch.utils import benchmark
 from ftax_model.architectures._modules import TensorOutputs
 from ftax_model.architectures._torch import set_statistics
 from ftax_model.cli import _print
-from ftax_model.collection import environment, frameworks, outside
+from ftax_model.collection import environment, frameworks
+from ftax_model.collection.electra import electra
 from ftax_model.device import detect
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.judging.evaluation import errors
@@ -46,7 +47,7 @@ def _pixels(extent: int) -> Inputs:
 def models() -> Iterator[tuple[str, Any, Inputs]]:
     """Each model's name, the module, and what makes its inputs of a batch size."""
     torch.manual_seed(0)
-    yield "electra", outside.electra()[0], _tokens(32)
+    yield "electra", electra()[0], _tokens(32)
     small = {"num_attention_heads": 4, "num_hidden_layers": 4}
     regnet = transformers.RegNetConfig(
         depths=[1, 2, 4, 2], hidden_sizes=[24, 56, 152, 368], groups_width=8, embedding_size=32, layer_type="y"

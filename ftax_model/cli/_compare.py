@@ -108,7 +108,7 @@ def _devices(pair: tuple[str, str], rest: tuple[str, ...], asked: dict[str, Any]
 
 
 def _models(pair: tuple[str, str], rest: tuple[str, ...], asked: dict[str, Any]) -> list[Compared]:
-    question = _options.unasked((), asked)
+    question = _options.unasked(None, asked)
     if rest:
         raise InputError("two models are compared as their names say", rest[0], "leave it out, or compare two files")
     sizes = _options.numbers("--batch-size", asked["batch_size"]) if asked["batch_size"] else None

@@ -39,7 +39,9 @@ def _of_records(words: tuple[str, ...], asked: dict[str, Any], measured: str) ->
     records = [one for one in dataset.read(dataset.find(measured)) if one.status == "ok"]
     if not records:
         raise DataError("a gap is that of a good record", f"none in {measured}", "measure again: ftax measure")
-    question = _options.unasked(words, {**asked, "device": asked["device"] or records[0].cell.device})
+    question = _options.unasked(
+        words[0] if words else None, {**asked, "device": asked["device"] or records[0].cell.device}
+    )
     told = beside(records, question.predictor)
     widths = np.log(told["high_s"] / told["low_s"])
     apart = np.asarray(np.abs(np.log(told["latency_s"] / told["predicted_s"])) / widths, dtype=float)

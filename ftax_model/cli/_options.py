@@ -330,15 +330,14 @@ class Question:
 
 def question(words: tuple[str, ...], asked: dict[str, Any]) -> Question:
     """What is asked, of the predictor that the first word names, else of this machine's own or the one that ships."""
-    own = unasked(words, asked)
+    own = unasked(words[0] if words and not words[0].startswith("--") else None, asked)
     models, sizes = sources(words if own.named_by is None else words[1:], asked)
     return replace(own, named=models, sizes=sizes)
 
 
-def unasked(words: tuple[str, ...], asked: dict[str, Any]) -> Question:
-    """A `Question` of no model yet."""
+def unasked(named_by: str | None, asked: dict[str, Any]) -> Question:
+    """A `Question` of no model yet, of the predictor of that name, this machine's own, or the one that ships."""
     place = {name: asked[name] for name in ("device", "threads", "host", "host_factor")}
-    named_by = words[0] if words and not words[0].startswith("--") else None
     place["device"] = _device(place["device"], named=named_by is not None)
     predictor, notes = load(named_by, device=place["device"])
     predictor = without(predictor, asked["without"])

@@ -1,0 +1,41 @@
+"""``ftax report``: a workload, datasets or a predictor as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ftax_model.cli import _options, _report
+
+
+@click.command(
+    "report", short_help="One HTML file of a workload, a dataset or a predictor.", context_settings=_options.EXTRA
+)
+@_options.workload_options
+@_report.model
+@_report.evaluate
+@_options.out_file
+@_options.as_json
+def command(words: tuple[str, ...], model: str | None, evaluate: bool, out: Path, as_json: bool, **asked: Any) -> None:
+    """Write curves, Pareto curve, crossovers, overhead, proxies and their numbers into one HTML file, to share offline.
+
+    Of a workload (the options of `ftax predict`), of one or more DATASETS, or of the MODEL that is named:
+
+        ftax report --architecture bert --preset bert-mini --out bert.html
+
+        ftax report x86-epyc-2core --out dataset.html
+
+        ftax report cpu --out predictor.html
+    """
+    from ftax_model.cli import _print
+    from ftax_model.report import page
+
+    content = _report.content(words, asked, model=model, evaluate=evaluate)
+    path = page.save(content, out)
+    if as_json:
+        _print.as_json({"file": str(path), "title": content.title, "facts": dict(content.facts)})
+        return
+    facts = ", ".join(f"{value} {name}" for name, value in content.facts.items())
+    click.echo(f"{path}: {content.title}; {facts}; {path.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,75 @@
+"""What proxies are worth: MACs, depth and the rest against latency, by regime."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from ftax_model.report.content import Content
+from ftax_model.report.plots._base import HEIGHT, Drawing, Plot, log_y, regime_colour, regime_shape, rows, tooltip
+
+LABELS = {
+    "macs": "MACs",
+    "params": "parameters",
+    "depth": "depth",
+    "n_ops": "operators",
+    "activations": "activations",
+}
+
+
+class Proxies(Plot):
+    """A scatter of latency over one proxy at a time."""
+
+    place = 4
+    title = "Proxies"
+    reading = (
+        "Where marks of one regime rise along a narrow line, the proxy ranks latency there; MACs do so where models "
+        "are compute-bound, the number of operators where they are framework-bound."
+    )
+    lacking = "no row holds MACs or another proxy"
+    columns = {
+        "curve": "workload",
+        "framework": "framework",
+        "device": "device",
+        "batch_size": "batch size",
+        **LABELS,
+        "latency_ms": "latency (ms)",
+        "regime": "regime",
+    }
+
+    def data(self, content: Content) -> pd.DataFrame:
+        """One row a cell: measured, or predicted where it was not."""
+        cells = content.cells
+        names = [name for name in LABELS if name in cells and cells[name].notna().any()]
+        if not names:
+            return pd.DataFrame()
+        latency_s = cells["measured_s"].fillna(cells["predicted_s"])
+        told = cells.assign(latency_ms=1e3 * latency_s)
+        told = told[told[names].notna().any(axis=1) & told["latency_ms"].notna()]
+        return told[[*(name for name in self.columns if name in told), "family"]]
+
+    def chart(self, content: Content) -> Drawing:
+        """The proxy is a choice below the plot, MACs at first."""
+        names = [name for name in LABELS if name in content.cells and content.cells[name].notna().any()]
+        choice = alt.binding_select(options=names, labels=[LABELS[name] for name in names], name="proxy ")
+        proxy = alt.param(name="proxy", value=names[0], bind=choice)
+        axis = alt.Axis(format="~s", tickCount=6)
+        scale = alt.Scale(type="log", nice=False, padding=10)
+        words = " : ".join(f"proxy == '{name}' ? '{LABELS[name]}'" for name in names) + " : proxy"
+        title = alt.Chart(alt.InlineData([{}])).mark_text(
+            x=alt.expr("width / 2"), y=alt.expr("height + 34"), text=alt.expr(words), fontSize=12
+        )
+        marks = (
+            alt.Chart(rows())
+            .mark_point(filled=True, size=34, opacity=0.65)
+            .transform_calculate(value="datum[proxy]")
+            .transform_filter("datum.value > 0")
+            .encode(
+                x=alt.X("value:Q", title=None, axis=axis, scale=scale),
+                y=log_y("latency_ms", "latency (ms)"),
+                color=regime_colour(),
+                shape=regime_shape(),
+                tooltip=tooltip(self),
+            )
+        )
+        return alt.layer(marks, title).add_params(proxy).properties(height=HEIGHT)
