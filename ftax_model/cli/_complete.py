@@ -73,6 +73,14 @@ def _predictors(ctx: click.Context) -> list[str]:
     return [name.removesuffix(".json") for name in shipped] if not ctx.params.get("words") else []
 
 
+def _reported(ctx: click.Context) -> list[str]:
+    return [*_datasets(ctx), *_predictors(ctx)]
+
+
+def _plotted(ctx: click.Context) -> list[str]:
+    return _reported(ctx) if ctx.params.get("words") else plugins.names("ftax_model.report.plots")
+
+
 def _compared(ctx: click.Context) -> list[str]:
     return [name for find in (_architectures, _presets, _frameworks, _devices, _datasets) for name in find(ctx)]
 
@@ -85,4 +93,6 @@ presets = _of(_presets)
 datasets = _of(_datasets, files=True)
 plans = _of(_plans, files=True)
 predictors = _of(_predictors, files=True)
+reported = _of(_reported, files=True)
+plotted = _of(_plotted, files=True)
 compared = _of(_compared, files=True)

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _complete, _options
 from ftax_model.errors import InputError
 
 if TYPE_CHECKING:
     from ftax_model.report.content import Content
 
-model = click.option("--model", help="Of a dataset: the predictor beside it; without, the one that ships.")
+model = click.option(
+    "--model",
+    shell_complete=_complete.predictors,
+    help="Of a dataset: the predictor beside it; without, the one that ships.",
+)
 evaluate = click.option(
     "--evaluate", is_flag=True, help="Of a dataset: hold out models, families and sizes; takes minutes."
 )

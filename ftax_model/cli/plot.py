@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ftax_model.cli import _options, _report
+from ftax_model.cli import _complete, _options, _report
 
 
-@click.command("plot", short_help="One plot of a report as PNG or SVG.", context_settings=_options.EXTRA)
-@_options.workload_options
+@click.command("plot", short_help="One plot of a report as PNG or SVG.", cls=_options.ModelCommand)
+@partial(_options.workload_options, first=_complete.plotted)
 @_report.model
 @_report.evaluate
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write: .png or .svg.")
@@ -55,8 +56,9 @@ def command(
         raise InputError(law, "no --out" if words else "no name", "see ftax plot --list")
     plugins.check(words[0], plots.names(), what="plot")
     picture.check(out)
-    content = _report.content(words[1:], asked, model=model, evaluate=evaluate)
-    path = picture.draw(words[0], content, out, workload=workload)
+    with _print.working("drawing"):
+        content = _report.content(words[1:], asked, model=model, evaluate=evaluate)
+        path = picture.draw(words[0], content, out, workload=workload)
     if as_json:
         _print.as_json({"file": str(path), "plot": words[0], "title": content.title})
         return

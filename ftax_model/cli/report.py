@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ftax_model.cli import _options, _report
+from ftax_model.cli import _complete, _options, _report
 
 
-@click.command(
-    "report", short_help="One HTML file of a workload, a dataset or a predictor.", context_settings=_options.EXTRA
-)
-@_options.workload_options
+@click.command("report", short_help="One HTML file of a workload, a dataset or a predictor.", cls=_options.ModelCommand)
+@partial(_options.workload_options, first=_complete.reported)
 @_report.model
 @_report.evaluate
 @_options.out_file
@@ -32,10 +31,11 @@ def command(words: tuple[str, ...], model: str | None, evaluate: bool, out: Path
     from ftax_model.cli import _print
     from ftax_model.report import page
 
-    content = _report.content(words, asked, model=model, evaluate=evaluate)
-    path = page.save(content, out)
+    with _print.working("writing"):
+        content = _report.content(words, asked, model=model, evaluate=evaluate)
+        path = page.save(content, out)
     if as_json:
         _print.as_json({"file": str(path), "title": content.title, "facts": dict(content.facts)})
         return
     facts = ", ".join(f"{value} {name}" for name, value in content.facts.items())
-    click.echo(f"{path}: {content.title}; {facts}; {path.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"{path}: {content.title}; {facts}; {_print.size_of(path.stat().st_size)}")
