@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from ftax_model.cli import main
@@ -20,14 +22,20 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> t
     return capsys.readouterr()
 
 
-def answered(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    return json.loads(printed(capsys, *words, "--json")[0])
+def answered(capsys: pytest.CaptureFixture[str], *words: str) -> list[Any]:
+    """The answers that are printed as JSON, by the schema of their format."""
+    found: dict[str, Any] = json.loads(printed(capsys, *words, "--json")[0])
+    name = found["format"].removeprefix("ftax_model.").lower()
+    schema = json.loads((resources.files("ftax_model.schemas") / f"{name}.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(found)
+    answers: list[Any] = found["answers"]
+    return answers
 
 
 def test_advice_is_a_line_a_claim(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("advise", "cpu", *SMALL, *ELSEWHERE, "--framework", "eager")
     out, _ = printed(capsys, *asked)
-    found = answered(capsys, *asked)
+    (found,) = answered(capsys, *asked)
     assert found["call"]["framework"] == "eager"
     for claim in found["claims"]:
         assert claim["text"].split()[0] in out
@@ -45,7 +53,7 @@ def test_the_first_claims_are_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    found = answered(capsys, "advise", *SMALL, "--framework", "eager", "--verify")
+    (found,) = answered(capsys, "advise", *SMALL, "--framework", "eager", "--verify")
     assert [one["text"] for one in found["verified"]] == [one["text"] for one in found["claims"][:3]]
     for one in found["verified"]:
         assert one["ratio"] == pytest.approx(one["after_s"] / one["before_s"])
@@ -86,8 +94,11 @@ def test_two_datasets_are_compared_by_what_both_measured(capsys: pytest.CaptureF
     [
         (("compare",), "what is compared are two"),
         (("compare", "bert-basee", "resnet-50"), "did you mean 'bert-base'"),
-        (("compare", "bert-base", "resnet-50", "--num-layers", "3"), "as their names say"),
+        (("compare", "bert-base", "resnet-50", "--num-layers", "3"), "hyperparameters are those of"),
+        (("compare", "bert-base", "resnet-50", "cpu"), "as their names say"),
         (("compare", "eager", "onnxruntime"), "a model is named by one of"),
+        (("compare", "eager", "onnxrutime", *SMALL), "did you mean 'onnxruntime'"),
+        (("compare", "nvidia-t4", "nvidia-l44", *SMALL[:-2]), "did you mean 'nvidia-l4'"),
         (("explain-gap", *SMALL), "a gap is that of --latency or of --measured"),
         (("explain-gap", *SMALL, "--latency", "5ms"), "name it: --framework eager"),
         (("explain-gap", "--measured", "nothing.jsonl"), "no file nothing.jsonl"),
@@ -102,7 +113,7 @@ def test_what_makes_no_sense_is_one_line(capsys: pytest.CaptureFixture[str], wor
 
 def test_a_gap_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("explain-gap", "cpu", *SMALL, *ELSEWHERE, "--framework", "eager", "--latency", "10ms")
-    found = answered(capsys, *asked)
+    (found,) = answered(capsys, *asked)
     assert not found["inside"]
     assert found["measured_s"] == 0.01
     assert "outside" in printed(capsys, *asked)[0]
@@ -115,5 +126,5 @@ def test_of_a_file_the_worst_record_is_explained(capsys: pytest.CaptureFixture[s
     records = [json.loads(line) for line in Path(file).read_text().splitlines()]
     records[7]["latency_s"] *= 10
     Path(file).write_text("".join(json.dumps(one) + "\n" for one in records))
-    found = answered(capsys, "explain-gap", model, "--measured", file)
+    (found,) = answered(capsys, "explain-gap", model, "--measured", file)
     assert found["measured_s"] == records[7]["latency_s"]

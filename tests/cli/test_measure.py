@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import onnx.parser
 import pytest
 
@@ -63,7 +65,10 @@ def net(home: Path) -> str:
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)["answers"]
+    found = json.loads(capsys.readouterr().out)
+    schema = json.loads((resources.files("ftax_model.schemas") / "measured.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(found)
+    return found["answers"]
 
 
 def test_measured_stands_beside_predicted(calibrated: LatencyPredictor, capsys: pytest.CaptureFixture[str]) -> None:

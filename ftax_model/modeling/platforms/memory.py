@@ -110,7 +110,7 @@ def unknown(framework: str, kind: str, rows: pd.DataFrame) -> pd.DataFrame:
     """As `KnownMemory.estimate` where a framework was not measured: nothing but that weights are held at least once."""
     found = pd.DataFrame(np.nan, index=rows.index, columns=list(ESTIMATED))
     device = {"cuda": "GPUs", "cpu": "CPUs"}.get(kind, kind)
-    why = f"of unknown peak memory (that of {framework} on {device} was not measured; weights alone are the least)"
+    why = f"of unknown peak memory (that of {framework} on {device} was not measured: weights alone are the least)"
     return found.assign(memory_low_bytes=rows["model_bytes"], why=why)
 
 
