@@ -202,7 +202,7 @@ def _kept(kept: pd.DataFrame, *, slo_s: float, confidence: float) -> None:
         }
         for row in _print.rows(kept)
     ]
-    title = f"\nInside {seconds(slo_s)} with {number(100 * confidence)} % confidence"
+    title = f"\nInside {seconds(slo_s)} with {100 * confidence:g} % confidence"
     _print.table(lines, dict.fromkeys(lines[0]), title=title, width=WIDTH)
 
 

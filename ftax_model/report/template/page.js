@@ -59,7 +59,7 @@
       mark: { color: ink },
       rule: { color: ink },
       text: { color: ink },
-      axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft, labelOverlap: true },
+      axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft, labelOverlap: true, labelFlush: true },
       axisY: { labelLimit: narrow ? 170 : width < 700 ? 220 : 300 },
       legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor((width - 130) / 140)), labelLimit: narrow ? 200 : 260, layout: { bottom: { direction: "vertical", anchor: "start" } } },
     };
@@ -126,8 +126,8 @@
       for (const size of [...groups.keys()].sort((one, other) => one - other)) {
         const value = (row) => row.measured_ms ?? row.predicted_ms;
         const [first, second] = groups.get(size).sort((one, other) => value(one) - value(other));
-        const apart = second && (first.measured_ms !== null || value(second) > first.high_ms);
-        const next = second ? `${second.framework}, ${(value(second) / value(first)).toPrecision(3)} times as long${apart ? "" : " (within the interval)"}` : "";
+        const apart = second && (first.measured_ms !== null || second.low_ms > first.high_ms);
+        const next = second ? `${second.framework}, ${(value(second) / value(first)).toPrecision(3)} times as long${apart ? "" : ", tied"}` : "";
         const interval = first.low_ms === null ? "" : `${time(first.low_ms)} to ${time(first.high_ms)}`;
         const cells = [size, first.framework, time(value(first)), interval, number((1000 * size) / value(first)), first.regime, next];
         if (devices.length > 1) cells.unshift(device);
