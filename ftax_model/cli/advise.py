@@ -18,7 +18,7 @@ def command(words: tuple[str, ...], verify: bool, as_json: bool, **asked: Any) -
 
     Of one call: the batch size asked for, or the model's own, in --framework, or else the fastest.
 
-        ftax advise --architecture resnet --preset resnet-50 --framework eager --batch-size 1
+        ftax advise --architecture resnet --preset resnet-50 --framework eager
     """
     from ftax_model.advice.changes import Adviser
     from ftax_model.advice.decision import fastest

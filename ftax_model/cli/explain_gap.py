@@ -17,7 +17,7 @@ from ftax_model.cli import _options, _print
 def command(words: tuple[str, ...], latency: str | None, measured: str | None, as_json: bool, **asked: Any) -> None:
     """List what may have made a call slower or faster than predicted, likely causes first, with what settles each.
 
-        ftax explain-gap --architecture bert --preset bert-mini --framework eager --latency 9ms
+        ftax explain-gap --architecture mlp --framework eager --latency 9ms
 
     Of a file of records, the one that lies farthest from its prediction is explained.
     """

@@ -33,7 +33,7 @@ def command(
 
     For example the curves of a workload, and the crossover map of a dataset:
 
-        ftax plot latency --architecture bert --preset bert-mini --out latency.png
+        ftax plot latency --architecture mlp --out latency.png
 
         ftax plot crossover x86-epyc-2core --out crossover.svg
     """
