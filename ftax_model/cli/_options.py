@@ -373,6 +373,17 @@ def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool, memo
         )
 
 
+def _refuse_architecture(word: str) -> None:
+    """Raise `InputError` for a word that names an architecture or a preset where a predictor is named."""
+    from ftax_model.tracing.attach import called
+
+    own = None if Path(word).suffix or Path(word).exists() else called(word)
+    if own is not None:
+        options = {"architecture": own[0], **own[1]}
+        cure = f"write {' '.join(f'--{name} {value}' for name, value in options.items())}"
+        raise InputError("the first word names a predictor, and options name the model", repr(word), cure)
+
+
 def load(model: str | None, *, device: str | None = None) -> tuple[LatencyPredictor, list[str]]:
     """The predictor of that name or file; without one this machine's own, or else the one that ships.
 
@@ -385,6 +396,7 @@ def load(model: str | None, *, device: str | None = None) -> tuple[LatencyPredic
     from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
 
     if model is not None:
+        _refuse_architecture(model)
         return LatencyPredictor.load(model), []
     if device is not None and kind_of(device) == "cuda":
         calibrated = mine.predictor_file(canonical(device))

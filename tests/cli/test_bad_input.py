@@ -76,6 +76,8 @@ CASES = {
         "did you mean 'amd-epyc-genoa-2core'",
     ),
     "unknown predictor": (("predict", "published-gpu", "--architecture", "toy"), "did you mean 'published-gpus'"),
+    "architecture without its option": (("predict", "bert"), "write --architecture bert"),
+    "preset without its options": (("crossover", "resnet50"), "write --architecture resnet --preset resnet-50"),
     "unknown shell": (("completion", "bsh"), "bash"),
     "hyperparameter without value": ((*PREDICT, "toy", "--num-layers"), "--name value"),
     "hyperparameter of another kind": ((*PREDICT, "toy", "--num-layers", "many"), "whole number"),
