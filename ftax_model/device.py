@@ -90,6 +90,7 @@ class Rates:
     multiprocessors: int = 0
 
 
+@cache
 def rates(device: str, dtype: str, threads: int) -> Rates | None:
     """What the device file for a device says of it, by the name that measurements carry, that of the file or its path.
 

@@ -12,6 +12,7 @@ from typing import Any
 from ftax_model import architectures
 from ftax_model.advice import variants
 from ftax_model.advice.compare import crossings
+from ftax_model.advice.decision import able
 from ftax_model.advice.parts import parts
 from ftax_model.advice.place import Place
 from ftax_model.advice.ratio import Ratio, ratio, records
@@ -147,7 +148,7 @@ class Adviser:
         size, own = self._call.batch_size, self._call.framework
         sizes = sorted(self._source.traced([size], SWEEP))
         asked = {"batch_sizes": sizes, "crossovers": False, **self._place.asked}
-        found = self._predictor.predict(self._source, **asked)
+        found = able(self._source, self._predictor.predict(self._source, **asked))
         curves = {
             str(name): {row["batch_size"]: row for row in records(part)} for name, part in found.groupby("framework")
         }

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ftax_model import outside
 from ftax_model.advice.place import Place
+from ftax_model.collection import frameworks
+from ftax_model.collection.builders import builder
 from ftax_model.errors import InputError
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.tracing.sources import Source
@@ -63,8 +66,20 @@ def decide(
     """
     sizes = typical(source) if batch_sizes is None else [*batch_sizes]
     asked = {"framework": framework, "strict": strict, "memory": memory, **place.asked}
-    found = predictor.predict(source, batch_sizes=sizes, **asked)
+    found = able(source, predictor.predict(source, batch_sizes=sizes, **asked))
     return Decision(source.label, source.dtype, place, judged(found))
+
+
+def able(source: Source, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions without those of frameworks that do not take such a model: of an ONNX file those of eager mode."""
+    curve = source.workload() if source.workload else None
+    if curve is None or not outside.is_one(curve):
+        return predictions
+    form, known = builder(curve).form, frameworks.names()
+    names = predictions["framework"].unique()
+    takes = {name: name not in known or form in frameworks.takes(name) for name in names}
+    kept = predictions[predictions["framework"].map(takes)]
+    return kept.reset_index(drop=True) if len(kept) else predictions
 
 
 def fastest(predictor: LatencyPredictor, source: Source, place: Place, batch_size: int) -> str:
@@ -113,7 +128,7 @@ def within(
 
     def at(sizes: Sequence[int]) -> pd.DataFrame:
         asked = {"framework": framework, "quantile": confidence, "crossovers": False, **place.asked}
-        return predictor.predict(source, batch_sizes=sizes, **asked)
+        return able(source, predictor.predict(source, batch_sizes=sizes, **asked))
 
     free = batch_sizes is None
     seen = at(typical(source, [2**power for power in range(13)]) if batch_sizes is None else batch_sizes)

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from ftax_model import architectures, dataset, plugins
 from ftax_model.device import canonical
 from ftax_model.errors import DataError, InputError
+from ftax_model.files import write_json
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, have_operators
 from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, compare, sweep_columns
@@ -509,7 +510,6 @@ class LatencyPredictor:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the predictor as JSON, in one step; raises `DataError` where the file cannot be written."""
-        path = Path(path)
         record = {
             "format": FORMAT,
             "schema": SCHEMA,
@@ -522,15 +522,7 @@ class LatencyPredictor:
             "gpus": gpus.to_record(self.gpus_),
             "memory": [one.to_dict() for one in self.memory_.values()],
         }
-        text = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
-        content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
-        part = path.with_name(path.name + ".part")
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
+        write_json(path, record)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> LatencyPredictor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import numpy as np
 
 from ftax_model import dataset
 from ftax_model.errors import DataError
+from ftax_model.files import write
 from ftax_model.modeling.estimators.regime import fit_curve
 
 if TYPE_CHECKING:
@@ -92,12 +94,9 @@ def _drawn(
     handles |= marks
     drawing.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), frameon=False)
     FigureCanvasAgg(drawing)
-    path = Path(path)
-    try:
-        drawing.savefig(path, dpi=130, format="png")
-    except OSError as error:
-        raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
-    return path
+    picture = io.BytesIO()
+    drawing.savefig(picture, dpi=130, format="png")
+    return write(path, picture.getvalue())
 
 
 def _predicted_panel(panel: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftax_model.errors import DataError
+from ftax_model.files import write
 from ftax_model.modeling.judging import machines
 from ftax_model.modeling.judging.evaluation import REFERENCES, Report, summary
 from ftax_model.report.curves import COLOURS
@@ -22,7 +23,6 @@ def figure(report: Report, path: str | os.PathLike[str]) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    path = Path(path)
     drawing = Figure(figsize=(15, 9), layout="constrained")
     FigureCanvasAgg(drawing)
     panels = drawing.subplots(2, 3).flatten()
@@ -33,11 +33,9 @@ def figure(report: Report, path: str | os.PathLike[str]) -> Path:
     _coverage(panels[3], report)
     _crossovers(panels[4], report, split)
     _calibration(panels[5], report)
-    try:
-        drawing.savefig(path, dpi=110, format="png")
-    except OSError as error:
-        raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
-    return path
+    picture = io.BytesIO()
+    drawing.savefig(picture, dpi=110, format="png")
+    return write(path, picture.getvalue())
 
 
 def _predicted(axes: Axes, report: Report, split: str) -> None:

@@ -15,9 +15,9 @@ import vl_convert
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from ftax_model.files import write
 from ftax_model.report import plots
 from ftax_model.report.content import Content
-from ftax_model.report.files import write
 from ftax_model.report.plots._base import ROWS
 
 DIGITS = 6

@@ -9,9 +9,9 @@ from typing import Any
 import vl_convert
 
 from ftax_model.errors import DataError, InputError
+from ftax_model.files import write
 from ftax_model.report import plots
 from ftax_model.report.content import Content
-from ftax_model.report.files import write
 from ftax_model.report.page import VEGA_LITE, records
 from ftax_model.report.plots._base import ROWS
 

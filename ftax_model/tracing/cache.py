@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import platformdirs
 
+from ftax_model.errors import DataError
+from ftax_model.files import write_json
 from ftax_model.operators import Trace
 from ftax_model.workload import Workload
 
@@ -51,13 +52,9 @@ class Kept:
     def put(self, batch_size: int, trace: Trace) -> None:
         """Keep a trace, in one step; where the disk takes none, it is taken again another time."""
         self._found[batch_size] = trace
-        record = {size: one.to_record() for size, one in sorted(self._found.items())}
-        content = gzip.compress(json.dumps(record, separators=(",", ":")).encode(), compresslevel=1, mtime=0)
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-        with suppress(OSError):
+        with suppress(OSError, DataError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-            part.replace(self._path)
+            write_json(self._path, {str(size): one.to_record() for size, one in sorted(self._found.items())})
             _remove_oldest(self._path.parent)
 
     def _read(self) -> dict[int, Trace]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ftax_model import architectures, outside, plugins
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
+from ftax_model.files import write_json
 from ftax_model.operators import Trace
 from ftax_model.tracing.cache import Kept
 from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, along, batch_axes
@@ -300,7 +301,6 @@ def held(name: str, traces: Mapping[int, Trace], sizes: Iterable[int], more: Ite
 
 def write(path: str | os.PathLike[str], source: Source, traces: Mapping[int, Trace]) -> None:
     """Write traces as JSON, in one step, compressed where the name ends in .gz; `read` is the way back."""
-    path = Path(path)
     record = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -308,14 +308,7 @@ def write(path: str | os.PathLike[str], source: Source, traces: Mapping[int, Tra
         "dtype": source.dtype,
         "traces": [{"batch_size": size, **one.to_record()} for size, one in sorted(traces.items())],
     }
-    content = (json.dumps(record, separators=(",", ":")) + "\n").encode()
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
+    write_json(path, record)
 
 
 def find(what: Any, inputs: Any = None, *, batch_axis: BatchAxis = None) -> Source:

@@ -21,6 +21,12 @@ def installed() -> list[str]:
     return [name for name in names() if not _missing(plugins.load(__name__, name)())]
 
 
+def takes(name: str) -> tuple[str, ...]:
+    """What a framework can run (`ftax_model.collection.builders.FORMS`), installed or not."""
+    found: tuple[str, ...] = plugins.load(__name__, name).takes  # type: ignore[attr-defined]
+    return found
+
+
 def load(name: str) -> Framework:
     """A fresh framework of that name; raises `InputError` for an unknown name, `MissingError` for one not installed."""
     framework = plugins.load(__name__, name)()

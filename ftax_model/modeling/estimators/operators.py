@@ -41,6 +41,18 @@ _IS_CONSTANT = _IS_DEVICE & [
 ]
 """Which columns do not grow with the batch."""
 
+_BYTES, _MACS = (
+    np.array(
+        [
+            [name.split(".")[0] == group and name.endswith(ends) for group in features.QUANTITIES]
+            for name in features.DEVICE
+        ],
+        dtype=float,
+    )
+    for ends in ("bytes", "macs")
+)
+"""Which columns of the device are bytes, or MACs, of which group."""
+
 SHARES = (*dict.fromkeys(name.split(".")[0] for name in features.SUMS), "intercept")
 """What latency is shared among: groups of operators, traffic beyond caches, weights beyond caches, the intercept."""
 
@@ -314,10 +326,10 @@ def fit_costs(
 
 def _parts(X: pd.DataFrame) -> Array:
     """The part of all bytes, or of all MACs, whichever is more, that each group of operators has in each row."""
+    quantities = X[list(features.DEVICE)].to_numpy(float)
     largest = np.zeros((len(X), len(features.QUANTITIES)))
-    for ends in ("bytes", "macs"):
-        named = [[f"{group}.{one}" for one in own if one.endswith(ends)] for group, own in features.QUANTITIES.items()]
-        amounts = np.stack([X[names].sum(axis=1).to_numpy(float) for names in named], axis=1)
+    for members in (_BYTES, _MACS):
+        amounts = quantities @ members
         largest = np.maximum(largest, amounts / np.maximum(amounts.sum(axis=1, keepdims=True), 1.0))
     return largest
 
