@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from ftax_model import plugins
-from ftax_model.device import Rates, file_of, names, rates
+from ftax_model.device import Rates, file_of, names, rates, specification
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators import kernels as costs
@@ -279,7 +279,9 @@ def needed(platform: Platform) -> Rates:
     can = rates(platform.device, platform.dtype, platform.threads)
     if can is None or can.kind != "cuda" or not can.bandwidth or not can.l2_bytes or not can.multiprocessors:
         if file_of(platform.device) is None:
-            plugins.check(platform.device, names(), what="device that has a file, unless you give one (NAME.toml),")
+            known = [name for name in names() if specification(name)["kind"] == "cuda"]
+            own = f"else write one, NAME.toml, that tells {', '.join(NUMBERS)}, and give its path"
+            plugins.check(platform.device, known, what=f"GPU that has a device file ({own})")
         law_ = f"a GPU that was never measured is predicted from its device file, which tells {', '.join(NUMBERS)}"
         cure = "write those into a file NAME.toml and give its path; ftax list shows the devices that have one"
         raise InputError(law_, f"{platform.device} in {platform.dtype}", cure)
