@@ -90,7 +90,6 @@ class Rates:
     multiprocessors: int = 0
 
 
-@cache
 def rates(device: str, dtype: str, threads: int) -> Rates | None:
     """What the device file for a device says of it, by the name that measurements carry, that of the file or its path.
 
@@ -153,7 +152,15 @@ def specification(name: str) -> dict[str, Any]:
 
     Raises `InputError` for a name that is not there, `DataError` for a file that cannot be read.
     """
-    file = Path(name) if name.endswith(".toml") else plugins.path("ftax_model.devices", name, suffix=".toml")
+    return _table(Path(name)) if name.endswith(".toml") else _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> dict[str, Any]:
+    return _table(plugins.path("ftax_model.devices", name, suffix=".toml"))
+
+
+def _table(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

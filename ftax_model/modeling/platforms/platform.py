@@ -264,13 +264,14 @@ class PlatformFit:
         if isinstance(self.model, CorrectedModel) and known.any():
             for at, groups in zip(np.flatnonzero(known).tolist(), self._odd_shapes(rows[known]), strict=True):
                 shapes[at] = groups
+        told = self.n_rows or not isinstance(self.model, CorrectedModel)  # else none were: the whole platform is new
         costless = list(rows[UNKNOWN].fillna("")) if UNKNOWN in rows else [""] * len(rows)
         found = []
         for at in range(len(rows)):
             names = [name for name, own in far.items() if own[at]]
             said = [f"far outside the data in {', '.join(names)}"] if names else []
             said += [f"far outside the data in shapes of {', '.join(shapes[at])}"] if shapes[at] else []
-            said += [f"of operators never measured ({', '.join(unknown[at])})"] if unknown[at] and self.n_rows else []
+            said += [f"of operators never measured ({', '.join(unknown[at])})"] if unknown[at] and told else []
             said += [f"of operators never measured, of unknown cost: {costless[at]}"] if costless[at] else []
             found.append(JOINT.join(said))
         return found
