@@ -70,7 +70,11 @@ SOURCES = (
 
 
 SIZES = (
-    click.option("--batch-size", default=None, help="One, or several with commas: 1,2,4,8; else the model's own."),
+    click.option(
+        "--batch-size",
+        default=None,
+        help="One, or several with commas: 1,2,4,8; else the model's own, or typical ones.",
+    ),
     click.option("--input-size", default=None, help="Tokens, pixels or samples per input; one or several."),
     click.option("--dtype", default=None, help="float32, float16 or bfloat16; else the model's own."),
 )

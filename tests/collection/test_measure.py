@@ -94,7 +94,7 @@ IMAGE = torch.zeros(2, 3, 8, 8)
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with models of each kind."""
-    (tmp_path / "own_nets.py").write_text(NETS)
+    (tmp_path / "nets_to_measure.py").write_text(NETS)
     onnx.save(onnx.parser.parse_model(SUM), tmp_path / "sum.onnx")
     config = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 32, "vocab_size": 50}))
@@ -130,7 +130,7 @@ def good(found: list[Measurement]) -> list[tuple[str, int]]:
 
 @pytest.mark.slow
 def test_a_function_is_measured_as_it_is(here: Path) -> None:
-    found = measure(sizes(named("module", "own_nets:net"), 1, 7), ["eager"], protocol=QUICK)
+    found = measure(sizes(named("module", "nets_to_measure:net"), 1, 7), ["eager"], protocol=QUICK)
     assert good(found) == [("eager", 1), ("eager", 7)]
     assert found[1].features["macs"] == 7 * found[0].features["macs"] == 7 * 64
 
@@ -183,14 +183,14 @@ def test_a_script_is_measured_as_loaded(script: str) -> None:
 @pytest.mark.parametrize(("name", "status", "says"), FAULTS)
 def test_what_goes_wrong_costs_its_own_cell(name: str, status: str, says: str, here: Path) -> None:
     limit = Protocol(cell_s=0.05, warmup_s=0.02, min_blocks=3, limit_s=3.0)
-    own, other = measure(sizes(named("module", f"own_nets:{name}"), 1, 4), ["eager"], protocol=limit)
+    own, other = measure(sizes(named("module", f"nets_to_measure:{name}"), 1, 4), ["eager"], protocol=limit)
     assert own.status == "ok"
     assert other.status == status
     assert says in other.reason
 
 
 def test_a_call_begins_with_the_cache_that_was_given(here: Path) -> None:
-    workload = named("module", "own_nets:grows")
+    workload = named("module", "nets_to_measure:grows")
     made = builder(workload)
     module, inputs = made.build(workload)
     assert {name: tuple(value.shape) for name, value in inputs.items()} == {"x": (1, 4), "cache_0": (2, 4)}
@@ -198,7 +198,7 @@ def test_a_call_begins_with_the_cache_that_was_given(here: Path) -> None:
 
 
 def test_inputs_of_any_form_become_tensors_by_name(here: Path) -> None:
-    workload = named("module", "own_nets:net")
+    workload = named("module", "nets_to_measure:net")
     assert workload.batch_size == 1
     made = builder(workload)
     module, inputs = made.build(workload.with_batch_size(5))
@@ -243,7 +243,7 @@ def test_a_changed_file_is_another_model(here: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "place", "error"),
     [("onnx", "no.onnx", DataError), ("export", "no.pt2", DataError), ("torchscript", "no.pt", DataError),
-     ("hf", "a/b/config.json", DataError), ("module", "no_such:net", InputError), ("module", "own_nets", InputError)],
+     ("hf", "a/b/config.json", DataError), ("module", "no_such:net", InputError), ("module", "nets_to_measure", InputError)],
 )  # fmt: skip
 def test_a_model_that_is_not_there_is_refused(kind: str, place: str, error: type[FtaxError], here: Path) -> None:
     with pytest.raises(error):
