@@ -2,6 +2,6 @@
 
 import sys
 
-from ftax_model.cli import main
+from ftax_model.cli import run
 
-sys.exit(main())
+sys.exit(run())

@@ -94,12 +94,16 @@ def show(
         click.echo(f"note: {note}", err=True)
 
 
-def rows(frame: pd.DataFrame, *, as_csv: bool) -> None:
-    """Predictions on every platform, as CSV or JSON."""
+def rows(frame: pd.DataFrame, *, as_csv: bool, as_json: bool) -> None:
+    """Predictions on every platform, as CSV, JSON or a line each."""
     if as_csv:
         click.echo(frame.to_csv(index=False), nl=False)
-    else:
+    elif as_json:
         _print.answers("prediction", [{"predictions": _print.records(frame)}], notes=[], slo=None)
+    else:
+        from ftax_model.cli import _show
+
+        _show.predictions(frame)
 
 
 def _decision(decision: Decision) -> None:

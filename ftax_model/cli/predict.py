@@ -48,14 +48,14 @@ def command(
     from ftax_model.advice.decision import decide, within
     from ftax_model.advice.parts import parts
     from ftax_model.advice.place import place
-    from ftax_model.cli import _decision, _show
+    from ftax_model.cli import _decision
 
     slo_s = _options.latency(slo)
     if slo_s is None and check:
         raise click.UsageError("--check is of a latency to keep: give --slo 10ms")
     if everything:
         found = _options.predict(words, asked, strict=strict, memory=memory)
-        _decision.rows(found, as_csv=as_csv) if as_csv or as_json else _show.predictions(found)
+        _decision.rows(found, as_csv=as_csv, as_json=as_json)
         return 0
     question = _options.question(words, asked)
     answers = []

@@ -243,7 +243,8 @@ def test_a_changed_file_is_another_model(here: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "place", "error"),
     [("onnx", "no.onnx", DataError), ("export", "no.pt2", DataError), ("torchscript", "no.pt", DataError),
-     ("hf", "a/b/config.json", DataError), ("module", "no_such:net", InputError), ("module", "nets_to_measure", InputError)],
+     ("hf", "a/b/config.json", DataError), ("module", "no_such:net", InputError),
+     ("module", "nets_to_measure", InputError)],
 )  # fmt: skip
 def test_a_model_that_is_not_there_is_refused(kind: str, place: str, error: type[FtaxError], here: Path) -> None:
     with pytest.raises(error):

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeRegressor
 
 from ftax_model.device import Rates
 from ftax_model.modeling.estimators.law import Array, Design, Loss, latency
@@ -219,7 +219,9 @@ def grow(
     work_s = calls.count * (own[at, HOSTS + calls.group] * calls.roofline_s + own[:, -1])
     measured = np.log(latency_s)
     host, device = np.zeros(len(at)), np.zeros(len(at))
-    grown: dict[str, list[DecisionTreeRegressor]] = {"host": [], "device": []}
+    from sklearn.tree import DecisionTreeRegressor  # a prediction needs none of it
+
+    grown: dict[str, list[Any]] = {"host": [], "device": []}
     for turn in range(rounds):
         host_s, device_s = calls.sums(dispatch_s * np.exp(host)), calls.sums(work_s * np.exp(device))
         predicted = latency(costs[:, 0] + host_s, device_s, overlap)

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import GradientBoostingRegressor
 
 from ftax_model.errors import DataError
 from ftax_model.modeling.estimators.law import Array
@@ -31,6 +30,8 @@ class Trees:
     @classmethod
     def fit(cls, rows: Array, target: Array, *, count: int = 150, seed: int = 0) -> Self:
         """As many trees, grown by scikit-learn for the least absolute error; rows have shape (n_rows, n_features)."""
+        from sklearn.ensemble import GradientBoostingRegressor  # a prediction needs none of it
+
         boosted = GradientBoostingRegressor(
             loss="absolute_error",
             n_estimators=count,
