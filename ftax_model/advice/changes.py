@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,9 @@ from ftax_model.workload import MAX_BATCH_SIZE, Workload
 
 FREE = 0.05
 """Share by which latency may grow with what is still free, as in the paper's recommendation."""
+
+SURELY = 0.15
+"""Share up to which the interval of what is free may reach, noise included; beyond, it is likely free."""
 
 LITTLE = 0.3
 """Of the share of MACs that is saved, below which the share of latency that is saved with it is little."""
@@ -98,12 +102,12 @@ class Adviser:
         wanted = {begin + 1, *(math.ceil(begin * times) for times in _TIMES)}
         possible = self._source.traced([self._source.batch_size], {size for size in wanted if size <= MAX_BATCH_SIZE})
         rows = self._predicted(self._source, [size for size in sorted(possible) if size > begin])
-        after, free = self._last_free(rows)
+        after = self._last_free(rows)
         if after is not None:
             more = after["batch_size"] / begin * self.row["latency_s"] / after["latency_s"]
             said = f"batch {after['batch_size']} in place of {begin}, {more:.3g} times the throughput"
             calls = self._call, Call(self._call.model, after["batch_size"], self._call.framework)
-            yield self._claim("batch", _free(said, free), after, calls)
+            yield self._claim("batch", self._how_free(after) + said, after, calls)
 
     def _input(self) -> Iterator[Claim]:
         if self._workload is None or not self._workload.input_size:
@@ -130,18 +134,24 @@ class Adviser:
                 tried.append(model)
                 if rows[-1]["latency_s"] > (1 + FREE) * self.row["latency_s"]:
                     break
-        after, free = self._last_free(rows)
+        after = self._last_free(rows)
         if after is not None:
-            yield self._of_model(kind, _free(said(model := tried[rows.index(after)]), free), model, after)
+            model = tried[rows.index(after)]
+            yield self._of_model(kind, self._how_free(after) + said(model), model, after)
 
-    def _last_free(self, rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any] | None, bool]:
-        """The last row before the first that is not free, or the first one, and whether it is free."""
-        limit, last = (1 + FREE) * self.row["latency_s"], None
-        for row in rows:
-            if row["latency_s"] > limit:
-                break
-            last = row
-        return (last, True) if last is not None else (rows[0] if rows else None, False)
+    def _last_free(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """The last row before the first that is not free, or the first one."""
+        free = list(itertools.takewhile(self._is_free, rows))
+        return free[-1] if free else (rows[0] if rows else None)
+
+    def _is_free(self, row: Mapping[str, Any]) -> bool:
+        return bool(row["latency_s"] <= (1 + FREE) * self.row["latency_s"])
+
+    def _how_free(self, row: Mapping[str, Any]) -> str:
+        """What to say of a change in so many words: free for sure, likely, or not."""
+        if not self._is_free(row):
+            return "not free: "
+        return "free: " if ratio(row, self.row).high <= 1 + SURELY else "likely free: "
 
     def _frameworks(self) -> Iterator[Claim]:
         """What each other framework takes, and from which batch size on the order is another."""
@@ -222,7 +232,3 @@ class Adviser:
 
     def _claim(self, kind: str, text: str, after: Mapping[str, Any], calls: tuple[Call, Call] | None = None) -> Claim:
         return Claim(kind, text, self.row, after, ratio(after, self.row), calls)
-
-
-def _free(said: str, free: bool) -> str:
-    return f"free: {said}" if free else f"not free: {said}"

@@ -284,7 +284,7 @@ class KernelModel:
     def __init__(self, begin: Prior, efficiency: Efficiency, can: Rates, seen: Sequence[str], overlap: float) -> None:
         self.logs, self.covariance = begin.mean, begin.covariance
         self.efficiency, self.can, self.seen, self.overlap_ = efficiency, can, seen, overlap
-        self._last: tuple[tuple[int, ...], tuple[Calls, Array, Array, Array]] | None = None
+        self._last: tuple[list[Kernels], tuple[Calls, Array, Array, Array]] | None = None
 
     def holds(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows hold the kernels of their call."""
@@ -343,8 +343,8 @@ class KernelModel:
         return []
 
     def _calls(self, rows: pd.DataFrame) -> tuple[Calls, Array, Array, Array]:
-        key = tuple(map(id, rows[KERNELS]))
-        if self._last is None or self._last[0] != key:
-            calls = Calls.of(list(rows[KERNELS]), [self.can] * len(rows))
-            self._last = key, (calls, *self.efficiency.factors(calls), columns(calls, self.efficiency))
+        own = list(rows[KERNELS])
+        if self._last is None or list(map(id, self._last[0])) != list(map(id, own)):  # held, so that none is another
+            calls = Calls.of(own, [self.can] * len(rows))
+            self._last = own, (calls, *self.efficiency.factors(calls), columns(calls, self.efficiency))
         return self._last[1]

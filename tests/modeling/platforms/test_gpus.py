@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import gzip
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,14 @@ from ftax_model.device import specification
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators import kernels as costs
-from ftax_model.modeling.estimators.kernels import COSTS, HOSTS, Calls
+from ftax_model.modeling.estimators.kernels import COSTS, HOSTS, Calls, KernelModel
 from ftax_model.modeling.platforms import gpus
 from ftax_model.modeling.platforms.gpus import HOST, KNOWN, needed
 from ftax_model.modeling.predictor import PUBLISHED
 from ftax_model.modeling.rows import kernel_row, with_kernels
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import trace_sweep
-from ftax_model.tracing.kernels import GROUPS
+from ftax_model.tracing.kernels import GROUPS, KERNELS
 from ftax_model.workload import Workload
 
 PUBLISHED_GPUS = LatencyPredictor.load(PUBLISHED)
@@ -356,3 +358,14 @@ def test_every_gpu_of_a_device_file_has_an_answer(name: str) -> None:
     assert (wide[~never] < 200).all()
     assert (wide[never] < 1000).all()
     assert never[found["framework"] == "tensorrt"].all(), "it was measured with BERT alone, which has no rectifier"
+
+
+def test_a_call_that_is_remembered_is_held_so_that_no_other_takes_its_place() -> None:
+    (fit,) = PUBLISHED_GPUS.select(device="nvidia-a100-sxm-40gb", framework="eager", dtype="float32")
+    rows = pd.DataFrame([kernel_row(traced(512, 2), dtype="float32")])
+    asked = weakref.ref(rows[KERNELS].iloc[0])
+    assert isinstance(fit.model, KernelModel)
+    fit.model.times(rows)
+    del rows
+    gc.collect()
+    assert asked() is not None
