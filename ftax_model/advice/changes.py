@@ -16,9 +16,9 @@ from ftax_model.advice.compare import crossings
 from ftax_model.advice.decision import able
 from ftax_model.advice.parts import parts
 from ftax_model.advice.place import Place
-from ftax_model.advice.ratio import Ratio, ratio, records
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.estimators.law import latency
+from ftax_model.modeling.judging.ratios import Ratio, ratio, records
 from ftax_model.modeling.platforms.known import kind_of
 from ftax_model.modeling.platforms.platform import CALL
 from ftax_model.modeling.predictor import SWEEP, LatencyPredictor

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ftax_model import dataset
-from ftax_model.advice.ratio import ratio, records
 from ftax_model.errors import DataError
 from ftax_model.modeling.judging.evaluation import floor
+from ftax_model.modeling.judging.ratios import ratio, records
 
 FLOORS = 2.9
 """Times the floor beyond which two measurements of the same thing hardly ever lie apart.

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftax_model.advice.place import Place
-from ftax_model.advice.ratio import records
 from ftax_model.collection import doctor
 from ftax_model.errors import FtaxError
 from ftax_model.measurement import Measurement
+from ftax_model.modeling.judging.ratios import records
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.operators import Trace
 from ftax_model.tracing.sources import Source

@@ -8,7 +8,7 @@ from ftax_model import architectures
 from ftax_model.advice import variants
 from ftax_model.advice.changes import FREE, Adviser, Claim
 from ftax_model.advice.place import Place
-from ftax_model.advice.ratio import ratio
+from ftax_model.modeling.judging.ratios import ratio
 from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
 from ftax_model.tracing import sources
 from ftax_model.tracing.sources import find

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from ftax_model.advice import compare
-from ftax_model.advice.ratio import NOISE, ratio
 from ftax_model.errors import DataError
+from ftax_model.modeling.judging.ratios import NOISE, ratio
 
 ROW = {"framework": "eager", "device": "cpu", "dtype": "float32", "threads": 1, "notes": ""}
 
