@@ -7,8 +7,8 @@ Every family is held out in turn. Pairs of rows differ in one thing alone (batch
 hyperparameters within one architecture) and lie so far apart by the logarithm of their predicted ratio. ``shared`` is
 the correlation of their errors in units of their intervals, told robustly: 1 less the squared median difference over
 twice the squared median error. ``covered`` is the share of measured ratios inside the intervals of
-`ftax_model.modeling.judging.ratios`, which hold 90 %; ``by ends`` what dividing the ends of the two intervals would hold; ``told``
-the share of pairs whose interval excludes 1, and ``right`` how many of these are ordered rightly.
+`ftax_model.modeling.judging.ratios`, which hold 90 %; ``by ends`` what dividing the ends of the two intervals would
+hold; ``told`` the share of pairs whose interval excludes 1, and ``right`` how many of these are ordered rightly.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from ftax_model.advice.place import Place
 from ftax_model.collection import frameworks
 from ftax_model.collection.builders import builder
 from ftax_model.errors import InputError
+from ftax_model.modeling.judging.ratios import ratio, records
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.tracing.sources import Source
 
@@ -93,13 +94,17 @@ def typical(source: Source, more: Iterable[int] = TYPICAL) -> list[int]:
 
 
 def judged(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Predictions with ``throughput`` and ``standing`` of each among those of its curve and batch size."""
-    rows = predictions.assign(throughput=predictions["batch_size"] / predictions["latency_s"])
-    groups = rows.groupby(["curve", "batch_size"], sort=False)
-    fastest = groups["latency_s"].transform("idxmin")
-    tied = rows["low_s"] <= rows.loc[fastest, "high_s"].to_numpy()
-    standing = np.select([rows.index == fastest, tied], [BEST, TIE], "")
-    return rows.assign(standing=standing)
+    """Predictions with ``throughput`` and ``standing`` of each among those of its curve and batch size.
+
+    Two frameworks tie where the interval of their ratio (`ftax_model.modeling.judging.ratios`) holds 1.
+    """
+    rows = predictions.assign(throughput=predictions["batch_size"] / predictions["latency_s"], standing="")
+    for _, part in rows.groupby(["curve", "batch_size"], sort=False):
+        told = dict(zip(part.index, records(part), strict=True))
+        best = min(told, key=lambda at: float(told[at]["latency_s"]))
+        for at, row in told.items():
+            rows.at[at, "standing"] = BEST if at == best else "" if ratio(row, told[best]).told else TIE
+    return rows
 
 
 def within(

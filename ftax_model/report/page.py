@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from ftax_model.files import write
+from ftax_model.modeling.judging.ratios import NOISE
 from ftax_model.report import plots
 from ftax_model.report.content import Content
 from ftax_model.report.plots._base import ROWS
@@ -48,7 +49,7 @@ def page(content: Content) -> str:
         }
         for name, plot in drawn.items()
     ]
-    embedded = {"rows": ROWS, "workloads": _by_family(content), "plots": shown}
+    embedded = {"rows": ROWS, "noise": NOISE, "workloads": _by_family(content), "plots": shown}
     return _template().render(
         content=content,
         plots=shown,

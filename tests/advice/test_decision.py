@@ -75,17 +75,17 @@ def test_of_a_trace_no_other_sizes_are_asked(shipped: LatencyPredictor, bert: so
     assert set(decide(shipped, traced, Place(KNOWN, 1)).table["batch_size"]) == {1}
 
 
-def test_a_tie_is_where_intervals_meet() -> None:
+def test_a_tie_is_where_the_interval_of_a_ratio_holds_1() -> None:
     rows = pd.DataFrame(
         {
             "curve": "m",
             "batch_size": [1, 1, 1, 2, 2],
             "framework": ["a", "b", "c", "a", "b"],
-            "latency_s": [1.0, 2.0, 3.0, 5.0, 4.0],
-            "low_s": [0.8, 1.2, 2.0, 4.0, 3.0],
-            "high_s": [1.2, 3.0, 4.0, 6.0, 3.9],
+            "latency_s": [1.0, 1.3, 3.0, 5.0, 4.0],
+            "low_s": [0.8, 0.9, 2.0, 4.5, 3.9],
+            "high_s": [1.2, 3.0, 4.0, 6.0, 4.1],
         }
-    )
+    ).assign(device="cpu", dtype="float32", threads=1, notes="")
     assert list(judged(rows)["standing"]) == [BEST, TIE, "", "", BEST]
 
 

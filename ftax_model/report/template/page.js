@@ -112,6 +112,8 @@
 
   /** Milliseconds in the unit that suits them. */
   const time = (ms) => (ms >= 1000 ? `${+(ms / 1000).toPrecision(3)} s` : ms >= 1 ? `${+ms.toPrecision(3)} ms` : `${+(ms * 1000).toPrecision(3)} us`);
+  /** Whether the interval of their ratio excludes 1, of two platforms, whose errors have nothing in common. */
+  const told = (slower, faster) => Math.log(slower.predicted_ms / faster.predicted_ms) > Math.hypot(Math.log(slower.predicted_ms / slower.low_ms), Math.log(faster.high_ms / faster.predicted_ms), content.noise);
   const best = () => {
     const latency = plots.find((plot) => plot.name === "latency");
     const section = document.getElementById("best");
@@ -126,7 +128,7 @@
       for (const size of [...groups.keys()].sort((one, other) => one - other)) {
         const value = (row) => row.measured_ms ?? row.predicted_ms;
         const [first, second] = groups.get(size).sort((one, other) => value(one) - value(other));
-        const apart = second && (first.measured_ms !== null || second.low_ms > first.high_ms);
+        const apart = second && (first.measured_ms !== null || told(second, first));
         const next = second ? `${second.framework}, ${(value(second) / value(first)).toPrecision(3)} times as long${apart ? "" : ", tied"}` : "";
         const interval = first.low_ms === null ? "" : `${time(first.low_ms)} to ${time(first.high_ms)}`;
         const cells = [size, first.framework, time(value(first)), interval, number((1000 * size) / value(first)), first.regime, next];
