@@ -45,7 +45,6 @@ def table(
     width: int | None = None,
 ) -> None:
     """Print the named columns, headings as given by their keys; a formatter turns each value into text."""
-    from rich.markup import escape
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)
@@ -53,7 +52,7 @@ def table(
         shown.add_column(name.replace("_", " "), justify="left" if form is None else "right", no_wrap=form is not None)
     for row in rows:
         cells = (str(row[name]) if form is None else form(row[name]) for name, form in columns.items())
-        shown.add_row(*map(escape, cells))
+        shown.add_row(*cells)
     lines(shown, title=title, width=width)
 
 

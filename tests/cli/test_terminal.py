@@ -99,3 +99,8 @@ def test_a_table_of_a_file_is_wide(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setattr(sys, "stdout", out := io.StringIO())
     _print.table([{"long": "word " * 30}], {"long": None})
     assert len(out.getvalue().splitlines()) == 2
+
+
+def test_brackets_in_a_cell_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    _print.table([{"name": "[bold]x[/] [a, b]"}], {"name": None})
+    assert capsys.readouterr().out.splitlines()[1].strip() == "[bold]x[/] [a, b]"
