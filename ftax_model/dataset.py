@@ -303,6 +303,11 @@ def operators(table: pd.DataFrame) -> list[Operator]:
     return found
 
 
+def by_name(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of any frame as dictionaries of its own values, by the names of columns."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
 def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:
     """The rows that were measured (``status`` ok); raises `DataError` where there is none."""
     rows = table[table["status"] == "ok"].reset_index(drop=True)

@@ -29,6 +29,15 @@ SHORT_BLOCK_S = 1e-3
 FOREIGN_LOAD = 0.25
 
 
+def in_threads(count: int) -> str:
+    """A number of threads in words.
+
+    >>> in_threads(1), in_threads(8)
+    ('1 thread', '8 threads')
+    """
+    return f"{count} thread{'s' * (count != 1)}"
+
+
 @dataclass(frozen=True)
 class Platform:
     """What runs a workload: framework, device, dtype and thread count."""
@@ -39,7 +48,7 @@ class Platform:
     threads: int
 
     def __str__(self) -> str:
-        return f"{self.framework} on {self.device}, {self.dtype}, {self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{self.framework} on {self.device}, {self.dtype}, {in_threads(self.threads)}"
 
 
 @dataclass(frozen=True)

@@ -26,18 +26,9 @@ from ftax_model.cli import _print
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.judging import evaluation
 from ftax_model.modeling.judging.ratios import Ratio, ratio
+from ftax_model.modeling.rows import PLATFORM, WORKLOAD
 
-WHOLE = (
-    "architecture",
-    "hyperparameters",
-    "input_size",
-    "lengths",
-    "dtype",
-    "batch_size",
-    "framework",
-    "device",
-    "threads",
-)
+WHOLE = tuple(dict.fromkeys((*WORKLOAD, *PLATFORM)))
 DIFFER: dict[str, tuple[str, ...]] = {
     "batch": ("batch_size",),
     "input": ("input_size",),

@@ -33,6 +33,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ftax_model import dataset
 from ftax_model.cli import _options, _print
+from ftax_model.dataset import by_name
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.modeling.estimators import crossover
 from ftax_model.modeling.estimators.crossover import CrossoverRegressor
@@ -137,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     octaves = "{:.2f}".format
     columns = {"regressor": None, "fitted on": None, "median": octaves, "p90": octaves}
     title = f"{counts['sweeps']} sweeps of {counts['families']} families, {inside} with their crossover inside"
-    _print.table(_print.rows(found), {**columns, "bias": _print.signed, "right": _print.percent}, title=title)
+    _print.table(by_name(found), {**columns, "bias": _print.signed, "right": _print.percent}, title=title)
     print("\nmedian, p90: absolute log2 of predicted over measured crossover, where it was measured inside; bias: its")
     print("median with the sign. right: share of the other sweeps that are predicted beyond their bound too.")
     return 0

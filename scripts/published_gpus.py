@@ -26,6 +26,7 @@ import pandas as pd
 
 from ftax_model import LatencyPredictor, architectures
 from ftax_model.cli import _print
+from ftax_model.dataset import by_name
 from ftax_model.device import Rates, named
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.kernels import Calls
@@ -287,7 +288,7 @@ def evaluate(folder: Path, jobs: int) -> None:
         for by in (["scenario"], *(["scenario", name] for name in ("size", "level", "regime", "device"))):
             shown = dict.fromkeys(by, None) | SHOWN
             title = f"\n{framework}, by {', '.join(by)}"
-            _print.table(_print.rows(figures(missed, by)), shown, title=title)
+            _print.table(by_name(figures(missed, by)), shown, title=title)
     found = [one for name in judged if name != "eager" for one in _unseen(rows, name)]
     shown = {"framework": None, "machines": None} | {name: SHOWN[name] for name in ("rows", "median", "mape", "worst")}
     _print.table(found, shown, title="\nframeworks left out, 20 calls of each on one machine")

@@ -16,9 +16,10 @@ from ftax_model.advice.compare import crossings
 from ftax_model.advice.decision import able
 from ftax_model.advice.parts import parts
 from ftax_model.advice.place import Place
+from ftax_model.dataset import by_name
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.estimators.law import latency
-from ftax_model.modeling.judging.ratios import Ratio, ratio, records
+from ftax_model.modeling.judging.ratios import Ratio, ratio
 from ftax_model.modeling.platforms.known import kind_of
 from ftax_model.modeling.platforms.platform import CALL
 from ftax_model.modeling.predictor import SWEEP, LatencyPredictor
@@ -160,7 +161,7 @@ class Adviser:
         asked = {"batch_sizes": sizes, "crossovers": False, **self._place.asked}
         found = able(self._source, self._predictor.predict(self._source, **asked))
         curves = {
-            str(name): {row["batch_size"]: row for row in records(part)} for name, part in found.groupby("framework")
+            str(name): {row["batch_size"]: row for row in by_name(part)} for name, part in found.groupby("framework")
         }
         for name, curve in sorted(curves.items(), key=lambda one: float(one[1][size]["latency_s"])):
             if name == own:
@@ -225,7 +226,7 @@ class Adviser:
         if not sizes:
             return []
         asked = {"framework": self._call.framework, "crossovers": False, **self._place.asked}
-        return records(self._predictor.predict(source, batch_sizes=sizes, **asked))
+        return by_name(self._predictor.predict(source, batch_sizes=sizes, **asked))
 
     def _of_model(self, kind: str, text: str, model: Workload, after: Mapping[str, Any]) -> Claim:
         return self._claim(kind, text, after, (self._call, Call(model, self._call.batch_size, self._call.framework)))

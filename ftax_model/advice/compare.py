@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ftax_model import dataset
+from ftax_model.dataset import by_name
 from ftax_model.errors import DataError
 from ftax_model.modeling.judging.evaluation import floor
-from ftax_model.modeling.judging.ratios import ratio, records
+from ftax_model.modeling.judging.ratios import ratio
+from ftax_model.modeling.platforms.platform import JOINT
+from ftax_model.modeling.rows import WORKLOAD
 
 FLOORS = 2.9
 """Times the floor beyond which two measurements of the same thing hardly ever lie apart.
@@ -21,7 +24,8 @@ FLOORS = 2.9
 Of normal errors 95 % of differences between two are smaller than 2.9 times their median.
 """
 
-_CELL = ("architecture", "hyperparameters", "input_size", "lengths", "dtype", "batch_size", "threads")
+_CELL = (*WORKLOAD, "threads", "framework")
+"""What two measurements share that are compared."""
 
 
 def crossings(ratios: Mapping[int, float]) -> list[float]:
@@ -48,10 +52,10 @@ def predicted(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     ``beyond`` (whether the interval excludes 1), ``notes``. Raises `DataError` where no batch size is in both.
     """
     rows = []
-    for first in records(one):
-        for second in records(other[other["batch_size"] == first["batch_size"]]):
+    for first in by_name(one):
+        for second in by_name(other[other["batch_size"] == first["batch_size"]]):
             found = ratio(first, second)
-            notes = "; ".join(dict.fromkeys(filter(None, (first["notes"], second["notes"]))))
+            notes = JOINT.join(dict.fromkeys(filter(None, (first["notes"], second["notes"]))))
             rows.append(
                 {
                     "batch_size": int(first["batch_size"]),
@@ -78,7 +82,7 @@ def measured(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     was repeated the ends are nan and ``beyond`` is missing. Raises `DataError` where no cell is in both.
     """
     pair = [dataset.good(table) for table in (one, other)]
-    keys = [*_CELL, "framework"]
+    keys = list(_CELL)
     found = [rows.groupby(keys, dropna=False)["latency_s"].median() for rows in pair]
     both = pd.concat(found, axis=1, keys=["one_s", "other_s"], join="inner").reset_index()
     if both.empty:

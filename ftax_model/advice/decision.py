@@ -14,8 +14,9 @@ from ftax_model import outside
 from ftax_model.advice.place import Place
 from ftax_model.collection import frameworks
 from ftax_model.collection.builders import builder
+from ftax_model.dataset import by_name
 from ftax_model.errors import InputError
-from ftax_model.modeling.judging.ratios import ratio, records
+from ftax_model.modeling.judging.ratios import ratio
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.tracing.sources import Source
 
@@ -46,8 +47,8 @@ class Decision:
 
     def best(self) -> dict[str, Any]:
         """The row of the fastest framework at the smallest batch size."""
-        rows = self.table[self.table["standing"] == BEST].sort_values("batch_size").to_dict("records")
-        return {str(name): value for name, value in rows[0].items()}
+        rows = self.table[self.table["standing"] == BEST].sort_values("batch_size")
+        return by_name(rows)[0]
 
 
 def decide(
@@ -100,7 +101,7 @@ def judged(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     rows = predictions.assign(throughput=predictions["batch_size"] / predictions["latency_s"], standing="")
     for _, part in rows.groupby(["curve", "batch_size"], sort=False):
-        told = dict(zip(part.index, records(part), strict=True))
+        told = dict(zip(part.index, by_name(part), strict=True))
         best = min(told, key=lambda at: float(told[at]["latency_s"]))
         for at, row in told.items():
             rows.at[at, "standing"] = BEST if at == best else "" if ratio(row, told[best]).told else TIE
@@ -136,7 +137,8 @@ def within(
         return able(source, predictor.predict(source, batch_sizes=sizes, **asked))
 
     free = batch_sizes is None
-    seen = at(typical(source, [2**power for power in range(13)]) if batch_sizes is None else batch_sizes)
+    doubled = [2**power for power in range(LARGEST.bit_length())]
+    seen = at(typical(source, doubled) if batch_sizes is None else batch_sizes)
     while free and (more := _between(seen, slo_s, source)):
         seen = pd.concat([seen, at(more)], ignore_index=True)
     rows = [_kept(part.sort_values("batch_size"), slo_s) for _, part in seen.groupby("framework", sort=False)]
@@ -158,7 +160,7 @@ def _between(seen: pd.DataFrame, slo_s: float, source: Source) -> list[int]:
 
 
 def _kept(rows: pd.DataFrame, slo_s: float) -> dict[str, Any]:
-    told = rows.assign(throughput=rows["batch_size"] / rows["latency_s"]).to_dict("records")
+    told = by_name(rows.assign(throughput=rows["batch_size"] / rows["latency_s"]))
     inside = [row for row in told if row["quantile_s"] <= slo_s]
     own = inside[-1] if inside else told[0]
     fastest = max(inside, key=lambda row: row["throughput"], default=None)

@@ -16,9 +16,10 @@ from typing import Any
 
 from ftax_model.advice.place import Place
 from ftax_model.collection import doctor
+from ftax_model.dataset import by_name
 from ftax_model.errors import FtaxError
-from ftax_model.measurement import Measurement
-from ftax_model.modeling.judging.ratios import records
+from ftax_model.measurement import Measurement, in_threads
+from ftax_model.modeling.platforms.platform import JOINT
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.operators import Trace
 from ftax_model.tracing.sources import Source
@@ -122,7 +123,7 @@ class _Asked:
             crossovers=False,
             **self.place.asked,
         )
-        return records(found)[0]
+        return by_name(found)[0]
 
 
 def _of_record(record: Measurement, predictor: LatencyPredictor) -> Iterator[Cause]:
@@ -161,7 +162,7 @@ def _of_record(record: Measurement, predictor: LatencyPredictor) -> Iterator[Cau
 
 def _of_prediction(predicted: Mapping[str, Any]) -> Iterator[Cause]:
     """What the predictor notes of its own answer."""
-    for note in filter(None, str(predicted["notes"]).split("; ")):
+    for note in filter(None, str(predicted["notes"]).split(JOINT)):
         known = any(word in note for word in ("by its data sheet", "never measured", "host unknown", "by others"))
         cure = "ftax calibrate" if known else "ftax measure --save, then ftax calibrate"
         yield Cause("the prediction", "possible", note, cure)
@@ -186,9 +187,13 @@ def _others(asked: _Asked) -> Iterator[tuple[str, str, str, _Asked]]:
     known = {fit.platform.threads for fit in asked.predictor.fits_ if fit.platform.device == place.device}
     known |= {platform.threads for one in asked.predictor.known_.values() for platform in one.platforms}
     for threads in sorted(known - {place.threads}):
-        word = f"{threads} thread{'s' * (threads != 1)}"
         other = dataclasses.replace(asked, place=dataclasses.replace(place, threads=threads))
-        yield "threads", f"it ran with {word}, not {place.threads}", "print(torch.get_num_threads())", other
+        yield (
+            "threads",
+            f"it ran with {in_threads(threads)}, not {place.threads}",
+            "print(torch.get_num_threads())",
+            other,
+        )
     for dtype in DTYPES:
         if dtype != asked.source.dtype:
             other = dataclasses.replace(asked, source=_in(asked.source, dtype))

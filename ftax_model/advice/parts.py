@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ftax_model.advice.place import Place
+from ftax_model.dataset import by_name
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.tracing.sources import Source
 
@@ -35,13 +36,13 @@ def parts(
 ) -> Parts:
     """Tell apart the time of one call; raises what `LatencyPredictor.attribute` raises."""
     size = source.batch_size if batch_size is None else batch_size
-    asked = {"framework": framework, **place.asked}
-    (call,) = predictor.predict(source, batch_sizes=[size], **asked).to_dict("records")
+    asked: dict[str, Any] = {"framework": framework, **place.asked}
+    (call,) = by_name(predictor.predict(source, batch_sizes=[size], crossovers=False, **asked))
     found = predictor.attribute(source, batch_size=size, **asked)
     named = found.assign(name=found["layer"].replace("", ITSELF))
     layers = _summed(named.assign(name=named["name"].map(_alike)), count="layer")
     kinds = _summed(found.assign(name=found["kind"]), count="")
-    return Parts({str(name): value for name, value in call.items()}, layers, kinds)
+    return Parts(call, layers, kinds)
 
 
 def _alike(layer: str) -> str:

@@ -10,6 +10,8 @@ import click
 
 from ftax_model.cli import _print
 from ftax_model.cli._print import number, seconds
+from ftax_model.dataset import by_name
+from ftax_model.measurement import in_threads
 
 if TYPE_CHECKING:
     from ftax_model.advice.changes import Claim
@@ -95,7 +97,7 @@ def compared(found: Sequence[Compared], *, as_json: bool) -> None:
                 "interval": "-" if math.isnan(row["low"]) else f"{number(row['low'])} to {number(row['high'])}",
                 "differs": _yes(row["beyond"]),
             }
-            for row in _print.rows(one.table)
+            for row in by_name(one.table)
         ]
         click.echo() if at else None
         columns: dict[str, Any] = dict.fromkeys(lines[0], str)
@@ -117,7 +119,7 @@ def gap(found: Gap, *, as_json: bool) -> None:
     times = number(found.measured_s / row["latency_s"])
     click.echo(
         f"{row['curve']}, batch {row['batch_size']}, {row['framework']} on {row['device']}, "
-        f"{row['threads']} thread{'s' * (row['threads'] != 1)}: measured {seconds(found.measured_s)}, predicted "
+        f"{in_threads(row['threads'])}: measured {seconds(found.measured_s)}, predicted "
         f"{seconds(row['latency_s'])} ({seconds(row['low_s'])} to {seconds(row['high_s'])}), {where}: "
         f"{times} times as long\n"
     )

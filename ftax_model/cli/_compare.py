@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ftax_model.advice import compare
 from ftax_model.cli import _options
 from ftax_model.errors import InputError
+from ftax_model.measurement import in_threads
 from ftax_model.modeling.predictor import SWEEP
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _datasets(pair: tuple[str, str], rest: tuple[str, ...], asked: dict[str, Any
     notes = [] if found["low"].notna().all() else ["nothing was repeated: how far repeats lie apart is not known"]
     groups = found.groupby(["curve", "framework", "threads"], sort=False)
     return [
-        Compared(f"{curve}, {framework}, {threads} thread{'s' * (threads != 1)}", names, part, notes)
+        Compared(f"{curve}, {framework}, {in_threads(int(str(threads)))}", names, part, notes)
         for (curve, framework, threads), part in groups
     ]
 

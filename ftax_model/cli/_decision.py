@@ -12,6 +12,8 @@ import click
 from ftax_model.advice.decision import BEST, TIE
 from ftax_model.cli import _print
 from ftax_model.cli._print import number, percent, rate, seconds, size_of
+from ftax_model.dataset import by_name
+from ftax_model.measurement import in_threads
 from ftax_model.modeling.platforms.known import kind_of
 from ftax_model.modeling.platforms.platform import JOINT
 
@@ -108,7 +110,7 @@ def rows(frame: pd.DataFrame, *, as_csv: bool, as_json: bool) -> None:
 
 def _decision(decision: Decision) -> None:
     table, place = decision.table, decision.place
-    threads = f", {place.threads} thread{'s' * (place.threads != 1)}" if kind_of(place.device) == "cpu" else ""
+    threads = f", {in_threads(place.threads)}" if kind_of(place.device) == "cpu" else ""
     title = f"{decision.model} on {place.device}, {decision.dtype}{threads}"
     columns = [_cells(part) for _, part in table.groupby("batch_size", sort=False)]
     names = _names(table)
@@ -121,7 +123,7 @@ def _decision(decision: Decision) -> None:
 def _names(table: pd.DataFrame) -> list[str]:
     """The first column: each framework, and below it its crossover."""
     found = []
-    for row in _print.rows(table.drop_duplicates("framework")):
+    for row in by_name(table.drop_duplicates("framework")):
         found += [str(row["framework"]), f"  crossover {_crossover(row)}"]
         found += ["  memory"] if "memory_bytes" in row else []
     return [*found, "fastest", "  throughput"]
@@ -130,10 +132,10 @@ def _names(table: pd.DataFrame) -> list[str]:
 def _cells(part: pd.DataFrame) -> list[str]:
     """One column: the batch size, of each framework its latency and regime, then the fastest and its throughput."""
     found = [f"  batch {part['batch_size'].iloc[0]}"]
-    for row in _print.rows(part):
+    for row in by_name(part):
         found += [f"{_MARKS[row['standing']]} {_between(row)}", f"  {row['regime']}"]
         found += [f"  {_memory(row)}"] if "memory_bytes" in row else []
-    (best,) = _print.rows(part[part["standing"] == BEST])
+    (best,) = by_name(part[part["standing"] == BEST])
     tied = ", tied" if (part["standing"] == TIE).any() else ""
     return [*found, f"  {best['framework']}{tied}", f"  {rate(best['throughput'])}"]
 
@@ -204,7 +206,7 @@ def _kept(kept: pd.DataFrame, *, slo_s: float, confidence: float) -> None:
             if row["inside"]
             else "-",
         }
-        for row in _print.rows(kept)
+        for row in by_name(kept)
     ]
     title = f"\nInside {seconds(slo_s)} with {100 * confidence:g} % confidence"
     _print.table(lines, dict.fromkeys(lines[0]), title=title, width=WIDTH)
@@ -222,7 +224,7 @@ def _parts(told: Parts, *, top: int) -> None:
                 "device": seconds(row["device_s"]),
                 "share": percent(row["share"]),
             }
-            for row in _print.rows(_shortened(frame, top))
+            for row in by_name(_shortened(frame, top))
         ]
         columns = {heading: None, "count": str, "host": str, "device": str, "share": str}
         _print.table(lines, columns, title="", width=WIDTH)

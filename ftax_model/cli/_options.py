@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from ftax_model import plugins
+from ftax_model import outside, plugins
 from ftax_model.cli import _complete, _print
 from ftax_model.errors import InputError
 
@@ -177,10 +177,9 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
 
     Raises `InputError` where it names none, or two kinds.
     """
-    kinds = ("architecture", "module", "hf", "onnx", "export", "torchscript", "trace")
-    named = [kind for kind in kinds if asked[kind] is not None]
+    named = kinds(asked)
     if len(named) != 1:
-        law = f"a model is named by one of --{', --'.join(kinds)}"
+        law = f"a model is named by one of --{', --'.join(_KINDS)}"
         raise InputError(law, " and ".join(f"--{kind}" for kind in named) or "none", "give one of them")
     (kind,), sizes = named, asked["batch_size"]
     sizes = numbers("--batch-size", sizes) if sizes else None
@@ -210,6 +209,13 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
     lengths = numbers("--input-size", asked["input_size"]) if asked["input_size"] else [None]
     return [make(tokens=tokens) for tokens in lengths], sizes
 
+
+def kinds(asked: Mapping[str, Any]) -> list[str]:
+    """The kinds of models that are named, of those that `SOURCES` are."""
+    return [kind for kind in _KINDS if asked[kind] is not None]
+
+
+_KINDS = ("architecture", *outside.KINDS, "trace")
 
 _ONLY = {
     "--preset": ("preset", ("architecture",)),
@@ -317,7 +323,7 @@ class Question:
     place: dict[str, Any]
     notes: list[str]
 
-    @property
+    @functools.cached_property
     def models(self) -> list[Source]:
         """The models, as what can be traced."""
         from ftax_model.tracing.sources import find

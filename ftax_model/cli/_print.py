@@ -27,11 +27,6 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries of the frame's own values."""
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
 def as_json(value: Any) -> None:
     """Print one JSON value."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))

@@ -34,8 +34,7 @@ def content(words: Sequence[str], asked: dict[str, Any], *, model: str | None, e
     from ftax_model.report import content as made
     from ftax_model.tracing.sources import find
 
-    kinds = ("architecture", "module", "hf", "onnx", "export", "torchscript", "trace")
-    of_model = any(asked[kind] is not None for kind in kinds)
+    of_model = bool(_options.kinds(asked))
     named = [word for word in words if not word.startswith("--")][: 1 if of_model else None]
     named = named if words[: len(named)] == tuple(named) else []
     if not of_model and _all_datasets(named):

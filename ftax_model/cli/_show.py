@@ -10,6 +10,7 @@ import click
 
 from ftax_model.cli import _print
 from ftax_model.cli._print import counted, duration, number, percent, seconds, signed, size_of
+from ftax_model.dataset import by_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ def predictions(frame: pd.DataFrame) -> None:
             "crossover_batch_size": crossover(row),
             **(_memory(row) if "memory_bytes" in row else {}),
         }
-        for row in _print.rows(frame)
+        for row in by_name(frame)
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
     _notes(frame)
@@ -125,7 +126,7 @@ def crossovers(frame: pd.DataFrame, *, as_json: bool) -> None:
         return
     rows = [
         {"workload": row["curve"], "platform": _platform(row), "crossover_batch_size": crossover(row)}
-        for row in _print.rows(frame)
+        for row in by_name(frame)
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
     _notes(frame)
@@ -140,7 +141,7 @@ def proxies(frame: pd.DataFrame, *, as_json: bool) -> None:
     names = list(dict.fromkeys(frame["proxy"]))
     rows = []
     for key, part in frame.groupby(groups, sort=False):
-        cells = {row["proxy"]: f"{signed(row['spearman'])} {signed(row['kendall'])}" for row in _print.rows(part)}
+        cells = {row["proxy"]: f"{signed(row['spearman'])} {signed(row['kendall'])}" for row in by_name(part)}
         own = dict(zip(groups, key, strict=True))
         rows.append({**own, "rows": str(part["n"].max()), **{name: cells[name] for name in names}})
     _print.table(rows, dict.fromkeys(rows[0]), title="Spearman and Kendall correlation with measured latency")
@@ -157,7 +158,7 @@ def sweeps(frame: pd.DataFrame) -> None:
             "regime": row["regime"],
             "crossover_batch_size": crossover(row),
         }
-        for row in _print.rows(frame)
+        for row in by_name(frame)
     ]
     _print.table(rows, dict.fromkeys(rows[0]))
 
@@ -166,7 +167,7 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
     """Predicted beside measured for the smallest and largest batch of each model, then the errors of all rows."""
     rows = []
     for (curve, framework), part in frame.groupby(["curve", "framework"]):
-        ends = _print.rows(part.sort_values(["batch_size", "repeat"]).drop_duplicates("batch_size").iloc[[0, -1]])
+        ends = by_name(part.sort_values(["batch_size", "repeat"]).drop_duplicates("batch_size").iloc[[0, -1]])
         rows.append(
             {
                 "model never seen": curve,
@@ -185,7 +186,7 @@ def held_out(frame: pd.DataFrame, summary: pd.DataFrame) -> None:
         {"framework": row["framework"], "regime": row["regime"], "rows": f"{row['n']:.0f}"}
         | {name: percent(row[name]) for name in shares}
         | {"worst": f"{number(row['worst'])} x"}
-        for row in _print.rows(summary)
+        for row in by_name(summary)
     ]
     _print.table(lines, dict.fromkeys(lines[0]), title="\nErrors on models never seen, and the repeatability floor")
 
@@ -198,7 +199,7 @@ def measured(frame: pd.DataFrame, *, asked: int, notes: Sequence[str] = (), as_j
         _print.answers("measured", _print.records(frame), notes=notes)
     elif len(good := frame[frame["status"] == "ok"]):
         several = [name for name in ("curve", "threads", "repeat") if good[name].nunique() > 1]
-        rows = [{**{name: str(row[name]) for name in several}, **_beside(row)} for row in _print.rows(good)]
+        rows = [{**{name: str(row[name]) for name in several}, **_beside(row)} for row in by_name(good)]
         title = "" if "curve" in several else str(good["curve"].iloc[0])
         _print.table(rows, dict.fromkeys(rows[0]), title=title)
         found = errors(frame)
@@ -208,7 +209,7 @@ def measured(frame: pd.DataFrame, *, asked: int, notes: Sequence[str] = (), as_j
         _notes(good)
     for note in () if as_json else notes:
         click.echo(f"note: {note}", err=True)
-    for row in _print.rows(frame[frame["status"] != "ok"]):
+    for row in by_name(frame[frame["status"] != "ok"]):
         what = f"{row['curve']}, batch {row['batch_size']}, {_platform(row)}"
         click.echo(f"{row['status']}: {what}: {row['reason']}", err=True)
     if len(frame) < asked:
@@ -342,7 +343,7 @@ def evaluation(report: Report, *, as_json: bool) -> None:
         logarithmic = title.startswith("crossover")
         lines = [
             {name: _figure(name, value, logarithmic=logarithmic) for name, value in row.items()}
-            for row in _print.rows(table)
+            for row in by_name(table)
         ]
         if lines:
             _print.table(lines, dict.fromkeys(lines[0]), title=f"\n{title}")

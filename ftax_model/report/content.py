@@ -14,7 +14,7 @@ import pandas as pd
 import ftax_model
 from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
-from ftax_model.measurement import Measurement, Platform
+from ftax_model.measurement import Measurement, Platform, in_threads
 from ftax_model.modeling.judging import evaluation
 from ftax_model.modeling.platforms.known import kind_of, platform_of
 from ftax_model.modeling.platforms.platform import BLOCK, PlatformFit
@@ -90,7 +90,7 @@ class Content:
         found = []
         for fit in self.predictor.fits_:
             one = fit.platform
-            names = [name for name in (one.device, f"{one.device}, {_threads(one.threads)}") if name in self.devices]
+            names = [name for name in (one.device, f"{one.device}, {in_threads(one.threads)}") if name in self.devices]
             if names and one.framework in self.frameworks:
                 found.append(({"framework": one.framework, "device": names[0], "platform": _variant(one)}, fit))
         return found
@@ -314,15 +314,11 @@ def _with_threads(table: pd.DataFrame) -> pd.DataFrame:
     """Devices that tell their threads, where these differ."""
     if table["threads"].nunique() < 2:
         return table.copy()
-    return table.assign(device=table["device"] + ", " + table["threads"].map(_threads))
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
+    return table.assign(device=table["device"] + ", " + table["threads"].map(in_threads))
 
 
 def _variant(platform: Platform) -> str:
-    return f"{platform.framework}, {platform.dtype}, {_threads(platform.threads)}"
+    return f"{platform.framework}, {platform.dtype}, {in_threads(platform.threads)}"
 
 
 def _held(table: pd.DataFrame) -> list[str]:

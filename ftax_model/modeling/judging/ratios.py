@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
+from ftax_model.modeling.rows import PLATFORM
 
 RANGE = 2.0
 """Log ratio over which the errors of two predictions on one platform lose all but a third of what they share.
@@ -18,8 +18,6 @@ or devices. Measured on machines of the project with families left out: ``script
 
 NOISE = 0.06
 """Log ratio by which two measurements of the same may lie apart."""
-
-_PLATFORM = ("framework", "device", "dtype", "threads")
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,11 @@ def ratio(one: Mapping[str, Any], other: Mapping[str, Any]) -> Ratio:
     The ends of each interval are deviations of its logarithm; what both miss alike, on one platform, cancels.
     """
     value = one["latency_s"] / other["latency_s"]
-    alike = all(one[name] == other[name] for name in _PLATFORM)
+    alike = all(one[name] == other[name] for name in PLATFORM)
     shared = math.exp(-abs(math.log(value)) / RANGE) if alike else 0.0
     up, down = _deviations(one), _deviations(other)
     high, low = (_apart(up[at], down[1 - at], shared) for at in (1, 0))
     return Ratio(value, value * math.exp(-low), value * math.exp(high))
-
-
-def records(predictions: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of predictions by the names of their columns."""
-    return [{str(name): value for name, value in row.items()} for row in predictions.to_dict("records")]
 
 
 def _deviations(row: Mapping[str, Any]) -> tuple[float, float]:

@@ -37,6 +37,9 @@ REGIMES = {
     "compute-bound": ("#0072B2", "circle"),
 }
 
+CELL = {"curve": "workload", "framework": "framework", "device": "device", "batch_size": "batch size"}
+"""Columns that say what a row is of, and their headings."""
+
 BATCHES = [2**power for power in range(17)]
 
 
@@ -81,6 +84,12 @@ class Plot(abc.ABC):
         fitted = alt.AutoSizeParams(type="fit-x", contains="padding")
         found: dict[str, Any] = self.chart(content).properties(width=WIDTH, autosize=fitted).to_dict()
         return found
+
+
+def latency_s(content: Content) -> pd.Series[float]:
+    """Seconds of each cell: measured, or predicted where it was not."""
+    cells = content.cells
+    return cells["measured_s"].fillna(cells["predicted_s"])
 
 
 def rows() -> alt.NamedData:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ftax_model.report.content import Content
 from ftax_model.report.plots._base import (
+    CELL,
     HEIGHT,
     Drawing,
     Plot,
@@ -32,10 +33,7 @@ class Latency(Plot):
     lacking = "no batch sizes"
     one_workload = True
     columns = {
-        "curve": "workload",
-        "framework": "framework",
-        "device": "device",
-        "batch_size": "batch size",
+        **CELL,
         "predicted_ms": "predicted (ms)",
         "low_ms": "low (ms)",
         "high_ms": "high (ms)",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ftax_model.report.content import Content
 from ftax_model.report.plots._base import (
+    CELL,
     HEIGHT,
     Drawing,
     Plot,
@@ -31,10 +32,7 @@ class Overhead(Plot):
     lacking = "no prediction tells host and device time apart"
     one_workload = True
     columns = {
-        "curve": "workload",
-        "framework": "framework",
-        "device": "device",
-        "batch_size": "batch size",
+        **CELL,
         "share": "overhead share (%)",
         "host_ms": "host (ms)",
         "device_ms": "device (ms)",

@@ -7,12 +7,14 @@ import pandas as pd
 
 from ftax_model.report.content import Content
 from ftax_model.report.plots._base import (
+    CELL,
     HEIGHT,
     Drawing,
     Plot,
     device_dash,
     framework_colour,
     framework_shape,
+    latency_s,
     log_y,
     rows,
     tooltip,
@@ -31,10 +33,7 @@ class Pareto(Plot):
     lacking = "no batch sizes"
     one_workload = True
     columns = {
-        "curve": "workload",
-        "framework": "framework",
-        "device": "device",
-        "batch_size": "batch size",
+        **CELL,
         "latency_ms": "latency (ms)",
         "throughput": "throughput (samples/s)",
         "regime": "regime",
@@ -42,10 +41,9 @@ class Pareto(Plot):
 
     def data(self, content: Content) -> pd.DataFrame:
         """One row a cell: measured, or predicted where it was not."""
-        cells = content.cells
-        latency_s = cells["measured_s"].fillna(cells["predicted_s"])
-        told = cells.assign(latency_ms=1e3 * latency_s, throughput=cells["batch_size"] / latency_s)
-        return told[latency_s.notna()][[*self.columns, "family"]]
+        cells, seconds = content.cells, latency_s(content)
+        told = cells.assign(latency_ms=1e3 * seconds, throughput=cells["batch_size"] / seconds)
+        return told[seconds.notna()][[*self.columns, "family"]]
 
     def chart(self, content: Content) -> Drawing:
         """Lines, marks, and rings round those that no other beats; the rings follow the switches."""

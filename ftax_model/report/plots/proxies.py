@@ -6,7 +6,18 @@ import altair as alt
 import pandas as pd
 
 from ftax_model.report.content import Content
-from ftax_model.report.plots._base import HEIGHT, Drawing, Plot, log_y, regime_colour, regime_shape, rows, tooltip
+from ftax_model.report.plots._base import (
+    CELL,
+    HEIGHT,
+    Drawing,
+    Plot,
+    latency_s,
+    log_y,
+    regime_colour,
+    regime_shape,
+    rows,
+    tooltip,
+)
 
 LABELS = {
     "macs": "MACs",
@@ -28,10 +39,7 @@ class Proxies(Plot):
     )
     lacking = "no row holds MACs or another proxy"
     columns = {
-        "curve": "workload",
-        "framework": "framework",
-        "device": "device",
-        "batch_size": "batch size",
+        **CELL,
         **LABELS,
         "latency_ms": "latency (ms)",
         "regime": "regime",
@@ -43,8 +51,7 @@ class Proxies(Plot):
         names = [name for name in LABELS if name in cells and cells[name].notna().any()]
         if not names:
             return pd.DataFrame()
-        latency_s = cells["measured_s"].fillna(cells["predicted_s"])
-        told = cells.assign(latency_ms=1e3 * latency_s)
+        told = cells.assign(latency_ms=1e3 * latency_s(content))
         told = told[told[names].notna().any(axis=1) & told["latency_ms"].notna()]
         return told[[*(name for name in self.columns if name in told), "family"]]
 
