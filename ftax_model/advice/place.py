@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from ftax_model.device import Device, canonical, detect, physical_cores
 from ftax_model.errors import FtaxError, InputError, MissingError
 from ftax_model.modeling.platforms.known import kind_of
 from ftax_model.modeling.predictor import LatencyPredictor
+
+_GPU = "'s GPU"
 
 HERE = ("cpu", "cuda")
 """What calls a device of this machine by its kind."""
@@ -36,17 +39,16 @@ class Place:
         }
 
 
-def here(kind: str | None = None) -> Device:
-    """The device of this machine of a kind; without one its GPU, or else its CPU.
+def here(kind: str | None = None) -> list[Device]:
+    """The devices of this machine: those of a kind, or its GPU, if there is one, and its CPU.
 
     Raises `MissingError` where a GPU is asked for and there is none.
     """
     if kind is not None:
-        return detect(kind)
-    try:
-        return detect("cuda")
-    except MissingError:
-        return detect("cpu")
+        return [detect(kind)]
+    with suppress(MissingError):
+        return [detect("cuda"), detect("cpu")]
+    return [detect("cpu")]
 
 
 def place(
@@ -60,24 +62,32 @@ def place(
 ) -> Place:
     """Where a question is about: this machine unless a ``device`` is named, by its name or as `HERE`.
 
-    Of a device that the predictor cannot answer for, the known one that is most alike stands in. Without ``threads``
-    they are the most that were measured, of this machine or else of others, up to its cores. Raises `InputError` for a
-    named device of which nothing is known.
+    Of this machine it is the first device that the predictor can answer for, its GPU before its CPU; where it can for
+    none, the known one that is most alike stands in. Without ``threads`` they are the most that were measured, of this
+    machine or else of others, up to its cores. Raises `InputError` for a named device of which nothing is known.
     """
-    named = device is not None and device not in HERE
-    own = None if named else here(device)
-    name = str(device) if named else own.name  # type: ignore[union-attr]
+    if device is None or device in HERE:
+        name, cores, notes = _of_this_machine(predictor, device, dtype)
+    else:
+        name, cores, notes = device, _cores(device), ()
     if kind_of(name) == "cuda":
-        return Place(canonical(name), 1, host, host_factor, () if named else (f"{name} is this machine's GPU",))
-    notes: tuple[str, ...] = () if named else (f"{name} is this machine",)
-    if not named and not _answers(predictor, name, dtype):
-        like = _most_alike(predictor, name)
-        notes = (f"nothing is known of this machine, {name}; {like} is most like it: ftax calibrate",)
-        name = like
+        return Place(canonical(name), 1, host, host_factor, notes)
     if threads is None:
-        threads, said = _threads(predictor, name, dtype, physical_cores(own) if own else _cores(name))
+        threads, said = _threads(predictor, name, dtype, cores)
         notes += (said,) if said else ()
     return Place(name, threads, host, host_factor, notes)
+
+
+def _of_this_machine(predictor: LatencyPredictor, kind: str | None, dtype: str) -> tuple[str, int, tuple[str, ...]]:
+    """The name of the device that answers for this machine, the cores of this machine, and how it was chosen."""
+    machines = here(kind)
+    for own in machines:
+        if _answers(predictor, own.name, dtype):
+            return own.name, physical_cores(own), (f"{own.name} is this machine{_GPU if own.kind == 'cuda' else ''}",)
+    own = machines[-1]
+    like = _most_alike(predictor, own.name)
+    said = f"nothing is known of this machine, {own.name}; {like} is most like it: ftax calibrate"
+    return like, physical_cores(own), (said,)
 
 
 def _answers(predictor: LatencyPredictor, device: str, dtype: str) -> bool:

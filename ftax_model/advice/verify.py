@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ftax_model.advice.changes import Call, Claim
-from ftax_model.advice.place import Place, here
+from ftax_model.advice.place import Place
 from ftax_model.collection import runner
 from ftax_model.collection.runner import Progress
+from ftax_model.device import detect
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Measurement
 from ftax_model.modeling.platforms.known import kind_of
@@ -46,7 +47,7 @@ def verify(
     Calls that fail here, in frameworks that are not installed for example, are passed over, and the next claims take
     their place. Raises `InputError` where the advice is for another machine, `DataError` where no call can be measured.
     """
-    machine = here(kind_of(place.device))
+    machine = detect(kind_of(place.device))
     if machine.name != place.device:
         raise InputError("advice is verified on the machine it is for", place.device, "leave --device out")
     found: list[Verified] = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ftax_model.advice.gap import Gap, explain, state_of_this_machine
-from ftax_model.advice.place import Place, here, place
+from ftax_model.advice.place import Place, place
 from ftax_model.cli import _options
+from ftax_model.device import detect
 from ftax_model.errors import DataError, InputError
 
 
@@ -59,4 +60,4 @@ def _of_records(words: tuple[str, ...], asked: dict[str, Any], measured: str) ->
 
 
 def _findings(where: Place) -> list[Any]:
-    return state_of_this_machine() if where.device in (here("cpu").name,) else []
+    return state_of_this_machine() if where.device == detect("cpu").name else []

@@ -323,6 +323,14 @@ class Question:
     place: dict[str, Any]
     notes: list[str]
 
+    @property
+    def platform(self) -> dict[str, Any]:
+        """``place`` as `LatencyPredictor.predict` takes it: a device of this machine by its name."""
+        from ftax_model.advice.place import HERE, here
+
+        device = self.place["device"]
+        return {**self.place, "device": here(device)[0].name} if device in HERE else self.place
+
     @functools.cached_property
     def models(self) -> list[Source]:
         """The models, as what can be traced."""
@@ -347,9 +355,15 @@ def question(words: tuple[str, ...], asked: dict[str, Any]) -> Question:
 
 def unasked(named_by: str | None, asked: dict[str, Any]) -> Question:
     """A `Question` of no model yet, of the predictor of that name, this machine's own, or the one that ships."""
+    from ftax_model.advice.place import HERE, here
+
     place = {name: asked[name] for name in ("device", "threads", "host", "host_factor")}
-    place["device"] = _device(place["device"], named=named_by is not None)
-    predictor, notes = load(named_by, device=place["device"])
+    device = place["device"]
+    about_here = device in HERE or (device is None and named_by is None)
+    own = here(device)[0] if about_here else None
+    if own is not None and own.kind == "cuda":
+        place["device"] = "cuda"
+    predictor, notes = load(named_by, device=own.name if own else device)
     predictor = without(predictor, asked["without"])
     return Question(predictor, named_by, [], None, asked["framework"], place, notes)
 
@@ -362,16 +376,6 @@ def without(predictor: LatencyPredictor, device: str | None) -> LatencyPredictor
         return predictor.without(device)
 
 
-def _device(given: str | None, *, named: bool) -> str | None:
-    """The name of a device that is given by its kind; without one this machine's GPU, unless a predictor is named."""
-    from ftax_model.advice.place import HERE, here
-
-    if given in HERE:
-        return here(given).name
-    own = here() if given is None and not named else None
-    return own.name if own and own.kind == "cuda" else given
-
-
 def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool, memory: bool = False) -> pd.DataFrame:
     """The prediction that is asked, on all platforms that match; what is noted goes to the error stream."""
     own = question(words, asked)
@@ -379,7 +383,7 @@ def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool, memo
         click.echo(f"note: {note}", err=True)
     with _print.working("predicting"):
         return own.predictor.predict(
-            own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, memory=memory, **own.place
+            own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, memory=memory, **own.platform
         )
 
 

@@ -56,7 +56,7 @@ def content(words: Sequence[str], asked: dict[str, Any], *, model: str | None, e
         click.echo(f"note: {note}", err=True)
     if not of_model:
         return made.of_predictor(
-            own.predictor, Path(named[0]).name if named else "at hand", framework=own.framework, **own.place
+            own.predictor, Path(named[0]).name if named else "at hand", framework=own.framework, **own.platform
         )
     sources, sizes = _options.sources(words[len(named) :], asked)
     here = place(own.predictor, dtype=find(sources[0]).dtype, **own.place)

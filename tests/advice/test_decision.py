@@ -37,7 +37,7 @@ def test_a_question_without_a_device_is_about_this_machine(
 ) -> None:
     machine = dataclasses.replace(detect("cpu"), name="amd-epyc-turin-8core", cores=8)
     monkeypatch.setattr(places, "detect", lambda kind: machine)
-    monkeypatch.setattr(places, "here", lambda kind=None: machine)
+    monkeypatch.setattr(places, "here", lambda kind=None: [machine])
     monkeypatch.setattr(places, "physical_cores", lambda device: 8)
     found = place(shipped)
     assert found.device == "amd-epyc-turin-8core"
@@ -50,10 +50,25 @@ def test_of_an_unknown_machine_the_one_most_alike_answers(
     shipped: LatencyPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = dataclasses.replace(detect("cpu"), name="intel-pentium-g4400-2core", cores=2)
-    monkeypatch.setattr(places, "here", lambda kind=None: machine)
+    monkeypatch.setattr(places, "here", lambda kind=None: [machine])
     found = place(shipped, threads=1)
     assert found.device == "intel-xeon-amx-2core"
     assert "intel-pentium-g4400-2core" in found.notes[0]
+
+
+def test_a_gpu_here_is_asked_first_where_the_predictor_knows_any(
+    shipped: LatencyPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = dataclasses.replace(detect("cpu"), name=KNOWN, cores=2)
+    gpu = dataclasses.replace(cpu, name="nvidia-t4", kind="cuda")
+    monkeypatch.setattr(places, "detect", lambda kind: gpu if kind == "cuda" else cpu)
+    found = place(LatencyPredictor.load(PUBLISHED))
+    assert (found.device, found.notes) == ("nvidia-t4", ("nvidia-t4 is this machine's GPU",))
+    assert (
+        place(shipped, threads=1)
+        == place(shipped, device="cpu", threads=1)
+        == Place(KNOWN, 1, notes=(f"{KNOWN} is this machine",))
+    )
 
 
 def test_a_named_device_is_taken_as_it_is(shipped: LatencyPredictor) -> None:
