@@ -9,12 +9,11 @@ summed away: their mean logarithms. What a unit of each quantity costs is for th
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 
 from ftax_model.operators import Operator, Trace
-
-Amounts = Mapping[str, float]
+from ftax_model.tracing import numbers
 
 _CONVOLUTION = ("macs", "padded_macs", "input_bytes", "output_bytes", "weight_bytes", "patch_bytes", "images")
 _PRODUCT = ("macs", "padded_macs", "left_bytes", "right_bytes", "output_bytes", "vector_macs", "packed_bytes")
@@ -49,8 +48,8 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
 ``bytes`` are those read and written; a product of m x k by k x n has a left, a right and an output matrix, and is that
 of a vector where m is 1 (``vector_macs``), else libraries pack its right matrix first (``packed_bytes``); a
 convolution gathers patches of its input where its kernel is wider than a pixel, for each of its ``images`` (inputs
-times groups), and is plain where torch does not call oneDNN for it (`_plain`); ``padded_macs`` count what vector units
-compute where an extent does not fill them; a recurrent network reads (streams) its weights at every step.
+times groups), and is plain where torch does not call oneDNN for it (`_is_plain`); ``padded_macs`` count what vector
+units compute where an extent does not fill them; a recurrent network reads (streams) its weights at every step.
 """
 
 SIZES: Mapping[str, int] = {"128K": 1 << 17, "1M": 1 << 20, "32M": 1 << 25}
@@ -140,7 +139,7 @@ _NAMED = 5  # kinds that a note names
 
 _GROUP_OF = {kind: group for group, kinds in _KINDS.items() for kind in kinds}
 _MANY_IMAGES, _SMALL_IMAGE = 16, 20480  # inputs, and elements of one, from which torch calls oneDNN
-_TILES = (4, 16)  # rows and columns of a product, and channels of a convolution, that vector units take at once
+_ROWS_AT_ONCE, _COLUMNS_AT_ONCE, _CHANNELS_AT_ONCE = 4.0, 16.0, 8.0  # that vector units take
 
 
 def group(operator: Operator) -> str:
@@ -149,13 +148,19 @@ def group(operator: Operator) -> str:
     >>> group(Operator("add_", inputs=((2, 3),), outputs=((2, 3),)))
     'elementwise'
     """
+    own = form(operator)
+    return NAMES[resolved(own, numbers.numbers(operator)) if own == CONVOLUTION else own]
+
+
+def form(operator: Operator) -> int:
+    """The position of an operator's group in `NAMES`; `CONVOLUTION` for any of those, which numbers tell (`resolved`)."""
     if {"m", "k", "n"} <= operator.attributes.keys():
-        return "linear" if operator.weight_bytes else "matmul"
+        return _AT["linear" if operator.weight_bytes else "matmul"]
     if "kernel" in operator.attributes:
-        return _convolution(operator)
+        return CONVOLUTION
     if {"q_length", "kv_length"} <= operator.attributes.keys():
-        return "attention"
-    return _GROUP_OF.get(operator.kind, _GROUP_OF.get(operator.kind.removesuffix("_"), "other"))
+        return _AT["attention"]
+    return _AT[_GROUP_OF.get(operator.kind, _GROUP_OF.get(operator.kind.removesuffix("_"), "other"))]
 
 
 def is_known(operator: Operator) -> bool:
@@ -193,16 +198,8 @@ def amounts(operator: Operator, *, itemsize: int = 4) -> tuple[dict[str, float],
 
     ``itemsize`` is the bytes of an element. Bytes are those of the trace, where it counts them.
     """
-    own = group(operator)
-    quantities, extents = _DESCRIBE.get(own, _describe_plain)(operator, itemsize)
-    known = {
-        "macs": float(operator.macs),
-        "bytes": float(operator.activation_bytes),
-        "output_bytes": float(operator.output_elements * itemsize),
-        "weight_bytes": float(operator.weight_bytes),
-    }
-    shared = {"macs": known["macs"], "bytes": known["bytes"], "weights": known["weight_bytes"]}
-    return {name: {**known, **quantities}[name] for name in QUANTITIES[own]}, {**shared, **extents}
+    own, quantities, extents = _described(operator, itemsize)
+    return dict(zip(QUANTITIES[NAMES[own]], quantities, strict=False)), dict(zip(EXTENTS, extents, strict=True))
 
 
 def linear(operator: Operator, *, itemsize: int = 4) -> tuple[str, dict[str, float], dict[str, float]]:
@@ -221,134 +218,165 @@ def columns(trace: Trace, *, itemsize: int = 4) -> dict[str, float]:
     >>> columns(Trace((), params=0))["linear.ops"]
     0.0
     """
-    found = dict.fromkeys(COLUMNS, 0.0)
-    weighed: defaultdict[str, float] = defaultdict(float)
-    for operator, count in Counter(map(_Signature, trace.operators)).items():
-        one = operator.of
-        own, sums, extents = linear(one, itemsize=itemsize)
-        for name, value in sums.items():
-            found[name] += count * value
-        if own in _SHAPED:
-            weight = float(count * (one.macs or one.activation_bytes))
-            weighed[own] += weight
-            for extent in EXTENTS:
-                found[f"{own}.{extent}~"] += weight * math.log2(1 + extents.get(extent, 0.0))
-    for own, weight in weighed.items():
-        for extent in EXTENTS:
-            found[f"{own}.{extent}~"] /= weight or 1.0
-    weights = sum(operator.weight_bytes for operator in trace.operators)
-    return found | {f"weights.{size}": float(max(0, weights - limit)) for size, limit in SIZES.items()}
+    found, scratch = [0.0] * len(COLUMNS), [0.0] * SCRATCH
+    weights = 0.0
+    for own, count in Counter((form(one), *numbers.numbers(one, itemsize=itemsize)) for one in trace.operators).items():
+        weights += add(int(own[0]), own[1:], float(count), itemsize, found, scratch)
+    finish(weights, found, scratch)
+    return dict(zip(COLUMNS, found, strict=True))
 
 
-class _Signature:
-    """An operator that is equal to every other one of its cost."""
-
-    def __init__(self, operator: Operator) -> None:
-        self.of = operator
-        attributes = tuple(sorted((name, str(value)) for name, value in operator.attributes.items()))
-        counts = (operator.macs, operator.activation_bytes, operator.weight_bytes)
-        self._key = (operator.kind, operator.inputs, operator.outputs, counts, attributes)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Signature) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
+def _described(operator: Operator, itemsize: int) -> tuple[int, list[float], list[float]]:
+    scratch, row = [0.0] * SCRATCH, numbers.numbers(operator, itemsize=itemsize)
+    own = resolved(form(operator), row)
+    describe(own, row, itemsize, scratch)
+    return own, scratch[:MOST_QUANTITIES], scratch[MOST_QUANTITIES : MOST_QUANTITIES + len(EXTENTS)]
 
 
-Described = tuple[dict[str, float], dict[str, float]]
+# What follows is arithmetic on numbers alone, which `ftax_model.modeling.compiled` also compiles: no names, no objects.
+
+NAMES = tuple(QUANTITIES)
+"""Groups of operators, in the order of their numbers."""
+
+_AT = {name: at for at, name in enumerate(NAMES)}
+CONVOLUTION = len(NAMES)
+MOST_QUANTITIES = max(map(len, QUANTITIES.values()))
+SCRATCH = MOST_QUANTITIES + len(EXTENTS) + len(NAMES)
+"""Numbers that `add` works on: quantities and extents of an operator, and the weight of each group so far."""
+
+_LINEAR, _MATMUL, _ATTENTION, _RECURRENT = (_AT[name] for name in ("linear", "matmul", "attention", "recurrent"))
+_POINTWISE, _DENSE, _PLAIN, _GROUPED, _DEPTHWISE = (
+    _AT[f"{name}-convolution"] for name in ("pointwise", "dense", "plain", "grouped", "depthwise")
+)
+_BATCH_NORMALISATION, _LAYER_NORMALISATION, _SOFTMAX = (
+    _AT[name] for name in ("batch-normalisation", "layer-normalisation", "softmax")
+)
+_FOURIER, _OTHER, _POOLING = (_AT[name] for name in ("fourier", "other", "pooling"))
+_FIRSTS = tuple(len(HOST) + sum(map(len, list(QUANTITIES.values())[:at])) for at in range(len(NAMES)))
+_COUNTS = tuple(map(len, QUANTITIES.values()))
+_TRAFFIC = len(HOST) + sum(_COUNTS)
+_SHAPES = tuple(len(SUMS) + _SHAPED.index(name) * len(EXTENTS) if name in _SHAPED else -1 for name in NAMES)
+_LIMITS = tuple(map(float, SIZES.values()))
+_EXTENTS = len(EXTENTS)
+_E_MACS, _E_M, _E_K, _E_N, _E_MATRICES, _E_KERNEL, _E_STRIDE, _E_BYTES, _E_WEIGHTS = (
+    MOST_QUANTITIES + at for at in range(_EXTENTS)
+)
+_WEIGHED = MOST_QUANTITIES + _EXTENTS
 
 
-def _describe_plain(operator: Operator, itemsize: int) -> Described:
-    return {}, {}
+def resolved(form: int, row: numbers.Row) -> int:
+    """The group of an operator of a form, by its numbers."""
+    if form != CONVOLUTION:
+        return form
+    if _is_plain(row):
+        return _PLAIN
+    if row[numbers.GROUPS] > 1:
+        return _DEPTHWISE if row[numbers.WEIGHT_IN] == 1 else _GROUPED
+    return _POINTWISE if row[numbers.TAPS] == 1 else _DENSE
 
 
-def _describe_product(operator: Operator, itemsize: int) -> Described:
-    batch, m, k, n = (float(operator.attributes.get(name, 1)) for name in ("batch", "m", "k", "n"))
-    right_bytes = batch * k * n * itemsize
-    quantities = {
-        "padded_macs": batch * _up(m, _TILES[0]) * k * _up(n, _TILES[1]),
-        "left_bytes": batch * m * k * itemsize,
-        "right_bytes": right_bytes,
-        "output_bytes": batch * m * n * itemsize,
-        "vector_macs": batch * k * n if m == 1 else 0.0,
-        "packed_bytes": right_bytes if m > 1 else 0.0,
-        "matrices": batch,
-    }
-    return quantities, {"m": m, "k": k, "n": n, "matrices": batch}
-
-
-def _convolution(operator: Operator) -> str:
-    attributes, weight = operator.attributes, operator.inputs[1]
-    if _plain(operator):
-        return "plain-convolution"
-    if attributes.get("groups", 1) > 1:
-        return "depthwise-convolution" if weight[1] == 1 else "grouped-convolution"
-    return "pointwise-convolution" if math.prod(attributes["kernel"]) == 1 else "dense-convolution"
-
-
-def _plain(operator: Operator) -> bool:
+def _is_plain(row: numbers.Row) -> bool:
     """Whether torch on one thread takes its own kernel and not oneDNN's, by its rule (``ConvParams::use_mkldnn``)."""
-    attributes, shape = operator.attributes, operator.inputs[0]
-    kernel, steps = attributes["kernel"], (*attributes.get("stride", (1,)), *attributes.get("dilation", (1,)))
-    if math.prod(kernel) == 1 and max(steps) == 1 and shape[0] < _MANY_IMAGES:
+    widest_step = max(row[numbers.STRIDE], row[numbers.DILATION])
+    if row[numbers.TAPS] == 1 and widest_step == 1 and row[numbers.IMAGES] < _MANY_IMAGES:
         return True
     return (
-        attributes.get("groups", 1) == 1
-        and shape[0] == 1
-        and math.prod(shape) <= _SMALL_IMAGE
-        and not (len(kernel) > 1 and min(kernel) > 3)
+        row[numbers.GROUPS] == 1
+        and row[numbers.IMAGES] == 1
+        and row[numbers.INPUT_ELEMENTS] <= _SMALL_IMAGE
+        and not (row[numbers.SPATIAL] > 1 and row[numbers.NARROWEST] > 3)
     )
 
 
-def _describe_convolution(operator: Operator, itemsize: int) -> Described:
+def add(form: int, row: numbers.Row, count: float, itemsize: float, found: list[float], scratch: list[float]) -> float:
+    """Add ``count`` operators to columns, those of `SHAPES` still weighed (`finish`); returns the weights they read.
+
+    ``found`` has a place for each of `COLUMNS`, ``scratch`` has `SCRATCH`.
+    """
+    own = resolved(form, row)
+    describe(own, row, itemsize, scratch)
+    found[own] += count
+    for at in range(_COUNTS[own]):
+        found[_FIRSTS[own] + at] += count * scratch[at]
+    moved, weights = row[numbers.ACTIVATION_BYTES], scratch[_E_WEIGHTS]
+    for at in range(len(_LIMITS)):
+        found[_TRAFFIC + at] += count * max(0.0, moved + weights - _LIMITS[at])
+    if _SHAPES[own] >= 0:
+        weight = count * (row[numbers.MACS] or moved)
+        scratch[_WEIGHED + own] += weight
+        for at in range(_EXTENTS):
+            found[_SHAPES[own] + at] += weight * math.log2(1 + scratch[MOST_QUANTITIES + at])
+    return count * weights
+
+
+def finish(weights: float, found: list[float], scratch: list[float]) -> None:
+    """Make columns whole once all operators were added, which read so many bytes of weights."""
+    for own in range(len(_SHAPES)):
+        if _SHAPES[own] >= 0:
+            weight = scratch[_WEIGHED + own] or 1.0
+            for at in range(_EXTENTS):
+                found[_SHAPES[own] + at] /= weight
+    for at in range(len(_LIMITS)):
+        found[_TRAFFIC + len(_LIMITS) + at] = max(0.0, weights - _LIMITS[at])
+
+
+def describe(group: int, row: numbers.Row, itemsize: float, into: list[float]) -> None:
+    """Put the quantities of an operator of a group, and then its extents, into the first places of a list."""
+    weights = numbers.weight_bytes(row, itemsize)
+    for at in range(MOST_QUANTITIES + _EXTENTS):
+        into[at] = 0.0
+    into[_E_MACS], into[_E_BYTES], into[_E_WEIGHTS] = row[numbers.MACS], row[numbers.ACTIVATION_BYTES], weights
+    if group in (_LINEAR, _MATMUL):
+        _describe_product(row, itemsize, into)
+    elif group in (_POINTWISE, _DENSE, _PLAIN, _GROUPED, _DEPTHWISE):
+        _describe_convolution(row, weights, itemsize, into)
+    elif group == _ATTENTION:
+        matrices, m, n = row[numbers.BATCH] * row[numbers.HEADS], row[numbers.Q_LENGTH], row[numbers.KV_LENGTH]
+        into[0], into[1] = row[numbers.MACS], row[numbers.ACTIVATION_BYTES]
+        into[2], into[3] = matrices * m * n * itemsize, matrices
+        into[_E_M], into[_E_K], into[_E_N], into[_E_MATRICES] = m, row[numbers.HEAD_SIZE], n, matrices
+    elif group == _RECURRENT:
+        sequences = row[numbers.SEQUENCES]
+        steps = max(row[numbers.TOKENS] // max(sequences, 1.0), 1.0)
+        into[0], into[1], into[2] = row[numbers.MACS], steps * row[numbers.MATRICES] / 2, steps * weights
+        into[_E_M], into[_E_K], into[_E_N] = sequences, row[numbers.HIDDEN_SIZE], row[numbers.INPUT_SIZE]
+        into[_E_MATRICES] = steps
+    elif group in (_FOURIER, _OTHER):
+        into[0], into[1] = row[numbers.MACS], row[numbers.ACTIVATION_BYTES]
+    else:
+        into[0] = row[numbers.ACTIVATION_BYTES]
+        if group == _POOLING:
+            into[1] = row[numbers.ELEMENTS] * itemsize
+        elif group in (_BATCH_NORMALISATION, _LAYER_NORMALISATION, _SOFTMAX):
+            width = row[numbers.AREA] if group == _BATCH_NORMALISATION else row[numbers.LAST]
+            rows = row[numbers.FIRST] / max(width, 1.0)
+            into[1], into[_E_M], into[_E_N] = rows, rows, width
+
+
+def _describe_product(row: numbers.Row, itemsize: float, into: list[float]) -> None:
+    """A product of ``batch`` matrices of m x k by k x n; of a vector where m is 1."""
+    batch, m, k, n = row[numbers.BATCH], row[numbers.M], row[numbers.K], row[numbers.N]
+    right_bytes = batch * k * n * itemsize
+    into[0], into[1] = row[numbers.MACS], batch * _up(m, _ROWS_AT_ONCE) * k * _up(n, _COLUMNS_AT_ONCE)
+    into[2], into[3], into[4] = batch * m * k * itemsize, right_bytes, batch * m * n * itemsize
+    into[5], into[6] = batch * k * n if m == 1 else 0.0, right_bytes if m > 1 else 0.0
+    into[7] = batch
+    into[_E_M], into[_E_K], into[_E_N], into[_E_MATRICES] = m, k, n, batch
+
+
+def _describe_convolution(row: numbers.Row, weights: float, itemsize: float, into: list[float]) -> None:
     """A convolution amounts to a product of its patches with its kernels, for each group."""
-    groups, kernel = operator.attributes.get("groups", 1), math.prod(operator.attributes["kernel"])
-    output, channels = operator.outputs[0], operator.inputs[1][1]
-    m, k, n = output[0] * math.prod(output[2:]), channels * kernel, output[1] / groups
-    padded = m * _up(channels, _TILES[1] // 2) * kernel * _up(n, _TILES[1] // 2) if groups == 1 else operator.macs
-    quantities = {
-        "padded_macs": float(padded),
-        "input_bytes": float(math.prod(operator.inputs[0]) * itemsize),
-        "patch_bytes": float(groups * m * k * itemsize) if kernel > 1 else 0.0,
-        "images": float(groups * output[0]),
-    }
-    stride = max(operator.attributes.get("stride", (1,)))
-    return quantities, {"m": m, "k": k, "n": n, "matrices": groups, "kernel": kernel, "stride": stride}
+    groups, kernel, channels = row[numbers.GROUPS], row[numbers.TAPS], row[numbers.WEIGHT_IN]
+    m, k, n = row[numbers.OUTPUTS] * row[numbers.POSITIONS], channels * kernel, row[numbers.CHANNELS] / groups
+    into[0], into[1] = row[numbers.MACS], row[numbers.MACS]
+    if groups == 1:
+        into[1] = m * _up(channels, _CHANNELS_AT_ONCE) * kernel * _up(n, _CHANNELS_AT_ONCE)
+    into[2], into[3] = row[numbers.INPUT_ELEMENTS] * itemsize, row[numbers.ELEMENTS] * itemsize
+    into[4], into[5] = weights, groups * m * k * itemsize if kernel > 1 else 0.0
+    into[6] = groups * row[numbers.OUTPUTS]
+    into[_E_M], into[_E_K], into[_E_N], into[_E_MATRICES] = m, k, n, groups
+    into[_E_KERNEL], into[_E_STRIDE] = kernel, row[numbers.STRIDE]
 
 
-def _describe_attention(operator: Operator, itemsize: int) -> Described:
-    a = operator.attributes
-    matrices, m, n = float(a.get("batch", 1) * a.get("heads", 1)), a["q_length"], a["kv_length"]
-    quantities = {"score_bytes": matrices * m * n * itemsize, "matrices": matrices}
-    return quantities, {"m": m, "k": a.get("head_size", 1), "n": n, "matrices": matrices}
-
-
-def _describe_recurrent(operator: Operator, itemsize: int) -> Described:
-    a = operator.attributes
-    states = operator.inputs[1] if len(operator.inputs) > 1 else ()
-    sequences = states[1] if len(states) == 3 else 1  # (layers and directions, sequences, width)
-    steps = max(a["tokens"] // max(sequences, 1), 1)
-    quantities = {"steps": steps * a["matrices"] / 2, "streamed_bytes": float(steps * operator.weight_bytes)}
-    return quantities, {"m": sequences, "k": a["hidden_size"], "n": a["input_size"], "matrices": steps}
-
-
-def _describe_rows(operator: Operator, itemsize: int) -> Described:
-    """What is normalised together: a channel of an image, or the last extent of everything else."""
-    shape = operator.outputs[0] if operator.outputs else ()
-    width = math.prod(shape[2:]) if group(operator) == "batch-normalisation" else (shape or (1,))[-1]
-    rows = math.prod(shape) / max(width, 1)
-    return {"rows": rows}, {"m": rows, "n": width}
-
-
-def _up(extent: float, tile: int) -> float:
+def _up(extent: float, tile: float) -> float:
     return math.ceil(extent / tile) * tile
-
-
-_DESCRIBE: Mapping[str, Callable[[Operator, int], Described]] = {
-    **dict.fromkeys(("linear", "matmul"), _describe_product),
-    **dict.fromkeys((name for name in QUANTITIES if name.endswith("convolution")), _describe_convolution),
-    **dict.fromkeys(("batch-normalisation", "layer-normalisation", "softmax"), _describe_rows),
-    "attention": _describe_attention,
-    "recurrent": _describe_recurrent,
-}

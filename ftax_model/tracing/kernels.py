@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftax_model.operators import Operator, Trace
-from ftax_model.tracing import features
+from ftax_model.tracing import features, numbers
 
 GROUPS = (
     *(name for name in features.QUANTITIES if name != "plain-convolution"),
@@ -84,16 +84,16 @@ def _table(rows: Iterable[tuple[float, ...]]) -> NDArray[np.float64]:
 
 def _each(operators: Sequence[Operator], itemsize: int) -> Iterator[tuple[float, ...]]:
     """Of each operator the values of `COLUMNS`."""
-    groups = [group(operator) for operator in operators]
+    rows = [numbers.numbers(operator, itemsize=itemsize) for operator in operators]
+    groups = [resolved(form(operator), row) for operator, row in zip(operators, rows, strict=True)]
+    scratch = [0.0] * features.SCRATCH
     for at, operator in enumerate(operators):
-        own = _described(operator, groups[at], itemsize)
-        for side, other, (giver, taker) in (("before", at - 1, (at - 1, at)), ("after", at + 1, (at, at + 1))):
-            known = 0 <= other < len(operators)
-            own[side] = float(GROUPS.index(groups[other])) if known else -1.0
-            own[f"{side}_fuses"] = float(known and groups[other] in _FUSES)
-            own[f"{side}_alike"] = float(known and _hands_over(operators[giver], operators[taker]))
-        own["place"] = float(min(at, _FIRST))
-        yield tuple(own[name] for name in COLUMNS)
+        own = [0.0] * len(COLUMNS)
+        describe(groups[at], kind(operator), features.form(operator), rows[at], itemsize, scratch, own)
+        before, after = (at - 1 if at else at), min(at + 1, len(operators) - 1)
+        own_groups = groups[before] if before < at else NOTHING, groups[after] if after > at else NOTHING
+        place(at, own_groups[0], rows[before], rows[at], own_groups[1], rows[after], own)
+        yield tuple(own)
 
 
 def group(operator: Operator) -> str:
@@ -102,81 +102,116 @@ def group(operator: Operator) -> str:
     >>> group(Operator("cumsum", inputs=((2, 3),), outputs=((2, 3),)))
     'scan'
     """
-    attributes = operator.attributes
-    if "kernel" in attributes:
-        volumetric = len(attributes["kernel"]) == 3
-        if attributes.get("transposed"):
-            return "transposed-volumetric-convolution" if volumetric else "transposed-convolution"
-        if attributes.get("groups", 1) > 1:
-            return "depthwise-convolution" if operator.inputs[1][1] == 1 else "grouped-convolution"
-        if volumetric:
-            return "volumetric-convolution"
-        return "pointwise-convolution" if math.prod(attributes["kernel"]) == 1 else "dense-convolution"
-    kind = operator.kind.removesuffix("_")
-    if kind in _SCANS:
-        return "scan"
-    return "loss" if "loss" in kind else features.group(operator)
+    return GROUPS[resolved(form(operator), numbers.numbers(operator))]
 
 
-def _described(operator: Operator, own: str, itemsize: int) -> dict[str, float]:
-    quantities, extents = features.amounts(operator, itemsize=itemsize)
-    attributes = operator.attributes
-    m, k, n = (float(extents.get(name, 0.0)) for name in ("m", "k", "n"))
-    matrices = float(extents.get("matrices", 1.0))
+def form(operator: Operator) -> int:
+    """The position of an operator's group in `GROUPS`; `CONVOLUTION` for any, which numbers tell (`resolved`)."""
+    if "kernel" in operator.attributes:
+        return CONVOLUTION
+    own = operator.kind.removesuffix("_")
+    if own in _SCANS:
+        return GROUPS.index("scan")
+    return GROUPS.index("loss" if "loss" in own else features.group(operator))
+
+
+def kind(operator: Operator) -> float:
+    """A number that tells kinds of operators apart."""
+    return float(zlib.crc32(operator.kind.removesuffix("_").encode()) % 1000)
+
+
+# What follows is arithmetic on numbers alone, as in `ftax_model.tracing.features`.
+
+CONVOLUTION = len(GROUPS)
+NOTHING = -1
+"""Stands for the group of a neighbour where there is none."""
+
+_VOLUMETRIC, _TRANSPOSED, _BOTH, _DEPTHWISE, _GROUPED, _POINTWISE, _DENSE = (
+    GROUPS.index(f"{name}convolution")
+    for name in (
+        "volumetric-", "transposed-", "transposed-volumetric-", "depthwise-", "grouped-", "pointwise-", "dense-",
+    )
+)  # fmt: skip
+_LAYER_NORMALISATION, _BATCH_NORMALISATION = (GROUPS.index(f"{name}-normalisation") for name in ("layer", "batch"))
+_FUSING = tuple(name in _FUSES for name in GROUPS)
+_PLAIN, _RECURRENT = (features.NAMES.index(name) for name in ("plain-convolution", "recurrent"))
+_Q_STEPS = features.QUANTITIES["recurrent"].index("steps")
+_E_M, _E_K, _E_N, _E_MATRICES = (
+    features.MOST_QUANTITIES + features.EXTENTS.index(name) for name in ("m", "k", "n", "matrices")
+)
+(
+    _GROUP, _KIND, _SPATIAL, _MACS, _BYTES, _WEIGHT_BYTES, _M, _K, _N, _MATRICES, _KERNEL, _WIDEST, _STRIDE, _DILATION,
+    _GROUPS, _ELEMENTS, _READ, _BLOCKS, _ARGUMENTS, _CHANNELS_IN, _CHANNELS_OUT, _STEPS, _SERIAL_BYTES, _SMALL, _SCALAR,
+    _BEFORE, _BEFORE_ALIKE, _BEFORE_FUSES, _AFTER, _AFTER_ALIKE, _AFTER_FUSES, _PLACE,
+) = range(len(COLUMNS))  # fmt: skip
+
+
+def resolved(form: int, row: numbers.Row) -> int:
+    """The group of an operator of a form, by its numbers."""
+    if form != CONVOLUTION:
+        return form
+    if row[numbers.TRANSPOSED]:
+        return _BOTH if row[numbers.SPATIAL] == 3 else _TRANSPOSED
+    if row[numbers.GROUPS] > 1:
+        return _DEPTHWISE if row[numbers.WEIGHT_IN] == 1 else _GROUPED
+    if row[numbers.SPATIAL] == 3:
+        return _VOLUMETRIC
+    return _POINTWISE if row[numbers.TAPS] == 1 else _DENSE
+
+
+def describe(
+    group: int, kind: float, form: int, row: numbers.Row, itemsize: float, scratch: list[float], into: list[float]
+) -> None:
+    """Put all of `COLUMNS` but those of the neighbours and the place into a list.
+
+    ``form`` is that of `ftax_model.tracing.features.form`, ``scratch`` has its `SCRATCH`.
+    """
+    own = features.resolved(form, row)
+    features.describe(own, row, itemsize, scratch)
+    m, k, n, matrices = scratch[_E_M], scratch[_E_K], scratch[_E_N], scratch[_E_MATRICES] or 1.0
+    elements, weights, groups = row[numbers.ELEMENTS], numbers.weight_bytes(row, itemsize), row[numbers.GROUPS]
     serial_bytes = 0.0
-    if own in ("layer-normalisation", "batch-normalisation"):
-        m, n = _rows(operator, own)
-        serial_bytes = 2 * n * itemsize if own == "layer-normalisation" else 0.0
-    elements, read = operator.output_elements, sum(math.prod(shape) for shape in operator.inputs)
-    kernel, groups = attributes.get("kernel", ()), attributes.get("groups", 1)
-    weight = operator.inputs[1] if kernel else (0, 0)
+    if group in (_LAYER_NORMALISATION, _BATCH_NORMALISATION):
+        m = max(_rows(group, row), 1.0)
+        n = row[numbers.FIRST] / m
+        serial_bytes = 2 * n * itemsize if group == _LAYER_NORMALISATION else 0.0
     tiles = math.ceil(m / _TILE) * math.ceil(n / _TILE) * max(matrices, 1.0) if k else elements / _BLOCK
-    return {
-        "group": float(GROUPS.index(own)),
-        "kind": float(zlib.crc32(operator.kind.removesuffix("_").encode()) % 1000),
-        "spatial": float(len(kernel)),
-        "macs": float(operator.macs),
-        "bytes": float(operator.activation_bytes + operator.weight_bytes),
-        "weight_bytes": float(operator.weight_bytes),
-        "m": m,
-        "k": k,
-        "n": n,
-        "matrices": matrices,
-        "kernel": float(math.prod(kernel) if kernel else 0),
-        "widest": float(max(kernel, default=0)),
-        "stride": float(max(attributes.get("stride", (1,)))),
-        "dilation": float(max(attributes.get("dilation", (1,)))),
-        "groups": float(groups),
-        "elements": float(elements),
-        "read": float(read),
-        "blocks": max(float(tiles), 1.0),
-        "arguments": float(len(operator.inputs)),
-        "channels_in": float(weight[1] * groups),
-        "channels_out": float(weight[1] if attributes.get("transposed") else weight[0]),
-        "steps": float(quantities.get("steps", 0.0)),
-        "serial_bytes": serial_bytes,
-        "small": float(features.group(operator) == "plain-convolution"),
-        "scalar": float(elements <= 1),
-    }
+    into[_GROUP], into[_KIND], into[_SPATIAL] = group, kind, row[numbers.SPATIAL]
+    into[_MACS], into[_WEIGHT_BYTES] = row[numbers.MACS], weights
+    into[_BYTES] = row[numbers.ACTIVATION_BYTES] + weights
+    into[_M], into[_K], into[_N], into[_MATRICES] = m, k, n, matrices
+    into[_KERNEL], into[_WIDEST] = row[numbers.TAPS], row[numbers.WIDEST]
+    into[_STRIDE], into[_DILATION], into[_GROUPS] = row[numbers.STRIDE], row[numbers.DILATION], groups
+    into[_ELEMENTS], into[_READ], into[_BLOCKS] = elements, row[numbers.READ], max(tiles, 1.0)
+    into[_ARGUMENTS] = row[numbers.ARGUMENTS]
+    into[_CHANNELS_IN] = row[numbers.WEIGHT_IN] * groups
+    into[_CHANNELS_OUT] = row[numbers.WEIGHT_IN] if row[numbers.TRANSPOSED] else row[numbers.WEIGHT_OUT]
+    into[_STEPS] = scratch[_Q_STEPS] if own == _RECURRENT else 0.0
+    into[_SERIAL_BYTES] = serial_bytes
+    into[_SMALL], into[_SCALAR] = float(own == _PLAIN), float(elements <= 1)
 
 
-def _rows(operator: Operator, own: str) -> tuple[float, float]:
-    """How many rows are normalised, and the elements of each."""
-    shape = operator.outputs[0] if operator.outputs else (1,)
-    total = math.prod(shape)
-    if own == "batch-normalisation":
-        rows = shape[1] if len(shape) > 1 else 1
-    elif len(operator.outputs) > 1:  # the mean of each row is put out, too
-        rows = math.prod(operator.outputs[1])
-    else:
-        rows = total // max(shape[-1], 1) if shape else 1
-    return float(max(rows, 1)), total / max(rows, 1)
+def place(
+    at: int, before: int, given: numbers.Row, row: numbers.Row, after: int, taken: numbers.Row, into: list[float]
+) -> None:
+    """Put into a list what of `COLUMNS` hangs on the neighbours, by group and numbers, and on the place in the call.
+
+    A neighbour of the group `NOTHING` is none.
+    """
+    into[_BEFORE], into[_AFTER], into[_PLACE] = before, after, min(at, _FIRST)
+    into[_BEFORE_FUSES] = float(before >= 0 and _FUSING[before])
+    into[_AFTER_FUSES] = float(after >= 0 and _FUSING[after])
+    into[_BEFORE_ALIKE] = float(before >= 0 and given[numbers.FIRST] == row[numbers.TAKEN])
+    into[_AFTER_ALIKE] = float(after >= 0 and row[numbers.FIRST] == taken[numbers.TAKEN])
 
 
-def _hands_over(one: Operator, other: Operator) -> bool:
-    """Whether an operator puts out as many elements as the largest that another takes in."""
-    given = math.prod(one.outputs[0]) if one.outputs else 0
-    return given == max((math.prod(shape) for shape in other.inputs), default=0)
+def _rows(group: int, row: numbers.Row) -> float:
+    """How many rows are normalised."""
+    if group == _BATCH_NORMALISATION:
+        return row[numbers.SECOND]
+    if row[numbers.NORMALISED] > 0:  # the mean of each row is put out, too
+        return row[numbers.NORMALISED]
+    return row[numbers.FIRST] // max(row[numbers.LAST], 1.0)
 
 
 def joined(calls: Sequence[Kernels]) -> tuple[NDArray[np.intp], Kernels]:

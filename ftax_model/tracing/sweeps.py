@@ -16,6 +16,7 @@ from typing import Any
 from ftax_model import plugins
 from ftax_model.errors import InputError
 from ftax_model.operators import Operator, Trace
+from ftax_model.tracing.numbers import LOOKUPS
 from ftax_model.tracing.trace import tensors_in, trace, trace_workload
 from ftax_model.workload import DTYPES, MAX_BATCH_SIZE, Workload, whole
 
@@ -260,7 +261,6 @@ def _counts(trace: Trace) -> list[tuple[str, int, tuple[tuple[int, ...], ...]]]:
 
 
 _LINE = (2, 3)
-_LOOKUPS = ("embedding", "index_select")
 
 
 def _on_line(two: Trace, three: Trace, size: int) -> Trace:
@@ -274,7 +274,7 @@ def _operator_on_line(two: Operator, three: Operator, size: int) -> Operator:
         for field in dataclasses.fields(Operator)
     }
     found = Operator(**values)
-    return dataclasses.replace(found, weight_bytes=_rows_read(two, found)) if two.kind in _LOOKUPS else found
+    return dataclasses.replace(found, weight_bytes=_rows_read(two, found)) if two.kind in LOOKUPS else found
 
 
 def _rows_read(two: Operator, found: Operator) -> int:

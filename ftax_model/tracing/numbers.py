@@ -1,0 +1,104 @@
+"""An operator as a row of numbers: all that models look at, for columns and kernels to be worked out from.
+
+What follows from the numbers (`ftax_model.tracing.features`, `ftax_model.tracing.kernels`) is plain arithmetic on such
+a row, so that the same functions serve operators that were traced and, compiled, those of a search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ftax_model.operators import Operator
+
+NUMBERS = (
+    "macs", "activation_bytes", "weight_bytes", "table_bytes", "elements", "first", "taken", "read", "arguments",
+    "batch", "m", "k", "n",
+    "images", "input_elements", "outputs", "positions", "channels", "weight_out", "weight_in", "groups", "taps",
+    "widest", "narrowest", "spatial", "stride", "dilation", "transposed",
+    "heads", "q_length", "kv_length", "head_size",
+    "tokens", "matrices", "hidden_size", "input_size", "sequences",
+    "second", "area", "last", "normalised",
+)  # fmt: skip
+"""What is told of an operator; 0 where it has no such thing, 1 for ``groups``, ``stride`` and ``dilation``.
+
+``table_bytes`` are those of the table that a lookup gathers weights from, of which it reads no more than it puts out;
+``weight_bytes`` what it reads besides. ``elements`` are those of all outputs, ``first`` of the first one, ``taken`` of
+the largest input, ``read`` of all inputs. A product has ``batch`` to ``n``; a convolution ``images`` (of its input) to
+``transposed``, with ``positions`` of an output channel and ``taps`` of its kernel; attention ``batch`` and ``heads`` to
+``head_size``; a recurrent network ``tokens`` to ``sequences``. ``second``, ``area`` (of the third on) and ``last`` are
+extents of the first output, ``normalised`` the elements of the second one.
+"""
+
+(
+    MACS, ACTIVATION_BYTES, WEIGHT_BYTES, TABLE_BYTES, ELEMENTS, FIRST, TAKEN, READ, ARGUMENTS,
+    BATCH, M, K, N,
+    IMAGES, INPUT_ELEMENTS, OUTPUTS, POSITIONS, CHANNELS, WEIGHT_OUT, WEIGHT_IN, GROUPS, TAPS,
+    WIDEST, NARROWEST, SPATIAL, STRIDE, DILATION, TRANSPOSED,
+    HEADS, Q_LENGTH, KV_LENGTH, HEAD_SIZE,
+    TOKENS, MATRICES, HIDDEN_SIZE, INPUT_SIZE, SEQUENCES,
+    SECOND, AREA, LAST, NORMALISED,
+) = range(len(NUMBERS))  # fmt: skip
+
+LOOKUPS = ("embedding", "index_select", "gather", "index")
+"""Kinds of operators that read of a table, their first input, no more than they put out."""
+
+Row = Sequence[float]
+"""The numbers of one operator, as floats."""
+
+
+def numbers(operator: Operator, *, itemsize: int = 4) -> list[float]:
+    """The numbers of an operator whose elements have ``itemsize`` bytes, in the order of `NUMBERS`."""
+    own = [0.0] * len(NUMBERS)
+    first = operator.outputs[0] if operator.outputs else ()
+    sizes = [math.prod(shape) for shape in operator.inputs]
+    own[MACS], own[ACTIVATION_BYTES] = operator.macs, operator.activation_bytes
+    own[ELEMENTS], own[FIRST] = operator.output_elements, math.prod(first) if operator.outputs else 0
+    own[TAKEN], own[READ], own[ARGUMENTS] = max(sizes, default=0), sum(sizes), len(sizes)
+    own[WEIGHT_BYTES], own[TABLE_BYTES] = _weights(operator, itemsize)
+    own[SECOND] = first[1] if len(first) > 1 else 1
+    own[AREA], own[LAST] = math.prod(first[2:]), first[-1] if first else 1
+    own[NORMALISED] = math.prod(operator.outputs[1]) if len(operator.outputs) > 1 else 0
+    attributes = operator.attributes
+    own[GROUPS] = attributes.get("groups", 1)
+    own[STRIDE], own[DILATION] = (max(attributes.get(name, (1,))) for name in ("stride", "dilation"))
+    if "kernel" in attributes:
+        _fill_convolution(own, operator)
+    elif {"m", "k", "n"} <= attributes.keys():
+        own[BATCH], own[M], own[K], own[N] = (attributes.get(name, 1) for name in ("batch", "m", "k", "n"))
+    elif {"q_length", "kv_length"} <= attributes.keys():
+        own[BATCH], own[HEADS] = attributes.get("batch", 1), attributes.get("heads", 1)
+        own[Q_LENGTH], own[KV_LENGTH] = attributes["q_length"], attributes["kv_length"]
+        own[HEAD_SIZE] = attributes.get("head_size", 1)
+    elif {"tokens", "matrices", "hidden_size", "input_size"} <= attributes.keys():
+        own[TOKENS], own[MATRICES] = attributes["tokens"], attributes["matrices"]
+        own[HIDDEN_SIZE], own[INPUT_SIZE] = attributes["hidden_size"], attributes["input_size"]
+        states = operator.inputs[1] if len(operator.inputs) > 1 else ()
+        own[SEQUENCES] = states[1] if len(states) == 3 else 1  # (layers and directions, sequences, width)
+    return [float(value) for value in own]
+
+
+def weight_bytes(row: Row, itemsize: float) -> float:
+    """Bytes of weights that an operator reads."""
+    return row[WEIGHT_BYTES] + min(row[TABLE_BYTES], row[ELEMENTS] * itemsize)
+
+
+def _weights(operator: Operator, itemsize: int) -> tuple[int, int]:
+    """What an operator reads of weights besides rows of a table, and the bytes of the table."""
+    if operator.kind in LOOKUPS and operator.weight_bytes and operator.inputs:
+        table = math.prod(operator.inputs[0]) * itemsize
+        besides = operator.weight_bytes - min(table, operator.output_elements * itemsize)
+        if besides >= 0:
+            return besides, table
+    return operator.weight_bytes, 0
+
+
+def _fill_convolution(own: list[Any], operator: Operator) -> None:
+    attributes, shape, weight, output = operator.attributes, *operator.inputs[:2], operator.outputs[0]
+    kernel = attributes["kernel"]
+    own[IMAGES], own[INPUT_ELEMENTS] = shape[0], math.prod(shape)
+    own[OUTPUTS], own[CHANNELS], own[POSITIONS] = output[0], output[1], math.prod(output[2:])
+    own[WEIGHT_OUT], own[WEIGHT_IN] = weight[:2]
+    own[TAPS], own[WIDEST], own[NARROWEST], own[SPATIAL] = math.prod(kernel), max(kernel), min(kernel), len(kernel)
+    own[TRANSPOSED] = bool(attributes.get("transposed"))
