@@ -30,11 +30,11 @@ class Darts(TorchArchitecture):
     first cell, ``cifar`` leaves them as they are. The defaults are those for ImageNet; for CIFAR the authors take
     ``cells`` 20, ``channels`` 36, the stem ``cifar`` and images of 32 pixels.
 
-    There is no auxiliary head, which inference has no use for and published parameters leave out: those of the presets
-    are the published ones, for ImageNet and, but for first order and PC-DARTS, for CIFAR-10. Published MACs take in two
-    for each element that a norm puts out and one for each of a ReLU: counted so, ``p-darts`` has 557 M and ``pc-darts``
-    597 M as in their papers, where here are 543 M and 582 M. ``darts-v2``, 530 M here, has 544 M so, which no counting
-    makes the 574 M of its paper.
+    There is no auxiliary head, which inference has no use for and published parameters leave out. Those are met:
+    4.7 M, 4.9 M and 5.3 M of ``darts-v2``, ``p-darts`` and ``pc-darts``, 3.3 M and 3.4 M of the first two for CIFAR-10;
+    ``darts-v1`` has 3.2 M there, where the paper prints 3.3 M. Published MACs take in two for each element that a norm
+    puts out and one for each of a ReLU: counted so, ``p-darts`` has 557 M and ``pc-darts`` 597 M as in their papers,
+    without them 543 M and 582 M. ``darts-v2`` has 544 M so, and 530 M without, where its paper prints 574 M.
     """
 
     family = "vision"

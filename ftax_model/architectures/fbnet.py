@@ -22,12 +22,12 @@ class Fbnet(TorchArchitecture):
 
     The defaults are those for ImageNet. For CIFAR-100, as in HW-NAS-Bench (Li et al., 2021) and HELP (Lee et al.,
     2021), strides are 1, 1, 1, 2, 2, 1, 2, 1, the head has 1504 channels, and images 32 pixels. A skip that changes
-    the shape is a pointwise convolution there, and here. So are all operator counts of HELP's table, and its MACs and
-    parameters are found in this space.
+    the shape is a pointwise convolution there, and here. MACs, parameters, convolutions, operators and activations of
+    HELP's table (logits left out) are found in this space.
 
-    FBNet-A has the MACs and parameters of the paper. The authors released other blocks than they published figures of
-    for FBNet-B and FBNet-C, in place of separable ones that this space does not have: 306 M MACs and 4.9 M parameters
-    against 295 M and 4.5 M in the paper, and 385 M and 5.6 M against 375 M and 5.5 M.
+    The presets are the blocks that the authors released. Of FBNet-A they have the MACs and parameters of the paper,
+    249 M and 4.3 M. Of the others they do not: 306 M and 4.9 M against 295 M and 4.5 M for FBNet-B, 385 M and 5.6 M
+    against 375 M and 5.5 M for FBNet-C. The release replaces a few blocks of these by ones of this space.
     """
 
     family = "vision"

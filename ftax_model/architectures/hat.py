@@ -27,7 +27,9 @@ class Hat(TorchArchitecture):
     Attention is torch's (SDPA), the parts of the encoder that a layer attends to are joined once, not at every token,
     and the next token is the most likely one, not a given one.
 
-    Parameters without the table are those that the authors print for their models.
+    Parameters of the presets, without the table, are the published ones to all digits. So are MACs within a hundredth,
+    where ``beam_size`` is 1 and the product with the table is left out, as the authors do; they count twice as many
+    FLOPs, with targets given all at once.
     """
 
     family = "generation"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ftax_model.architectures._base import as_many, each_of
@@ -20,6 +21,7 @@ SOURCES = ((0,), (0, 1), (0, 1, 2))
 
 NUM_EDGES = sum(map(len, SOURCES))
 ORDER_SEED = 88
+"""What the authors shuffled all cells by before they numbered them."""
 
 
 class Nasbench201(TorchArchitecture):
@@ -30,7 +32,7 @@ class Nasbench201(TorchArchitecture):
 
     As in the published code a node is Python's ``sum``, which adds its first tensor to 0, and ``none`` is a product
     with 0. So MACs, parameters, convolutions and operators are those of the table of HELP (Lee et al., 2021) for each
-    of its 2,940 cells; activations are not those of its table, which has pooled ones too.
+    of its 2,940 cells; its activations take in pooled ones, and leave out logits.
     """
 
     family = "vision"
@@ -90,11 +92,17 @@ def cell(index: int) -> tuple[str, ...]:
     >>> cell(9)
     ('avg_pool_3x3', 'none', 'none', 'skip_connect', 'none', 'nor_conv_3x3')
     """
-    cells = list(itertools.product(OPERATIONS, repeat=NUM_EDGES))
+    cells = _published()
     if not 0 <= index < len(cells):
         raise InputError(f"cells have numbers from 0 to {len(cells) - 1}", str(index), "choose one of them")
-    random.Random(ORDER_SEED).shuffle(cells)
     return cells[index]
+
+
+@cache
+def _published() -> list[tuple[str, ...]]:
+    cells = list(itertools.product(OPERATIONS, repeat=NUM_EDGES))
+    random.Random(ORDER_SEED).shuffle(cells)
+    return cells
 
 
 def from_text(text: str) -> tuple[str, ...]:

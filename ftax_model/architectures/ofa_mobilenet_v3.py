@@ -30,8 +30,8 @@ class OfaMobilenetV3(TorchArchitecture):
 
     h-swish and h-sigmoid are one operator each, which the published code writes as four and three. The networks of
     HELP (Lee et al., 2021) have width 1.2 and images of 128, 132 and so on to 224 pixels; MACs, parameters and
-    convolutions of its table are found in this space. It has one operator more than there is here, in the mean at the
-    end, and its activations leave out those of one pixel.
+    convolutions of its table are found in this space. It counts one operator more than there is here, in the mean at
+    the end, and its activations leave out those of one pixel.
     """
 
     family = "vision"
@@ -120,12 +120,11 @@ def _block(stage: int, inputs: int, outputs: int, *, kernel: int, expand: int, s
 
     act = nn.Hardswish if SWISH[stage] else nn.ReLU
     inner = _divisible(inputs * expand)
-    squeezed = _divisible(inner // 4)
-    excite = SqueezeExcite(inner, squeezed, act=nn.ReLU(inplace=True), gate=nn.Hardsigmoid(inplace=True))
+    gates = {"act": nn.ReLU(inplace=True), "gate": nn.Hardsigmoid(inplace=True)}
     branch = nn.Sequential(
         convolution(inputs, inner, 1, act=act(inplace=True)),
         convolution(inner, inner, kernel, stride=stride, groups=inner, act=act(inplace=True)),
-        *([excite] if EXCITED[stage] else []),
+        *([SqueezeExcite(inner, _divisible(inner // 4), **gates)] if EXCITED[stage] else []),
         convolution(inner, outputs, 1),
     )
     same = stride == 1 and inputs == outputs
