@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftax_model import plugins
-from ftax_model.architectures._base import as_many, even
+from ftax_model.architectures._base import as_many
 from ftax_model.architectures._torch import TorchArchitecture, images, multiple
 from ftax_model.errors import InputError
 from ftax_model.workload import Workload, grid
@@ -89,13 +89,12 @@ class Darts(TorchArchitecture):
     }
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Eight edges a cell, each a known operation on a node before its own; a known stem, and even channels."""
+        """Eight edges a cell, each a known operation on a node before its own, and a known stem."""
         for name in ("normal", "reduction"):
             as_many(settings, name, 2 * NODES)
             for position, edge in enumerate(settings[name]):
                 _check_edge(edge, position, name)
         plugins.check(settings["stem"], STEMS, what="stem of darts")
-        even(settings, "channels")
 
     def complete(self, workload: Workload) -> Workload:
         """As the base says; the image can be halved as often as the network does."""

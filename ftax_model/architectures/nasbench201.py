@@ -27,12 +27,12 @@ ORDER_SEED = 88
 class Nasbench201(TorchArchitecture):
     """Classifier of small images; ``operations`` are those of the six edges 0-1, 0-2, 1-2, 0-3, 1-3 and 2-3.
 
-    ``operations`` can be a cell in the published form too, ``|avg_pool_3x3~0|+|...|``. ``cells``
-    is how many a stage has, ``channels`` the width of the first.
+    ``operations`` can be a cell in the published form too, ``|avg_pool_3x3~0|+|...|``. ``cells`` is how many a stage
+    has, ``channels`` the width of the first.
 
     As in the published code a node is Python's ``sum``, which adds its first tensor to 0, and ``none`` is a product
     with 0. So MACs, parameters, convolutions and operators are those of the table of HELP (Lee et al., 2021) for each
-    of its 2,940 cells; its activations take in pooled ones, and leave out logits.
+    of its 2,940 cells; activations of the table take in pooled ones, and leave out logits.
     """
 
     family = "vision"

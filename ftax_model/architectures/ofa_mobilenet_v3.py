@@ -30,8 +30,8 @@ class OfaMobilenetV3(TorchArchitecture):
 
     h-swish and h-sigmoid are one operator each, which the published code writes as four and three. The networks of
     HELP (Lee et al., 2021) have width 1.2 and images of 128, 132 and so on to 224 pixels; MACs, parameters and
-    convolutions of its table are found in this space. It counts one operator more than there is here, in the mean at
-    the end, and its activations leave out those of one pixel.
+    convolutions of its table are found in this space. The table counts one operator more than there is here, in the
+    mean at the end, and its activations leave out those of one pixel.
     """
 
     family = "vision"
