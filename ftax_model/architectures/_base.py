@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from ftax_model import plugins
@@ -124,6 +124,19 @@ def equally_many(settings: Mapping[str, Any], one: str, other: str) -> None:
             f"{one} {settings[one]}, {other} {settings[other]}",
             "change one of them",
         )
+
+
+def as_many(settings: Mapping[str, Any], name: str, number: int) -> None:
+    """Raise `InputError` unless the list ``name`` has ``number`` entries."""
+    if len(settings[name]) != number:
+        raise InputError(f"{name} has {number} entries", f"{len(settings[name])}: {settings[name]}", f"give {number}")
+
+
+def each_of(settings: Mapping[str, Any], name: str, choices: Collection[Any]) -> None:
+    """Raise `InputError` unless all entries of the list ``name`` are among ``choices``."""
+    if not set(settings[name]) <= set(choices):
+        law = f"{name} are of {', '.join(map(str, choices))}"
+        raise InputError(law, ", ".join(map(str, settings[name])), "choose among these")
 
 
 def _same_type(name: str, value: Any, default: Any) -> None:

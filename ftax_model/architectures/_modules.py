@@ -37,19 +37,33 @@ class Residual(nn.Module):  # type: ignore[misc]
 class SqueezeExcite(nn.Module):  # type: ignore[misc]
     """Channels weighed by a small perceptron of their means (Hu et al., 2018)."""
 
-    def __init__(self, channels: int, squeezed: int) -> None:
+    def __init__(self, channels: int, squeezed: int, *, act: Any = None, gate: Any = None) -> None:
         super().__init__()
         self.weigh = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(channels, squeezed, 1),
-            nn.SiLU(inplace=True),
+            act if act is not None else nn.SiLU(inplace=True),
             nn.Conv2d(squeezed, channels, 1),
-            nn.Sigmoid(),
+            gate if gate is not None else nn.Sigmoid(),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Feature maps in and out, of one shape."""
         return x * self.weigh(x)
+
+
+class ChannelShuffle(nn.Module):  # type: ignore[misc]
+    """Channels of all groups in turn, so that the next grouped convolution mixes them (Zhang et al., 2018)."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Feature maps in and out, of one shape."""
+        batch, channels, height, width = x.shape
+        apart = x.view(batch, self.groups, channels // self.groups, height, width)
+        return apart.transpose(1, 2).reshape(x.shape)
 
 
 class Attention(nn.Module):  # type: ignore[misc]

@@ -248,7 +248,7 @@ def value(text: str) -> tuple[str, list[float] | float]:
 
 
 def _settings(words: Sequence[str]) -> dict[str, Any]:
-    """``--num-layers 4 --width=8`` as a dictionary; values are JSON where they can be, else words."""
+    """``--num-layers 4 --width=8`` as a dictionary; values are JSON where they can be, else words or lists of them."""
     law = "a hyperparameter is given as --name value"
     cure = "see ftax list --architecture NAME for their names"
     flat = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
@@ -266,7 +266,7 @@ def _value(text: str) -> Any:
     try:
         value = json.loads(f"[{text}]" if "," in text and not text.startswith("[") else text)
     except ValueError:
-        return text
+        return tuple(text.split(",")) if "," in text else text
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -25,6 +25,14 @@ def test_totals_and_the_costliest_layers_are_printed(capsys: pytest.CaptureFixtu
     assert max(map(len, shown.splitlines())) <= 100
 
 
+@pytest.mark.parametrize(
+    "cell", ["none,none,none,none,none,nor_conv_1x1", "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"]
+)
+def test_words_with_commas_are_a_list(cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "--architecture", "nasbench201", "--cells", "1", "--operations", cell, "--json"]) == 0
+    assert "none-none-none-none-none-nor_conv_1x1" in capsys.readouterr().out
+
+
 def test_json_holds_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "--onnx", str(NET), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
