@@ -18,11 +18,12 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
-from ftax_model.errors import DataError, FtaxError, MissingError
+from ftax_model.errors import FtaxError
+from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.regime import RegimeModel, fit_curve
 from ftax_model.modeling.estimators.transfer import Transfer
+from ftax_model.modeling.judging.published import HAT, SPACES, Devices, Space, hat_columns, help_table, middle, read
 
-Array = np.ndarray
 Predict = Callable[[Array, Array, Array], Array]
 """Batch sizes and latencies to learn from, and batch sizes to predict: latencies."""
 
@@ -37,33 +38,6 @@ FEW = {"help": 10, "hat": 20}
 
 STEADY = 0.5
 """Rows that a prior from other devices is worth."""
-
-
-@dataclass(frozen=True)
-class Space:
-    """An architecture space of HELP's.
-
-    Networks below ``split`` may be drawn to learn from, those from there to ``end`` are for testing. ``block`` is the
-    number of operators that come with each convolution: the convolution, its norm and, in NAS-Bench-201, its
-    activation. ``laws_from`` are the spaces whose devices stand for other devices. ``published`` is HELP's mean
-    Spearman with ten networks, on other devices.
-    """
-
-    split: int
-    end: int
-    block: int
-    laws_from: tuple[str, ...]
-    published: float | None = None
-
-
-SPACES: Mapping[str, Space] = {
-    "nasbench201": Space(900, 1900, block=3, laws_from=("nasbench201",), published=0.932),
-    "fbnet": Space(1000, 2000, block=2, laws_from=("fbnet",)),
-    "ofa": Space(1000, 2000, block=2, laws_from=("fbnet", "nasbench201")),
-}
-
-HAT: Mapping[str, float] = {"gpu_titanxp": 0.058, "cpu_xeon": 0.046, "cpu_raspberrypi": 0.046}
-"""Devices of HAT, and the error of its network that learnt from 1,600 rows."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +69,14 @@ METHODS: Mapping[str, Predict] = {
 
 def paper(folder: Path) -> dict[str, Any]:
     """The batch curves of the paper's figure 4, one point left out at a time."""
-    table = _read(folder / "paper" / "fig4.csv")
+    table = read(folder / "paper" / "fig4.csv")
     table = table[table["x_name"] == "batch_size"].rename(columns={"x": "batch_size"})
     return _compare(list(_sweeps(table, ["model", "framework", "precision"])))
 
 
 def sweeps(folder: Path) -> dict[str, Any]:
     """Published batch sweeps of at least five batch sizes, one batch size left out at a time."""
-    table = _read(folder / "sweeps" / "batch_sweeps.csv")
+    table = read(folder / "sweeps" / "batch_sweeps.csv")
     keys = ["source", "sweep_id", "model", "framework", "device", "dtype", "input_size"]
     return _compare(list(_sweeps(table, keys)))
 
@@ -117,8 +91,8 @@ def help_(folder: Path) -> dict[str, Any]:
     laws are those of the other spaces. ``all networks`` is the law fitted to every network that may be drawn: about
     what the columns can tell at all.
     """
-    table = _help_table(folder)
-    spaces = {name: _Devices.of(table, name) for name in SPACES if (table["space"] == name).any()}
+    table = help_table(folder)
+    spaces = {name: Devices.of(table, name) for name in SPACES if (table["space"] == name).any()}
     return {name: _help_space(name, spaces) for name in spaces}
 
 
@@ -131,7 +105,7 @@ def hat(folder: Path) -> dict[str, Any]:
     """
     result = {}
     for device, published in HAT.items():
-        table = _read(folder / "hat" / f"wmt14ende_{device}.csv")
+        table = read(folder / "hat" / f"wmt14ende_{device}.csv")
         columns = hat_columns(table).to_numpy()
         latency_s = (table["latency_mean_encoder"] + table["latency_mean_decoder"]).to_numpy() / 1e3
         found = pd.DataFrame([_hat_draw(columns, latency_s, seed) for seed in range(DRAWS)])
@@ -153,39 +127,6 @@ def leave_one_out(sweep: Sweep, predict: Predict) -> Array:
     return np.array(found)
 
 
-def hat_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """The law's columns of HAT's transformers, from the published architecture.
-
-    The encoder runs once, the decoder token by token at batch 1, so its depth counts dispatches. Attention projects to
-    512 numbers whatever the embedding. The output layer maps the decoder's embedding to the vocabulary at each token:
-    its cost is that embedding's width. ``attended`` is how many encoder layers the decoder layers attend to, in all.
-    MACs are per token.
-    """
-    encoder, decoder = (
-        {
-            "depth": table[f"{side}_layer_num"],
-            "width": table[f"{side}_embed_dim"],
-            "hidden": table[f"{side}_ffn_embed_dim_avg"],
-        }
-        for side in ("encoder", "decoder")
-    )
-    macs = [
-        side["depth"] * side["width"] * (2 * side["hidden"] + projections * 512)
-        for side, projections in ((encoder, 4), (decoder, 6))
-    ]
-    return pd.DataFrame(
-        {
-            "constant": 1.0,
-            "depth": decoder["depth"],
-            "decoder_macs": macs[1],
-            "encoder_macs": macs[0],
-            "output_width": decoder["width"],
-            "attended": decoder["depth"] * table["decoder_arbitrary_ende_attn_avg"],
-        },
-        dtype=float,
-    )
-
-
 def _hat_draw(columns: Array, latency_s: Array, seed: int) -> dict[str, float]:
     order = np.random.default_rng(seed).permutation(len(latency_s))
     many, few, test = order[:-200][:1600], order[: FEW["hat"]], order[-200:]
@@ -198,38 +139,7 @@ def _hat_draw(columns: Array, latency_s: Array, seed: int) -> dict[str, float]:
     return {name: float(np.abs(values / latency_s[test] - 1).mean()) for name, values in predicted.items()}
 
 
-@dataclass(frozen=True)
-class _Devices:
-    """A space of HELP's: features by arch_id, latencies (s) by arch_id and device_key, and each key's device."""
-
-    features: pd.DataFrame
-    latency_s: pd.DataFrame
-    device: pd.Series
-
-    @classmethod
-    def of(cls, table: pd.DataFrame, space: str) -> _Devices:
-        rows = table[table["space"] == space]
-        return cls(
-            rows.drop_duplicates("arch_id").set_index("arch_id").sort_index(),
-            rows.pivot(index="arch_id", columns="device_key", values="latency_s").sort_index(),
-            rows.drop_duplicates("device_key").set_index("device_key")["device"],
-        )
-
-    def columns(self, block: int) -> Array:
-        """The law's columns: 1, convolutions, operators beyond the convolutions' own, MACs, activations, parameters."""
-        table = self.features
-        others = (table["n_ops"] - block * table["n_conv_layers"]).clip(lower=0)
-        rest = [table[name] for name in ("macs", "activations", "params")]
-        return np.column_stack([np.ones(len(table)), table["n_conv_layers"], others, *rest]).astype(float)
-
-    def laws(self, block: int) -> pd.DataFrame:
-        """Coefficients of the law of each device_key (columns), fitted to all networks."""
-        columns = self.columns(block)
-        fits = {key: Transfer(strength=0).fit(columns, values).coef_ for key, values in self.latency_s.items()}
-        return pd.DataFrame(fits)
-
-
-def _help_space(name: str, spaces: Mapping[str, _Devices]) -> dict[str, Any]:
+def _help_space(name: str, spaces: Mapping[str, Devices]) -> dict[str, Any]:
     space, own = SPACES[name], spaces[name]
     laws = {other: spaces[other].laws(SPACES[other].block) for other in space.laws_from if other in spaces}
     devices = {}
@@ -249,11 +159,11 @@ def _help_space(name: str, spaces: Mapping[str, _Devices]) -> dict[str, Any]:
     }
 
 
-def _help_device(own: _Devices, space: Space, key: str, *, coefs: Array, measured: Array) -> dict[str, float]:
+def _help_device(own: Devices, space: Space, key: str, *, coefs: Array, measured: Array) -> dict[str, float]:
     """Mean Spearman over the draws of each method on one device_key."""
     columns, latency_s, number = own.columns(space.block), own.latency_s[key].to_numpy(), own.features.index.to_numpy()
-    pool = _middle(latency_s, np.flatnonzero(number < space.split))
-    test = _middle(latency_s, np.flatnonzero((number >= space.split) & (number < space.end)))
+    pool = middle(latency_s, np.flatnonzero(number < space.split))
+    test = middle(latency_s, np.flatnonzero((number >= space.split) & (number < space.end)))
     counts = [own.features[name] for name in ("n_ops", "macs", "activations")]
     four = np.column_stack([np.ones(len(number)), *counts]).astype(float)
     laws = columns @ coefs
@@ -276,13 +186,6 @@ def _help_device(own: _Devices, space: Space, key: str, *, coefs: Array, measure
     return {**means, "all networks": _spearman(ceiling, latency_s[test])}
 
 
-def _middle(latency_s: Array, rows: Array) -> Array:
-    """Those rows without the fastest and the slowest tenth."""
-    ordered = rows[np.argsort(latency_s[rows], kind="stable")]
-    tenth = len(ordered) // 10
-    return np.sort(ordered[tenth : len(ordered) - tenth])
-
-
 def _spearman(predicted: Array, measured: Array) -> float:
     """Rank correlation; 0 where all predictions are the same."""
     ranks = rankdata(predicted), rankdata(measured)
@@ -292,18 +195,6 @@ def _spearman(predicted: Array, measured: Array) -> float:
 def _known(figures: Mapping[str, float | None]) -> dict[str, float | None]:
     """As JSON values: None for what does not exist."""
     return {name: None if value is None or math.isnan(value) else float(value) for name, value in figures.items()}
-
-
-def _help_table(folder: Path) -> pd.DataFrame:
-    """HELP's latencies, from ``help.csv`` where there is one, else from ``help.parquet``."""
-    csv, parquet = folder / "help" / "help.csv", folder / "help" / "help.parquet"
-    if csv.is_file() or not parquet.is_file():
-        return _read(csv if csv.is_file() else parquet)
-    try:
-        return pd.read_parquet(parquet)
-    except ImportError as error:
-        law = f"{parquet.name} is read with pyarrow"
-        raise MissingError(law, "none installed", "pip install pyarrow") from error
 
 
 def _compare(found: list[Sweep]) -> dict[str, Any]:
@@ -331,12 +222,6 @@ def _sweeps(table: pd.DataFrame, keys: list[str]) -> Iterator[Sweep]:
         curve = part.groupby("batch_size")["latency_s"].median()
         if len(curve) >= FEWEST:
             yield Sweep(" ".join(map(str, key)), curve.index.to_numpy(float), curve.to_numpy(float))
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise DataError("the check reads tables that others measured", f"no file {path}", "name their folder: --data")
-    return pd.read_csv(path)
 
 
 def _default_folder() -> Path:

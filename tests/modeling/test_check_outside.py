@@ -116,7 +116,7 @@ def test_a_space_of_one_device_has_the_laws_of_another_space(tmp_path):
 
 def test_the_middle_leaves_out_the_tenths():
     latency_s = np.arange(20.0)[::-1]
-    assert check_outside._middle(latency_s, np.arange(20)).tolist() == list(range(2, 18))
+    assert check_outside.middle(latency_s, np.arange(20)).tolist() == list(range(2, 18))
 
 
 def hat_folder(folder, *, rows=240):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares, nnls
 from scipy.special import entr
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from ftax_model.errors import InputError
 
@@ -264,6 +264,23 @@ def check_lengths(*columns: Any) -> None:
     if len(set(lengths)) > 1:
         got = " and ".join(map(str, lengths))
         raise InputError("columns of one table have as many rows, each", got, "give a value for each row")
+
+
+def checked_columns(estimator: Any, X: Any, *, fitting: bool) -> Array:
+    """Columns of X as an array, noted by the ``estimator`` as scikit-learn does where it is ``fitting``.
+
+    Raises `InputError` where a value is not finite or below zero.
+    """
+    array: Array = validate_data(estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False)
+    for wrong, law, what in (
+        (~np.isfinite(array), "columns are finite numbers", "NaN or infinity"),
+        (array < 0, "columns are counts or seconds, zero or more", "Negative values in data,"),
+    ):
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0].tolist()
+            got = f"{what} ({array[row, column]} in column {column}, row {row})"
+            raise InputError(law, got, "drop that row or mend it")
+    return array
 
 
 def checked_latencies(y: Any) -> Array:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.modeling.estimators.law import Array, Loss, check_lengths, checked_latencies
+from ftax_model.modeling.estimators.law import Array, Loss, check_lengths, checked_columns, checked_latencies
 
 PRIORS = ("equal", "agreement")
 """Priors that are made from the rows themselves."""
@@ -74,7 +74,7 @@ class Transfer(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         are not finite, columns below zero, latencies that are not positive, and a prior that explains no row.
         """
         self._check_settings()
-        X, y = self._columns(X, fitting=True), checked_latencies(y)
+        X, y = checked_columns(self, X, fitting=True), checked_latencies(y)
         check_lengths(X, y)
         relative = X / y[:, None]
         means = relative.mean(axis=0)
@@ -95,7 +95,7 @@ class Transfer(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """Latency in seconds, shape (n_rows,)."""
         check_is_fitted(self, "coef_")
-        return np.asarray(self._columns(X, fitting=False) @ self.coef_)
+        return np.asarray(checked_columns(self, X, fitting=False) @ self.coef_)
 
     def __sklearn_tags__(self) -> Any:
         """Columns and target are never negative."""
@@ -117,18 +117,6 @@ class Transfer(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if not (np.isfinite(prior) & (prior >= 0)).all():
             raise InputError("the prior's coefficients are finite, zero or more", str(prior.tolist()), "mend them")
         return prior
-
-    def _columns(self, X: Any, *, fitting: bool) -> Array:
-        array: Array = validate_data(self, X, reset=fitting, dtype=np.float64, ensure_all_finite=False)
-        for wrong, law, what in (
-            (~np.isfinite(array), "columns are finite numbers", "NaN or infinity"),
-            (array < 0, "columns are counts or seconds, zero or more", "Negative values in data,"),
-        ):
-            if wrong.any():
-                row, column = np.argwhere(wrong)[0].tolist()
-                got = f"{what} ({array[row, column]} in column {column}, row {row})"
-                raise InputError(law, got, "drop that row or mend it")
-        return array
 
     def _check_settings(self) -> None:
         if isinstance(self.prior, str):
