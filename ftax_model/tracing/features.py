@@ -153,7 +153,7 @@ def group(operator: Operator) -> str:
 
 
 def form(operator: Operator) -> int:
-    """The position of an operator's group in `NAMES`; `CONVOLUTION` for any of those, which numbers tell (`resolved`)."""
+    """The position of an operator's group in `NAMES`; `CONVOLUTION` for those that numbers tell (`resolved`)."""
     if {"m", "k", "n"} <= operator.attributes.keys():
         return _AT["linear" if operator.weight_bytes else "matmul"]
     if "kernel" in operator.attributes:
@@ -322,7 +322,7 @@ def finish(weights: float, found: list[float], scratch: list[float]) -> None:
 
 def describe(group: int, row: numbers.Row, itemsize: float, into: list[float]) -> None:
     """Put the quantities of an operator of a group, and then its extents, into the first places of a list."""
-    weights = numbers.weight_bytes(row, itemsize)
+    weights = numbers.weight_bytes(row)
     for at in range(MOST_QUANTITIES + _EXTENTS):
         into[at] = 0.0
     into[_E_MACS], into[_E_BYTES], into[_E_WEIGHTS] = row[numbers.MACS], row[numbers.ACTIVATION_BYTES], weights

@@ -48,7 +48,8 @@ _AT = {name: at for at, name in enumerate(COLUMNS)}
 _FUSES = {"rectifier", "activation", "transcendental", "elementwise", "copy"}
 _SCANS = {"cumsum", "cumprod", "logcumsumexp", "sort", "topk", "kthvalue", "searchsorted"}
 _TILE, _BLOCK = 128, 1024  # rows and columns of a tile of a product, and elements that a block streams
-_FIRST = 3  # places told apart from the beginning
+FIRST = 3
+"""Places told apart from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def describe(
     own = features.resolved(form, row)
     features.describe(own, row, itemsize, scratch)
     m, k, n, matrices = scratch[_E_M], scratch[_E_K], scratch[_E_N], scratch[_E_MATRICES] or 1.0
-    elements, weights, groups = row[numbers.ELEMENTS], numbers.weight_bytes(row, itemsize), row[numbers.GROUPS]
+    elements, weights, groups = row[numbers.ELEMENTS], numbers.weight_bytes(row), row[numbers.GROUPS]
     serial_bytes = 0.0
     if group in (_LAYER_NORMALISATION, _BATCH_NORMALISATION):
         m = max(_rows(group, row), 1.0)
@@ -198,11 +199,11 @@ def place(
 
     A neighbour of the group `NOTHING` is none.
     """
-    into[_BEFORE], into[_AFTER], into[_PLACE] = before, after, min(at, _FIRST)
+    into[_BEFORE], into[_AFTER], into[_PLACE] = before, after, min(at, FIRST)
     into[_BEFORE_FUSES] = float(before >= 0 and _FUSING[before])
     into[_AFTER_FUSES] = float(after >= 0 and _FUSING[after])
-    into[_BEFORE_ALIKE] = float(before >= 0 and given[numbers.FIRST] == row[numbers.TAKEN])
-    into[_AFTER_ALIKE] = float(after >= 0 and row[numbers.FIRST] == taken[numbers.TAKEN])
+    into[_BEFORE_ALIKE] = float(before >= 0 and given[numbers.FIRST] == numbers.taken(row))
+    into[_AFTER_ALIKE] = float(after >= 0 and row[numbers.FIRST] == numbers.taken(taken))
 
 
 def _rows(group: int, row: numbers.Row) -> float:

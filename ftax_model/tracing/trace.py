@@ -88,6 +88,14 @@ def trace_workload(workload: Workload) -> Trace:
     return trace(module, inputs)
 
 
+def params(workload: Workload) -> int:
+    """Elements of the parameters of a completed workload, which is built on the meta device and not called."""
+    architecture = architectures.load(workload.architecture)
+    with _meta_device(architecture):
+        module, _ = architecture.build(workload)
+    return module.params if isinstance(module, Trace) else sum(own.numel() for own in module.parameters())
+
+
 def _meta_device(architecture: Architecture) -> AbstractContextManager[object]:
     if "torch" not in architecture.preload:
         return contextlib.nullcontext()
