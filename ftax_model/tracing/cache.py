@@ -1,7 +1,7 @@
-"""Cache: traces of registered architectures on disk, so that asking of a workload again needs no torch.
+"""Cache: what was traced of registered architectures, on disk, so that asking again needs no torch.
 
-It lies where the system keeps a user's caches (``XDG_CACHE_HOME`` on Linux) and may be removed at any time. A trace is
-found again while the versions of torch and transformers, and our own code that builds and traces, are the same.
+It lies where the system keeps a user's caches (``XDG_CACHE_HOME`` on Linux) and may be removed at any time. What was
+kept is found again while the versions of torch and transformers, and our own code that builds and traces, are the same.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -24,7 +25,7 @@ from ftax_model.operators import Trace
 from ftax_model.workload import Workload
 
 MOST = 512
-"""Sweeps that are kept; of more, those that were written first are removed."""
+"""Files that are kept of each; of more, those that were written first are removed."""
 
 _UNREADABLE = (OSError, EOFError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
 """What no file, or a damaged one, raises."""
@@ -33,37 +34,51 @@ _PACKAGES = ("torch", "transformers")
 _OURS = ("architectures", "tracing", "operators.py", "workload.py")
 
 
-def folder() -> Path:
-    """Where traces are kept."""
-    return platformdirs.user_cache_path("ftax_model", appauthor=False) / "traces"
+TRACES, POLYNOMIALS = "traces", "polynomials"
+"""What is kept, each in a folder of its own."""
+
+
+def folder(what: str = TRACES) -> Path:
+    """Where something is kept."""
+    return platformdirs.user_cache_path("ftax_model", appauthor=False) / what
+
+
+class Record:
+    """Plain JSON values on disk, found again by ``key`` (plain JSON values too)."""
+
+    def __init__(self, what: str, key: Any) -> None:
+        self._path = folder(what) / f"{_digest(key)}.json.gz"
+
+    def read(self) -> Any:
+        """What was kept last; ``None`` where nothing was, or it is damaged."""
+        with suppress(*_UNREADABLE):
+            return json.loads(gzip.decompress(self._path.read_bytes()))
+        return None
+
+    def keep(self, record: Any) -> None:
+        """Keep something in one step; where the disk takes nothing, it is made again another time."""
+        with suppress(OSError, DataError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, record)
+            _remove_oldest(self._path.parent)
 
 
 class Kept:
     """The traces of one sweep that are on disk, by batch size."""
 
     def __init__(self, sweep: Workload) -> None:
-        self._path = folder() / f"{_digest(sweep)}.json.gz"
-        self._found = self._read()
+        self._record, self._found = Record(TRACES, sweep.to_record()), dict[int, Trace]()
+        with suppress(*_UNREADABLE):
+            self._found = {int(size): Trace.from_record(one) for size, one in (self._record.read() or {}).items()}
 
     def get(self, batch_size: int) -> Trace | None:
         """The trace at a batch size, if there is one."""
         return self._found.get(batch_size)
 
     def put(self, batch_size: int, trace: Trace) -> None:
-        """Keep a trace, in one step; where the disk takes none, it is taken again another time."""
+        """Keep a trace."""
         self._found[batch_size] = trace
-        with suppress(OSError, DataError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._path, {str(size): one.to_record() for size, one in sorted(self._found.items())})
-            _remove_oldest(self._path.parent)
-
-    def _read(self) -> dict[int, Trace]:
-        with suppress(
-            OSError, EOFError, AttributeError, LookupError, TypeError, ValueError
-        ):  # no file, or a damaged one
-            record = json.loads(gzip.decompress(self._path.read_bytes()))
-            return {int(size): Trace.from_record(one) for size, one in record.items()}
-        return {}
+        self._record.keep({str(size): one.to_record() for size, one in sorted(self._found.items())})
 
 
 def _remove_oldest(kept: Path) -> None:
@@ -74,8 +89,8 @@ def _remove_oldest(kept: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _digest(sweep: Workload) -> str:
-    text = json.dumps([sweep.to_record(), _made_by()], sort_keys=True)
+def _digest(key: Any) -> str:
+    text = json.dumps([key, _made_by()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

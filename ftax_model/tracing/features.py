@@ -288,7 +288,7 @@ def _is_plain(row: numbers.Row) -> bool:
     )
 
 
-def add(form: int, row: numbers.Row, count: float, itemsize: float, found: list[float], scratch: list[float]) -> float:
+def add(form: int, row: numbers.Row, count: float, itemsize: float, found: numbers.Row, scratch: numbers.Row) -> float:
     """Add ``count`` operators to columns, those of `SHAPES` still weighed (`finish`); returns the weights they read.
 
     ``found`` has a place for each of `COLUMNS`, ``scratch`` has `SCRATCH`.
@@ -306,10 +306,10 @@ def add(form: int, row: numbers.Row, count: float, itemsize: float, found: list[
         scratch[_WEIGHED + own] += weight
         for at in range(_EXTENTS):
             found[_SHAPES[own] + at] += weight * math.log2(1 + scratch[MOST_QUANTITIES + at])
-    return count * weights
+    return float(count * weights)
 
 
-def finish(weights: float, found: list[float], scratch: list[float]) -> None:
+def finish(weights: float, found: numbers.Row, scratch: numbers.Row) -> None:
     """Make columns whole once all operators were added, which read so many bytes of weights."""
     for own in range(len(_SHAPES)):
         if _SHAPES[own] >= 0:
@@ -320,7 +320,7 @@ def finish(weights: float, found: list[float], scratch: list[float]) -> None:
         found[_TRAFFIC + len(_LIMITS) + at] = max(0.0, weights - _LIMITS[at])
 
 
-def describe(group: int, row: numbers.Row, itemsize: float, into: list[float]) -> None:
+def describe(group: int, row: numbers.Row, itemsize: float, into: numbers.Row) -> None:
     """Put the quantities of an operator of a group, and then its extents, into the first places of a list."""
     weights = numbers.weight_bytes(row)
     for at in range(MOST_QUANTITIES + _EXTENTS):
@@ -353,7 +353,7 @@ def describe(group: int, row: numbers.Row, itemsize: float, into: list[float]) -
             into[1], into[_E_M], into[_E_N] = rows, rows, width
 
 
-def _describe_product(row: numbers.Row, itemsize: float, into: list[float]) -> None:
+def _describe_product(row: numbers.Row, itemsize: float, into: numbers.Row) -> None:
     """A product of ``batch`` matrices of m x k by k x n; of a vector where m is 1."""
     batch, m, k, n = row[numbers.BATCH], row[numbers.M], row[numbers.K], row[numbers.N]
     right_bytes = batch * k * n * itemsize
@@ -364,7 +364,7 @@ def _describe_product(row: numbers.Row, itemsize: float, into: list[float]) -> N
     into[_E_M], into[_E_K], into[_E_N], into[_E_MATRICES] = m, k, n, batch
 
 
-def _describe_convolution(row: numbers.Row, weights: float, itemsize: float, into: list[float]) -> None:
+def _describe_convolution(row: numbers.Row, weights: float, itemsize: float, into: numbers.Row) -> None:
     """A convolution amounts to a product of its patches with its kernels, for each group."""
     groups, kernel, channels = row[numbers.GROUPS], row[numbers.TAPS], row[numbers.WEIGHT_IN]
     m, k, n = row[numbers.OUTPUTS] * row[numbers.POSITIONS], channels * kernel, row[numbers.CHANNELS] / groups

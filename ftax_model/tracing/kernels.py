@@ -161,7 +161,7 @@ def resolved(form: int, row: numbers.Row) -> int:
 
 
 def describe(
-    group: int, kind: float, form: int, row: numbers.Row, itemsize: float, scratch: list[float], into: list[float]
+    group: int, kind: float, form: int, row: numbers.Row, itemsize: float, scratch: numbers.Row, into: numbers.Row
 ) -> None:
     """Put all of `COLUMNS` but those of the neighbours and the place into a list.
 
@@ -189,30 +189,30 @@ def describe(
     into[_CHANNELS_OUT] = row[numbers.WEIGHT_IN] if row[numbers.TRANSPOSED] else row[numbers.WEIGHT_OUT]
     into[_STEPS] = scratch[_Q_STEPS] if own == _RECURRENT else 0.0
     into[_SERIAL_BYTES] = serial_bytes
-    into[_SMALL], into[_SCALAR] = float(own == _PLAIN), float(elements <= 1)
+    into[_SMALL], into[_SCALAR] = 1.0 if own == _PLAIN else 0.0, 1.0 if elements <= 1 else 0.0
 
 
 def place(
-    at: int, before: int, given: numbers.Row, row: numbers.Row, after: int, taken: numbers.Row, into: list[float]
+    at: int, before: int, given: numbers.Row, row: numbers.Row, after: int, taken: numbers.Row, into: numbers.Row
 ) -> None:
     """Put into a list what of `COLUMNS` hangs on the neighbours, by group and numbers, and on the place in the call.
 
     A neighbour of the group `NOTHING` is none.
     """
     into[_BEFORE], into[_AFTER], into[_PLACE] = before, after, min(at, FIRST)
-    into[_BEFORE_FUSES] = float(before >= 0 and _FUSING[before])
-    into[_AFTER_FUSES] = float(after >= 0 and _FUSING[after])
-    into[_BEFORE_ALIKE] = float(before >= 0 and given[numbers.FIRST] == numbers.taken(row))
-    into[_AFTER_ALIKE] = float(after >= 0 and row[numbers.FIRST] == numbers.taken(taken))
+    into[_BEFORE_FUSES] = 1.0 if before >= 0 and _FUSING[before] else 0.0
+    into[_AFTER_FUSES] = 1.0 if after >= 0 and _FUSING[after] else 0.0
+    into[_BEFORE_ALIKE] = 1.0 if before >= 0 and given[numbers.FIRST] == numbers.taken(row) else 0.0
+    into[_AFTER_ALIKE] = 1.0 if after >= 0 and row[numbers.FIRST] == numbers.taken(taken) else 0.0
 
 
 def _rows(group: int, row: numbers.Row) -> float:
     """How many rows are normalised."""
     if group == _BATCH_NORMALISATION:
-        return row[numbers.SECOND]
+        return float(row[numbers.SECOND])
     if row[numbers.NORMALISED] > 0:  # the mean of each row is put out, too
-        return row[numbers.NORMALISED]
-    return row[numbers.FIRST] // max(row[numbers.LAST], 1.0)
+        return float(row[numbers.NORMALISED])
+    return float(row[numbers.FIRST] // max(row[numbers.LAST], 1.0))
 
 
 def joined(calls: Sequence[Kernels]) -> tuple[NDArray[np.intp], Kernels]:

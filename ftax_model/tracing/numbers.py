@@ -7,7 +7,6 @@ a row, so that the same functions serve operators that were traced and, compiled
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from ftax_model.operators import Operator
@@ -49,8 +48,8 @@ LOOKUPS = ("embedding", "index_select", "gather", "index")
 
 _INDEX, _SIZES = 8, (1, 2, 4, 8)  # bytes of an index, and of elements
 
-Row = Sequence[float]
-"""The numbers of one operator, as floats."""
+Row = Any
+"""The numbers of one operator: a list of floats, or an array where the arithmetic is compiled."""
 
 
 def numbers(operator: Operator, *, itemsize: int = 4) -> list[float]:
@@ -87,12 +86,12 @@ def numbers(operator: Operator, *, itemsize: int = 4) -> list[float]:
 
 def weight_bytes(row: Row) -> float:
     """Bytes of weights that an operator reads."""
-    return row[WEIGHT_BYTES] + min(row[TABLE_BYTES], row[ELEMENTS] * row[ROW_ITEMSIZE])
+    return float(row[WEIGHT_BYTES] + min(row[TABLE_BYTES], row[ELEMENTS] * row[ROW_ITEMSIZE]))
 
 
 def taken(row: Row) -> float:
     """Elements of the largest input."""
-    return max(row[INPUT_1], row[INPUT_2], row[INPUT_3], row[INPUT_4])
+    return float(max(row[INPUT_1], row[INPUT_2], row[INPUT_3], row[INPUT_4]))
 
 
 def _weights(operator: Operator, itemsize: int) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -84,13 +84,16 @@ Polynomial = tuple[Term, ...]
 
 @dataclass(frozen=True)
 class Class:
-    """Operators of one kind with the same numbers: ``values`` holds, by position in `NUMBERS`, those that are constant
-    and not 0, ``varying`` the position of the polynomial of the others.
+    """Operators of one kind with the same numbers.
+
+    ``values`` holds, by position in `NUMBERS`, those that are constant and not 0, ``varying`` the position of the
+    polynomial of the others; ``form`` and ``kernel`` are the forms of columns and of kernels.
     """
 
     kind: float
     form: int
     kernel: int
+    known: int
     values: tuple[tuple[int, float], ...]
     varying: tuple[tuple[int, int], ...]
 
@@ -127,16 +130,16 @@ class Polynomials:
     params: int
     depth: int
 
-    def holds(self, point: Point) -> bool:
-        """Whether the region holds a point and it is not far beyond what was traced."""
-        return (
-            all(point.get(name) == value for name, value in self.fixed.items())
-            and all(point[name] == point[other] for name, other in self.tied.items())
-            and all(
-                low / FURTHEST <= point[name] <= high * FURTHEST and (point[name] > 1 or low <= 1)
-                for name, low, high in zip(self.variables, self.low, self.high, strict=True)
-            )
-        )
+    def holds(self, columns: Mapping[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
+        """Which points the region holds, not far beyond what was traced; a column a variable, shape (n,) each."""
+        found = np.ones(len(columns[BATCH_SIZE]), dtype=bool)
+        for name, value in self.fixed.items():
+            found &= columns[name] == value
+        for name, other in self.tied.items():
+            found &= columns[name] == columns[other]
+        for name, low, high in zip(self.variables, self.low, self.high, strict=True):
+            found &= (columns[name] > 1) & (columns[name] >= low / FURTHEST) & (columns[name] <= high * FURTHEST)
+        return found
 
     def values(self, point: Point) -> NDArray[np.float64]:
         """The value of each polynomial at a point."""
@@ -228,8 +231,8 @@ def derive(
     """The polynomials of the region in which a completed workload lies.
 
     Variables that are ``fixed`` keep its values, as do `ones`, ``tied`` ones those of another. So do, one after
-    another, those in which something is no polynomial. Raises `InexactError` where too many are, or counts differ at points that were not
-    used.
+    another, those in which something is no polynomial. Raises `InexactError` where too many are, or counts differ at
+    points that were not used.
     """
     own, traces = [*fixed, *(name for name in ones(sizes_of(like)[1]) if name not in fixed)], Traces()
     for _ in range(_MOST_FIXED + 1):
@@ -251,6 +254,13 @@ def ones(point: Point) -> list[str]:
 def ties(like: Workload, found: Polynomials, *, seed: int = 0) -> list[tuple[str, str]]:
     """Pairs of variables that matter where they are equal, of those that polynomials take."""
     return _Derivation(like, found.fixed, found.tied, seed, Traces()).ties(found)
+
+
+def agrees(workload: Workload, found: Polynomials) -> bool:
+    """Whether polynomials say of a completed workload what its trace says."""
+    _, point = sizes_of(workload)
+    own = _Derivation(workload, found.fixed, found.tied, 0, Traces())
+    return not own.difference(found, point, own.seen(point))
 
 
 class _Derivation:
@@ -308,6 +318,8 @@ class _Derivation:
             if self.possible(point):
                 with suppress(Exception):  # whatever a module raises that cannot be built or called
                     found = trace_workload.__wrapped__(workload_of(self.like, point))
+            if found is not None and found.way:
+                raise InexactError(f"a trace on {found.way}")
             self.traces[key] = found
         return self.traces[key]
 
@@ -335,7 +347,7 @@ class _Derivation:
         value = usual * 2.0 ** self.rng.uniform(-3, 1)
         units = [1, 1, 2, 4, 8, 16, 32] if name == INPUT_SIZE else [unit for unit in _ROUND if unit <= value][:2] or [1]
         unit = int(self.rng.choice(units))
-        return max(round(value / unit) * unit, 2)
+        return int(max(round(value / unit) * unit, 2))
 
     def walk(self, point: Point, names: Sequence[str]) -> Point:
         """Another point, some random moves of single variables away."""
@@ -450,7 +462,7 @@ class _Derivation:
 
     def params(self, table: _Table, begin: Mapping[int, int], at: Point) -> Polynomial:
         """Elements of parameters, by sizes and depths: one layer more adds what hangs on sizes alone."""
-        found = Counter({own: Fraction(above, below) for above, below, own in table.params})
+        found = defaultdict(Fraction, {own: Fraction(above, below) for above, below, own in table.params})
         for own in [*((one,) for one in begin), *itertools.combinations(begin, 2)]:
             if not self.more_params(at, own):
                 continue
@@ -673,8 +685,8 @@ class _Table:
 Degrees = dict[int, tuple[tuple[int, int], ...]]
 """For each variable, by its position, the powers of it, or of what is derived of it, that there are."""
 
-Forms = list[tuple[float, int, int]]
-"""Of each operator of a trace what its numbers do not tell: its kind and the groups it may be of."""
+Forms = list[tuple[float, int, int, int]]
+"""Of each operator of a trace what its numbers do not tell: its kind, the groups it may be of, whether it is known."""
 
 
 def degree(at: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[int, ...] | None:
@@ -801,11 +813,14 @@ def _signature(own: Class, values: NDArray[np.float64]) -> tuple[float, ...]:
         row[at] = value
     for at, term in own.varying:
         row[at] = float(values[term])
-    return (own.kind, own.form, own.kernel, *row)
+    return (own.kind, own.form, own.kernel, own.known, *row)
 
 
 def _forms(trace: Trace) -> Forms:
-    return [(kernels.kind(one), features.form(one), kernels.form(one)) for one in trace.operators]
+    return [
+        (kernels.kind(one), features.form(one), kernels.form(one), int(features.is_known(one)))
+        for one in trace.operators
+    ]
 
 
 def _place(at: int) -> int:

@@ -47,17 +47,17 @@ OVERLAP = 4.0
 LOSS = Loss("soft_l1", 0.1)
 
 _CALL_S, _DISPATCH_S, _WORK, _FLOOR_S = 5e-6, 6e-6, 1.6, 2e-6  # before anything was measured
-_STEP_S = 5e-6  # of a recurrent network, each after the other
-_SERIAL = 8e9  # bytes per second of one block that has to see all of a row
+STEP_S = 5e-6  # of a recurrent network, each after the other
+SERIAL = 8e9  # bytes per second of one block that has to see all of a row
 _GROUP = COLUMNS.index("group")
-_LOGARITHMS = [
+LOGARITHMS = [
     COLUMNS.index(name)
     for name in (
         "macs", "bytes", "weight_bytes", "m", "k", "n", "matrices", "groups", "elements", "channels_in",
         "channels_out", "steps",
     )
 ]  # fmt: skip
-_HOST_COLUMNS = [
+HOST_COLUMNS = [
     COLUMNS.index(name)
     for name in (
         "group", "kind", "spatial", "arguments", "scalar", "steps", "groups", "before", "before_alike", "before_fuses",
@@ -65,7 +65,7 @@ _HOST_COLUMNS = [
     )
 ]  # fmt: skip
 
-HOST_FEATURES = len(_HOST_COLUMNS)
+HOST_FEATURES = len(HOST_COLUMNS)
 DEVICE_FEATURES = len(COLUMNS) + 11
 """Columns that the two kinds of trees see."""
 
@@ -99,10 +99,7 @@ class Calls:
         own = {id(one): one for one in rates}
         order = {key: at for at, key in enumerate(own)}
         table = np.array(
-            [
-                (one.macs, one.convolution_macs, one.vector_macs, one.bandwidth, one.multiprocessors, one.l2_bytes)
-                for one in own.values()
-            ],
+            [can_do(one) for one in own.values()],
             dtype=float,
         ).reshape(-1, 6)
         peak, convolution, vector, bandwidth, processors, l2 = table[[order[id(one)] for one in rates]][row].T
@@ -112,10 +109,10 @@ class Calls:
         dense = (kernels["kernel"] > 0) & ~depthwise
         work_s = kernels["macs"] / np.where(dense, convolution, np.where(depthwise, vector, peak))
         memory_s = kernels["bytes"] / bandwidth
-        roofline_s = np.maximum(np.maximum(work_s, memory_s), kernels["serial_bytes"] / _SERIAL)
-        roofline_s = roofline_s + kernels["steps"] * _STEP_S
+        roofline_s = np.maximum(np.maximum(work_s, memory_s), kernels["serial_bytes"] / SERIAL)
+        roofline_s = roofline_s + kernels["steps"] * STEP_S
         seen = kernels.table.copy()
-        seen[:, _LOGARITHMS] = np.log2(1 + seen[:, _LOGARITHMS])
+        seen[:, LOGARITHMS] = np.log2(1 + seen[:, LOGARITHMS])
         tiny = 1e-12
         told = [
             np.log2(np.maximum(kernels["read"], 1) / np.maximum(kernels["elements"], 1)),
@@ -137,7 +134,7 @@ class Calls:
             roofline_s=roofline_s,
             traffic=(memory_s >= work_s).astype(float),
             weights=kernels["weight_bytes"] / np.maximum(kernels["bytes"], 1),
-            host=seen[:, _HOST_COLUMNS],
+            host=seen[:, HOST_COLUMNS],
             device=np.column_stack([seen, *told]),
             size=len(calls),
         )
@@ -145,6 +142,11 @@ class Calls:
     def sums(self, values: Array) -> Array:
         """Of each call the sum over its kernels, shape (size,)."""
         return np.asarray(np.bincount(self.row, values, self.size), dtype=float)
+
+
+def can_do(card: Rates) -> tuple[float | None, ...]:
+    """Of a card: MACs, those of convolutions and of vectors, and bytes per second; multiprocessors; bytes of cache."""
+    return card.macs, card.convolution_macs, card.vector_macs, card.bandwidth, card.multiprocessors, card.l2_bytes
 
 
 @dataclass(frozen=True)

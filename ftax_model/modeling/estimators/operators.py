@@ -32,7 +32,7 @@ from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
 
 _IS_DEVICE = np.array([name in features.DEVICE for name in features.SUMS])
-_IS_TRAFFIC = _IS_DEVICE & [not name.endswith("macs") for name in features.SUMS]
+IS_TRAFFIC = _IS_DEVICE & [not name.endswith("macs") for name in features.SUMS]
 """Which columns make a workload memory-bound where they make most of its device time."""
 
 _IS_CONSTANT = _IS_DEVICE & [
@@ -181,7 +181,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return Terms(
             host_s=self.intercept_ + seconds[:, : len(features.HOST)].sum(axis=1),
             device_s=seconds[:, len(features.HOST) :].sum(axis=1),
-            memory_s=seconds[:, _IS_TRAFFIC].sum(axis=1),
+            memory_s=seconds[:, IS_TRAFFIC].sum(axis=1),
             constant_s=seconds[:, _IS_CONSTANT].sum(axis=1),
             shares=groups / (groups.sum(axis=1, keepdims=True) + _TINY),
         )

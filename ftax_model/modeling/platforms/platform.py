@@ -59,8 +59,8 @@ CALL = "(the call as a whole)"
 ODD_OCTAVES = 3.0
 """Octaves by which an extent of a group of operators lies outside of all measured to be far outside."""
 
-_EXTENTS = ("m", "k", "n", "matrices", "kernel", "stride")
-_A_PART = 0.1  # of the predicted time
+EXTENTS = ("m", "k", "n", "matrices", "kernel", "stride")
+A_PART = 0.1  # of the predicted time
 
 FAMILY = "architecture"
 """Column of what is left out together, beside models."""
@@ -282,12 +282,12 @@ class PlatformFit:
         shares = self.model.structure_.terms(rows).shares
         found: list[list[str]] = [[] for _ in range(len(rows))]
         for at, group in enumerate(features.QUANTITIES):
-            names = [name for name in (f"{group}.{extent}~" for extent in _EXTENTS) if name in self.domain]
+            names = [name for name in (f"{group}.{extent}~" for extent in EXTENTS) if name in self.domain]
             if not names:
                 continue
             values, (low, high) = rows[names].to_numpy(float), np.array([self.domain[name] for name in names]).T
             far = ((values < low - ODD_OCTAVES) | (values > high + ODD_OCTAVES)).any(axis=1)
-            for row in np.flatnonzero(far & (shares[:, at] > _A_PART)):
+            for row in np.flatnonzero(far & (shares[:, at] > A_PART)):
                 found[row].append(group)
         return found
 

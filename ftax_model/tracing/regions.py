@@ -1,0 +1,103 @@
+"""Regions: which polynomials hold where, derived when they are first asked for, and kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftax_model.tracing import polynomials
+from ftax_model.tracing.cache import POLYNOMIALS, Record
+from ftax_model.tracing.polynomials import InexactError, Point, Polynomials
+from ftax_model.workload import Scalar, Workload
+
+MOST = 32
+"""Regions of one family that polynomials are derived of; of others the workloads are traced."""
+
+
+class Regions:
+    """The polynomials of a family: workloads that differ from one another in whole numbers alone.
+
+    ``like`` is a completed workload of the family. What was derived is kept (`ftax_model.tracing.cache`).
+    """
+
+    def __init__(self, like: Workload) -> None:
+        self.like = like
+        rest, point = polynomials.sizes_of(like)
+        self.names = tuple(point)
+        self._record = Record(POLYNOMIALS, [like.architecture, _plain(rest), list(point)])
+        self._found: list[Polynomials] = []
+        self._traced: list[Point] = []
+        self._fixed: list[str] = []
+        self._ties: list[tuple[str, str]] | None = None
+        with suppress(LookupError, TypeError, ValueError):
+            self._read(self._record.read() or {})
+
+    def known(self) -> list[Polynomials]:
+        """All that were derived so far."""
+        return list(self._found)
+
+    def find(self, point: Point) -> Polynomials | None:
+        """The polynomials that hold at a point; ``None`` where its workload has to be traced."""
+        for one in self._found:
+            if self.holds(one, _columns(point))[0]:
+                return one
+        if len(self._found) + len(self._traced) >= MOST or any(
+            polynomials.ones(point) == polynomials.ones(own) for own in self._traced
+        ):
+            return None
+        found = self._derived(point)
+        if found is None:
+            self._traced.append(point)
+        else:
+            self._found.append(found)
+        self._record.keep(self._written())
+        return found
+
+    def holds(self, found: Polynomials, columns: dict[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
+        """Which points some of these polynomials hold at; a column a variable, shape (n,) each."""
+        own = found.holds(columns)
+        for one, other in self._ties or ():
+            if found.tied.get(one) != other and found.tied.get(other) != one:
+                own = own & (columns[one] != columns[other])
+        return own
+
+    def _derived(self, point: Point) -> Polynomials | None:
+        here = polynomials.workload_of(self.like, point)
+        try:
+            found = polynomials.derive(here, fixed=self._fixed)
+            if self._ties is None:
+                self._ties = polynomials.ties(here, found)
+            self._fixed += [name for name, value in found.fixed.items() if name not in self._fixed and value != 1]
+            tied = {one: other for one, other in self._ties if point[one] == point[other]}
+            if tied:
+                found = polynomials.derive(here, fixed=self._fixed, tied=tied)
+            return found if polynomials.agrees(here, found) else None
+        except InexactError:
+            return None
+
+    def _read(self, record: dict[str, Any]) -> None:
+        self._found = [Polynomials.from_record(one) for one in record.get("found", [])]
+        self._traced = [dict(one) for one in record.get("traced", [])]
+        self._fixed = [str(name) for name in record.get("fixed", [])]
+        told = record.get("ties")
+        self._ties = None if told is None else [(str(one), str(other)) for one, other in told]
+
+    def _written(self) -> dict[str, Any]:
+        return {
+            "found": [one.to_record() for one in self._found],
+            "traced": self._traced,
+            "fixed": self._fixed,
+            "ties": self._ties,
+        }
+
+
+def _columns(point: Point) -> dict[str, NDArray[np.float64]]:
+    return {name: np.array([value], dtype=float) for name, value in point.items()}
+
+
+def _plain(rest: Mapping[str, Scalar]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in rest.items()}
