@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ftax_model.nas.cost import LatencyCost
+    from ftax_model.nas.space import SearchSpace
 
-__all__ = ["LatencyCost"]
+__all__ = ["LatencyCost", "SearchSpace"]
 
-_HOME = {"LatencyCost": "cost"}
+_HOME = {"LatencyCost": "cost", "SearchSpace": "space"}
 
 
 def __getattr__(name: str) -> Any:
