@@ -57,6 +57,10 @@ class Architecture(abc.ABC):
     def grid(self) -> list[Workload]:
         """A few small workloads, tiny to moderate, that stand for the family."""
 
+    def check_value(self, name: str, value: Any) -> None:
+        """Raise `InputError` unless ``value`` is of the type of hyperparameter ``name``, numbers above 0."""
+        _same_type(name, value, self.defaults[name])
+
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise `InputError` where hyperparameters contradict each other (heads that do not divide the width)."""
 
@@ -73,7 +77,7 @@ class Architecture(abc.ABC):
             given = {**self.presets[preset], **given}
         for name, value in given.items():
             plugins.check(name, self.defaults, what=f"hyperparameter of {workload.architecture}")
-            _same_type(name, value, self.defaults[name])
+            self.check_value(name, value)
         plugins.check(workload.lengths, self.lengths, what=f"lengths of {workload.architecture}")
         plugins.check(workload.dtype, self.dtypes, what=f"dtype of {workload.architecture}")
         settings = {**self.defaults, **given}

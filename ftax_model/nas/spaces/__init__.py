@@ -1,0 +1,1 @@
+"""Search spaces that ship with the package, one YAML file each."""
