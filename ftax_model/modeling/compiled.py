@@ -170,6 +170,58 @@ class Card(NamedTuple):
     settings: Array  # FAR; seconds of a step; bytes per second of a serial block; groups: depthwise
 
 
+def check(fit: Compiled | Card) -> None:
+    """Raise `ValueError` where the arrays of a fit, as a file holds them, are such that compiled code would leave them."""
+    of_cpu = isinstance(fit, Compiled)
+    if isinstance(fit, Compiled):
+        size, seen = _SUMS + 1, _GROUPS
+        shapes: list[tuple[Any, set[tuple[int, ...]]]] = [
+            (fit.law, {(3, _FEATURES)}),
+            (fit.constants, {(2,)}),
+            (fit.costs, {(0,), (size,)}),
+            (fit.reference, {(len(fit.costs),)}),
+            (fit.traffic, {(_SUMS,)}),
+            (fit.member, {(_SUMS,)}),
+            (fit.part, {(_SUMS - _HOST,)}),
+            (fit.seen, {(_GROUPS if len(fit.costs) else 0,)}),
+            (fit.shapes, {(2, _SHAPES)}),
+            (fit.shaped, {(_SHAPES,)}),
+            (fit.settings, {(5,)}),
+        ]
+        ranges = [(fit.member, _GROUPS + 2), (fit.shaped, _GROUPS), (fit.part + 1, 2 * _GROUPS + 1)]
+        forests = [(fit.trees, _GROUPS + 11 + _SHAPES), (fit.scale, _GROUPS + 11 + _SHAPES)]
+    else:
+        size, seen = 2 * len(kernels.GROUPS) + 2, len(kernels.GROUPS)
+        shapes = [
+            (fit.costs, {(size,)}),
+            (fit.rates, {(6,)}),
+            (fit.logarithms, {(_KERNEL,)}),
+            (fit.seen, {(seen,)}),
+            (fit.settings, {(4,)}),
+            (np.zeros(fit.hosts), {(1 + seen,)}),
+        ]
+        ranges = [(fit.host_columns, _KERNEL)]
+        forests = [(fit.host, len(fit.host_columns)), (fit.device, _KERNEL + 11), (fit.scale, size + 1)]
+    shapes += [(fit.domain, {(2, _FEATURES)}), (fit.covariance, {(0, 0), (size, size)} if of_cpu else {(size, size)})]
+    good = [own.shape in allowed and own.dtype.kind in "fi" for own, allowed in shapes]
+    good += [bool(((own >= 0) & (own < end)).all()) for own, end in ranges]
+    if not all(good) or not all(_walkable(*one) for one in forests):
+        raise ValueError("arrays that are no fit")
+
+
+def _walkable(forest: Forest, columns: int) -> bool:
+    """Whether every walk through trees ends, and none leaves them."""
+    count = len(forest.left)
+    children = np.stack([forest.left, forest.right])
+    return (
+        all(len(own) == count for own in forest[:5])
+        and bool(((children >= np.arange(count)) & (children < count)).all())
+        and bool(((forest.right == np.arange(count)) <= (forest.left == np.arange(count))).all())
+        and bool(((forest.feature >= 0) & (forest.feature < columns)).all())
+        and bool(((forest.roots >= 0) & (forest.roots < count)).all())
+    )
+
+
 Told = Callable[[Array, Program, Any, Array], None]
 
 

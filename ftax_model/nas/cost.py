@@ -1,31 +1,73 @@
-"""LatencyCost: a fitted predictor as the cost function of an architecture search."""
+"""LatencyCost: a fitted predictor as the cost function of an architecture search, in microseconds a candidate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from ftax_model.errors import InputError
-from ftax_model.modeling.predictor import LatencyPredictor
-from ftax_model.workload import Workload
+from ftax_model import architectures, outside, plugins
+from ftax_model.errors import DataError, InputError
+from ftax_model.files import write
+from ftax_model.measurement import Platform
+from ftax_model.modeling import compiled
+from ftax_model.modeling.compiled import KINDS, TOLD, Card, Compiled, Forest
+from ftax_model.nas._family import Family, Plan, checked
+from ftax_model.nas._tables import Table, by_words, fill, first, length, table_of
+from ftax_model.operators import FEATURES, Trace
+from ftax_model.tracing import features, kernels, polynomials
+from ftax_model.tracing.numbers import NUMBERS
+from ftax_model.tracing.polynomials import Polynomials
+from ftax_model.workload import DTYPES, Workload
+
+if TYPE_CHECKING:
+    from ftax_model.modeling.predictor import LatencyPredictor
+
+Array = NDArray[np.float64]
+
+FORMAT, SCHEMA = "ftax_model.LatencyCost", 1
+
+STEP = 0.05
+"""Part of a hyperparameter by which it is moved to each side for a slope."""
 
 _OWN = ("batch_size", "input_size", "dtype", "lengths")
+_DEAREST = 20.0
+_CHUNK = 1 << 14  # rows that one call of the compiled function takes
+_MANY = 4096  # rows from which threads are worth it
+_FEW = 1000  # candidates that are checked by their architecture one by one, of a table
 
 
 class LatencyCost:
-    """Seconds of a candidate on one platform: call it with a workload, a dict, a module with inputs, or a frame.
+    """Seconds of a candidate on one platform.
 
     Parameters
     ----------
     predictor : the fitted predictor.
-    framework, device, threads, dtype : of the platform; what is left out must follow from the predictor.
+    framework, device, threads, dtype, host, host_factor : of the platform, as `LatencyPredictor.select` takes them;
+        what is left out must follow from the predictor.
     batch_size : of every candidate that names none; ``None`` for its own.
     architecture : of candidates that are hyperparameters alone.
+    variables : names of the columns of arrays that have none.
     quantile : ``None`` for the latency itself; else the latency that a share ``quantile`` of such candidates stays
         below, so that a search does not run into what is not known.
     strict : refuse candidates far outside what was measured.
+    workers : threads for tables; all cores if it is not told.
+
+    What hyperparameters make of operators is derived once for each architecture, in a few seconds, proven on traces
+    and kept on disk (`ftax_model.tracing.polynomials`); then nothing is traced any more, and torch is not needed. Where
+    that cannot be, candidates are traced, each once. A cost can be pickled, shared among threads and saved (`save`,
+    `load`).
 
     Raises `InputError` where not exactly one platform matches, and for a quantile outside of 0 to 1.
 
@@ -42,69 +84,494 @@ class LatencyCost:
         device: str | None = None,
         threads: int | None = None,
         dtype: str = "float32",
+        host: str | None = None,
+        host_factor: float | None = None,
         batch_size: int | None = None,
         architecture: str | None = None,
+        variables: Sequence[str] = (),
         quantile: float | None = None,
         strict: bool = False,
+        workers: int | None = None,
     ) -> None:
+        from ftax_model.modeling.platforms.flat import flat
+
         if quantile is not None and not 0 < quantile < 1:
             raise InputError("a quantile lies between 0 and 1", repr(quantile), "choose for example 0.95, or None")
-        fits = predictor.select(framework=framework, device=device, threads=threads, dtype=dtype)
+        fits = predictor.select(
+            framework=framework, device=device, threads=threads, dtype=dtype, host=host, host_factor=host_factor
+        )
         if len(fits) > 1:
             got = "; ".join(str(fit.platform) for fit in fits)
             raise InputError("a cost is of one platform", got, "name framework, device and threads")
-        self.platform = fits[0].platform
-        self._predictor = predictor
-        self._batch_size, self._architecture = batch_size, architecture
-        self._quantile, self._strict = quantile, strict
+        levels = ((1 - predictor.confidence) / 2, (1 + predictor.confidence) / 2, 0.5 if quantile is None else quantile)
+        self.platform: Platform = fits[0].platform
+        self.quantile, self.strict, self.batch_size, self.architecture = quantile, strict, batch_size, architecture
+        self.variables = tuple(variables)
+        self.workers = workers
+        self._fit: Compiled | Card = flat(fits[0])
+        self._levels = np.array(levels)
+        self._ratios = np.array([fits[0].errors.quantile(level, KINDS) for level in levels])
+        self._noted = fits[0].caveat or fits[0].partly() or ("" if fits[0].n_rows else "of a platform never measured")
+        self._begin()
 
-    def __call__(self, candidate: Any, inputs: Mapping[str, Any] | None = None) -> Any:
-        """Seconds of a call: a number, or for a frame (features and ``batch_size``) one a row.
+    def __call__(self, candidates: Any, inputs: Any = None) -> Any:
+        """Seconds of a call: a number for one candidate, an array for several.
 
-        ``candidate`` is a `Workload`; a mapping of hyperparameters, in which ``architecture``, ``batch_size``,
-        ``input_size``, ``dtype`` and ``lengths`` are the workload's own; an ``nn.Module``, with the ``inputs`` of one
-        call; or a DataFrame. Raises `InputError` for what is none of these.
+        One candidate is a `Workload`; a mapping of hyperparameters, in which ``architecture``, ``batch_size``,
+        ``input_size``, ``dtype`` and ``lengths`` are the workload's own; or an ``nn.Module``, with the ``inputs`` of
+        one call. Several are a list of these, or a table of hyperparameters: a mapping of columns, a DataFrame, a
+        structured array, or a plain one of ``variables``. A column of lists has two dimensions, or is one for each
+        entry (``widths.2``). Raises `InputError` for what is none of these, and for candidates that cannot be.
         """
-        if isinstance(candidate, pd.DataFrame):
-            return self._seconds(self._predictor.predict_frame(self._on_platform(candidate), **self._asked))
-        if isinstance(candidate, Mapping):
-            candidate = self._workload(candidate)
-        sizes = None if self._batch_size is None else [self._batch_size]
-        platform = self.platform
-        predicted = self._predictor.predict(
-            candidate,
-            inputs,
-            batch_sizes=sizes,
-            framework=platform.framework,
-            device=platform.device,
-            threads=platform.threads,
-            **self._asked,
-        )
-        return float(self._seconds(predicted).iloc[0])
+        told = self._told(candidates, inputs)
+        said = self._said(told[0])
+        return float(said[0]) if told[1] else said
 
-    @property
-    def _asked(self) -> dict[str, Any]:
-        return {"strict": self._strict, "quantile": self._quantile, "crossovers": False}
+    def interval(self, candidates: Any, inputs: Any = None) -> tuple[Any, Any]:
+        """The ends of the interval that holds the predictor's ``confidence`` of such candidates, in seconds."""
+        told, single = self._told(candidates, inputs)
+        low = np.minimum(self._at(told, 0), told[:, 0])
+        high = np.maximum(self._at(told, 1), told[:, 0])
+        return (float(low[0]), float(high[0])) if single else (low, high)
 
-    def _seconds(self, predicted: pd.DataFrame) -> pd.Series[float]:
-        return predicted["latency_s" if self._quantile is None else "quantile_s"]
+    def features(self, candidates: Any) -> dict[str, Any]:
+        """What traces of candidates count (`ftax_model.operators.FEATURES`), by name: MACs, parameters, operators..."""
+        found, single = self._counted(candidates)
+        return {name: float(found[0, at]) if single else found[:, at] for at, name in enumerate(FEATURES)}
 
-    def _workload(self, settings: Mapping[str, Any]) -> Workload:
-        own = dict(settings)
-        architecture = own.pop("architecture", self._architecture)
-        if architecture is None:
-            law, cure = "hyperparameters belong to an architecture", "name it, here or in the cost"
-            raise InputError(law, ", ".join(own) or "none", cure)
-        direct = {name: own.pop(name) for name in _OWN if name in own}
-        return Workload(architecture, own, **{"dtype": self.platform.dtype, **direct})
+    def feasible(self, budget: float) -> Callable[[Any], Any]:
+        """A function of candidates that says which keep a budget of seconds."""
+        _positive("budget", budget)
+        return partial(_keeps, self, budget)
 
-    def _on_platform(self, table: pd.DataFrame) -> pd.DataFrame:
-        sizes = {} if self._batch_size is None or "batch_size" in table else {"batch_size": self._batch_size}
-        platform = self.platform
-        return table.assign(
-            **sizes,
-            framework=platform.framework,
-            device=platform.device,
-            dtype=platform.dtype,
-            threads=platform.threads,
-        )
+    def penalty(self, budget: float) -> Callable[[Any], Any]:
+        """A function of candidates: by which part of a budget of seconds they exceed it, 0 where they keep it."""
+        _positive("budget", budget)
+        return partial(_exceeds, self, budget)
+
+    def rank(self, candidates: Any) -> NDArray[np.int64]:
+        """The rank of each candidate, 1 for the fastest; those that cannot be told from the fastest of their rank share
+        it: the interval of the ratio of the two latencies holds 1 (`ftax_model.modeling.judging.ratios`).
+        """
+        from ftax_model.modeling.judging.ratios import ratio
+
+        told, _ = self._told(candidates, None)
+        platform = dataclasses.asdict(self.platform)
+        rows = [
+            {**platform, "latency_s": middle, "low_s": low, "high_s": high}
+            for middle, low, high in zip(
+                told[:, 0],
+                np.minimum(self._at(told, 0), told[:, 0]),
+                np.maximum(self._at(told, 1), told[:, 0]),
+                strict=True,
+            )
+        ]
+        found, first, rank = np.zeros(len(rows), dtype=np.int64), -1, 0
+        for at in np.argsort(told[:, 0], kind="stable").tolist():
+            if first < 0 or ratio(rows[at], rows[first]).told:
+                first, rank = at, rank + 1
+            found[at] = rank
+        return found
+
+    def gradient(self, candidate: Any, names: Iterable[str] | None = None, *, step: float = STEP) -> dict[str, float]:
+        """Slope of the cost in each hyperparameter that is a number, in seconds for one more of it.
+
+        It is that of the secant over a ``step`` to each side, as a part of the value: what the law, costs and trees say
+        between whole numbers, where trees have steps and no slope. ``names`` are all by default. Raises `InputError`
+        for a candidate whose operators are no polynomials of its hyperparameters.
+        """
+        workload = self._workload(candidate)
+        _, point = polynomials.sizes_of(workload)
+        wanted = list(point) if names is None else list(names)
+        found = self.slopes(workload, wanted, np.array([[point.get(name, 0) for name in wanted]]), step=step)
+        return dict(zip(wanted, found[0].tolist(), strict=True))
+
+    def smooth(self, like: Any, names: Sequence[str], values: ArrayLike) -> Array:
+        """The cost of points between whole numbers, shape (n,): as ``like`` but for ``values`` (n, len(names)).
+
+        Raises `InputError` as `gradient` does.
+        """
+        workload = self._workload(like)
+        family = self._family_of(workload)
+        return self._smooth(family, *self._placed(workload, family, names, np.asarray(values, dtype=float)))
+
+    def slopes(self, like: Any, names: Sequence[str], values: ArrayLike, *, step: float = STEP) -> Array:
+        """The slopes of `gradient` at the points of `smooth`, shape (n, len(names))."""
+        workload = self._workload(like)
+        family = self._family_of(workload)
+        one, rows = self._placed(workload, family, names, np.asarray(values, dtype=float))
+        found = np.zeros((len(rows), len(names)))
+        for at, name in enumerate(names):
+            if name in one.variables:
+                column = family.names.index(name)
+                high, low = rows.copy(), rows.copy()
+                high[:, column] *= 1 + step
+                low[:, column] *= 1 - step
+                change = self._smooth(family, one, high) - self._smooth(family, one, low)
+                found[:, at] = change / (high[:, column] - low[:, column])
+        return found
+
+    def derive(self, candidate: Any) -> list[str]:
+        """Derive the polynomials that a candidate needs, if they are not kept yet.
+
+        Returns the hyperparameters that keep their values there: others want polynomials of their own. Raises
+        `InputError` as `gradient` does.
+        """
+        workload = self._workload(candidate)
+        return sorted(self._region(workload, self._family_of(workload)).fixed)
+
+    def _begin(self) -> None:
+        self._families: dict[tuple[Any, ...], Family] = {}
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._traced: dict[Any, Array] = {}
+        self._lock = threading.RLock()
+
+    # What is told of candidates
+
+    def _said(self, told: Array) -> Array:
+        return told[:, 0] if self.quantile is None else self._at(told, 2)
+
+    def _at(self, told: Array, level: int) -> Array:
+        """The latency below which a share of calls lies, by the position of a level."""
+        ratio = self._ratios[level][told[:, 4].astype(np.intp)] * told[:, 3]
+        if told[:, 5].any():
+            ratio = ratio + np.log1p(_DEAREST * told[:, 5]) * max(2 * self._levels[level] - 1, 0.0)
+        return np.asarray(told[:, 0] * np.exp(ratio))
+
+    def _told(self, candidates: Any, inputs: Any) -> tuple[Array, bool]:
+        """`TOLD` of candidates, and whether it is one."""
+        if type(candidates) is dict and inputs is None:
+            quick = self._quick(candidates)
+            if quick is not None:
+                self._refuse(quick)
+                return quick, True
+        told, single = self._each(candidates, inputs)
+        self._refuse(told)
+        return told, single
+
+    def _refuse(self, told: Array) -> None:
+        if self.strict and (self._noted or (told[:, 4] == len(KINDS) - 1).any()):
+            law, got = (
+                "strict costs stay near what was measured of the platform",
+                self._noted or "one far outside of it",
+            )
+            raise InputError(law, got, "measure nearer, or leave strict out")
+
+    def _each(self, candidates: Any, inputs: Any) -> tuple[Array, bool]:
+        table = table_of(candidates, self.variables)
+        if table is not None:
+            return self._of_table(table), False
+        if isinstance(candidates, list | tuple) and inputs is None:
+            found = [self._told(one, None)[0] for one in candidates]
+            return np.concatenate(found) if found else np.zeros((0, len(TOLD))), False
+        if isinstance(candidates, Workload | Mapping):
+            workload = self._workload(candidates)
+            return self._of_workload(workload), True
+        return self._of_trace(self._source(candidates, inputs)), True
+
+    def _quick(self, settings: dict[str, Any]) -> Array | None:
+        """`TOLD` of hyperparameters in a form that was asked for before."""
+        form, names, values = list[tuple[str, Any]](), list[str](), list[int]()
+        for name, value in settings.items():
+            if type(value) is int:
+                form.append((name, int))
+                names.append(name)
+                values.append(value)
+            elif type(value) is tuple and value and type(value[0]) is int:
+                form.append((name, len(value)))
+                names += [f"{name}.{at}" for at in range(len(value))]
+                values += value
+            elif isinstance(value, str | float | bool | tuple):
+                form.append((name, value))
+            else:  # a table, or nothing that a hyperparameter can be
+                return None
+        key = tuple(form)
+        plan = self._plans.get(key)
+        if plan is None:
+            workload = self._workload(settings)
+            family = self._family_of(workload)
+            plan = self._plans[key] = Plan(family, family.row(workload), names, settings)
+        return plan.told(values, self._fit)
+
+    def _of_workload(self, workload: Workload) -> Array:
+        """`TOLD` of a completed workload, or one from outside."""
+        if outside.is_one(workload):
+            return self._of_trace(self._source(workload, None, workload.batch_size))
+        family = self._family_of(workload)
+        row = family.row(workload)
+        one = family.region(row)
+        if one is None:
+            return self._of_trace(lambda: self._source(workload, None, workload.batch_size), key=workload)
+        return family.predict(one, np.array([row], dtype=float), self._fit)
+
+    def _of_trace(self, trace: Trace | Callable[[], Trace], key: Any = None) -> Array:
+        """`TOLD` of a trace; one that has a key is taken once."""
+        if key is not None and key in self._traced:
+            return self._traced[key]
+        own = trace if isinstance(trace, Trace) else trace()
+        found = self._judged(own, key.batch_size if isinstance(key, Workload) else self.batch_size or 1)
+        if key is not None:
+            self._traced[key] = found
+        return found
+
+    def _judged(self, trace: Trace, batch_size: int) -> Array:
+        itemsize, out = DTYPES[self.platform.dtype], np.zeros((1, len(TOLD)))
+        seen = np.array([[*trace.features().values()]])
+        share = features.unknown_share(trace) if features.unknown(trace) else 0.0
+        if isinstance(self._fit, Card):
+            own = kernels.kernels(trace, itemsize=itemsize)
+            compiled.predict_kernels()(own.table, own.count, seen[0], share, self._fit, out[0])
+        else:
+            columns = np.array([[*features.columns(trace, itemsize=itemsize).values()]])
+            compiled.predict_columns()(columns, seen, np.array([[float(batch_size), share]]), self._fit, out)
+        if trace.way:
+            out[0, 4] = len(KINDS) - 1
+        return out
+
+    def _source(self, model: Any, inputs: Any, batch_size: int | None = None) -> Trace:
+        from ftax_model.tracing.sources import find
+
+        source = find(model, inputs)
+        if source.dtype != self.platform.dtype:
+            law = f"a cost is of one precision, {self.platform.dtype}"
+            raise InputError(law, f"{source.label}, {source.dtype}", "make a cost for that one")
+        return source.trace(batch_size if batch_size is not None else self.batch_size)
+
+    # Candidates
+
+    def _workload(self, candidate: Any) -> Workload:
+        """The completed workload of a candidate."""
+        if isinstance(candidate, Workload):
+            own = candidate if self.batch_size is None else candidate.with_batch_size(self.batch_size)
+        elif isinstance(candidate, Mapping):
+            settings = {**candidate}
+            architecture = settings.pop("architecture", self.architecture)
+            if architecture is None:
+                law, cure = "hyperparameters belong to an architecture", "name it, here or in the cost"
+                raise InputError(law, ", ".join(settings) or "none", cure)
+            direct = {name: settings.pop(name) for name in _OWN if name in settings}
+            usual = {"dtype": self.platform.dtype, "batch_size": self.batch_size or 1}
+            own = Workload(architecture, settings, **{**usual, **direct})
+        else:
+            law = "a candidate is a workload or its hyperparameters"
+            raise InputError(law, f"a {type(candidate).__name__}", "give one of those")
+        if own.dtype != self.platform.dtype:
+            law = f"a cost is of one precision, {self.platform.dtype}"
+            raise InputError(law, own.dtype, "make a cost for that one")
+        return architectures.complete(own)
+
+    def _family_of(self, workload: Workload) -> Family:
+        """The family of a completed workload."""
+        rest, point = polynomials.sizes_of(workload)
+        key = (workload.architecture, tuple(sorted(rest.items())), tuple(point))
+        with self._lock:
+            if key not in self._families:
+                self._families[key] = Family(workload)
+            return self._families[key]
+
+    def _region(self, workload: Workload, family: Family) -> Polynomials:
+        found = family.region(family.row(workload))
+        if found is None:
+            law = "slopes follow from polynomials of hyperparameters"
+            raise InputError(law, f"{architectures.label(workload)}, which is traced", "compare candidates instead")
+        return found
+
+    def _placed(
+        self, workload: Workload, family: Family, names: Sequence[str], values: Array
+    ) -> tuple[Polynomials, Array]:
+        """The polynomials of a workload, and rows that are as it is but for the values of these names."""
+        for name in names:
+            plugins.check(name, family.names, what="hyperparameter that is a number")
+        rows = np.tile(np.array(family.row(workload), dtype=float), (len(values), 1))
+        for at, name in enumerate(names):
+            rows[:, family.names.index(name)] = values[:, at]
+        return self._region(workload, family), rows
+
+    def _smooth(self, family: Family, one: Polynomials, rows: Array) -> Array:
+        return self._said(family.predict(one, rows, self._fit, smooth=True))
+
+    # Tables
+
+    def _of_table(self, table: Table) -> Array:
+        out = np.empty((length(table), len(TOLD)))
+        for family, rows, points, one in self._parts(table):
+            if one is None:
+                out[rows] = [self._of_workload(family.workload(point))[0] for point in points]
+                continue
+            out[rows] = self._spread(partial(family.predict, one, fit=self._fit), points)
+            wrong = np.flatnonzero(np.isnan(out[rows, 0]))
+            if len(wrong):
+                checked(family, points[wrong[0]])
+                law, got = f"{family.like.architecture} is built of whole extents", str(family.point(points[wrong[0]]))
+                raise InputError(law, got, "change one of them")
+        return out
+
+    def _counted(self, candidates: Any) -> tuple[Array, bool]:
+        """`FEATURES` of candidates, and whether it is one."""
+        table = table_of(candidates, self.variables)
+        if table is None and isinstance(candidates, list | tuple):
+            return np.concatenate([np.zeros((0, len(FEATURES))), *(self._counted(one)[0] for one in candidates)]), False
+        if table is None:
+            workload = self._workload(candidates)
+            family = self._family_of(workload)
+            return self._count(family, family.region(family.row(workload)), np.array([family.row(workload)])), True
+        out = np.empty((length(table), len(FEATURES)))
+        for family, rows, points, one in self._parts(table):
+            out[rows] = self._count(family, one, points)
+        return out, False
+
+    def _count(self, family: Family, one: Polynomials | None, points: Array) -> Array:
+        if one is not None:
+            return self._spread(partial(family.count, one), points.astype(float))
+        traces = (self._source(family.workload(point), None, int(point[-2])) for point in points)
+        return np.array([[*trace.features().values()] for trace in traces])
+
+    def _parts(self, table: Table) -> Iterator[tuple[Family, NDArray[np.intp], Array, Polynomials | None]]:
+        """The rows of a table by family and region: their positions, their points, and the polynomials that hold."""
+        for words, rows in by_words(table, self.architecture):
+            workload = self._workload(first(table, words, rows[0]))
+            family = self._family_of(workload)
+            points = np.tile(np.array(family.row(workload), dtype=float), (len(rows), 1))
+            fill(points, family.names, table, words, rows)
+            if len(rows) <= _FEW:
+                for point in np.unique(points, axis=0):
+                    checked(family, point)
+            left = np.arange(len(rows))
+            while len(left):
+                own = points[left]
+                one = family.region(own[0])
+                if one is None:
+                    here = (own == own[0]).all(axis=1)
+                else:
+                    here = family.regions.holds(one, dict(zip(family.names, own.T, strict=True)))
+                yield family, rows[left[here]], own[here], one
+                left = left[~here]
+
+    def _spread(self, work: Callable[[Array], Array], points: Array) -> Array:
+        """What a function says of rows, in threads where they are many."""
+        parts = [points[at : at + _CHUNK] for at in range(0, len(points), _CHUNK)]
+        workers = self.workers or len(os.sched_getaffinity(0))
+        if len(points) < _MANY or workers == 1:
+            found = list(map(work, parts))
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                found = list(pool.map(work, parts))
+        return np.concatenate(found)
+
+    # Files and workers
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the cost, with the polynomials derived so far, to a file that `load` reads in a moment, without torch.
+
+        Raises `DataError` where it cannot be written.
+        """
+        state = self._state()
+        fit = state.pop("fit")
+        arrays: dict[str, Any] = {f"fit.{name}": value for name, value in _arrays(fit).items()}
+        arrays |= {"levels": state.pop("levels"), "ratios": state.pop("ratios")}
+        record = {"format": FORMAT, "schema": SCHEMA, "code": _code(), "kind": type(fit).__name__, **state}
+        content = io.BytesIO()
+        np.savez(content, **{**arrays, "record": np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)})
+        write(path, content.getvalue())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LatencyCost:
+        """The cost that `save` wrote; runs no code from the file. Raises `DataError` for any other file."""
+        law, cure = "a cost's file is one that LatencyCost.save wrote", "save it again"
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                record = json.loads(content["record"].tobytes())
+                if record.pop("format") != FORMAT or record.pop("schema") != SCHEMA:
+                    raise ValueError("another format")
+                if record.pop("code") != _code():
+                    raise DataError("this version reads costs that it saved itself", f"{path}: another version's", cure)
+                kind = {"Compiled": Compiled, "Card": Card}[record.pop("kind")]
+                arrays = {name: content[name] for name in content.files if name != "record"}
+            fit = _from_arrays(kind, {name.removeprefix("fit."): value for name, value in arrays.items()})
+            cost = cls.__new__(cls)
+            cost._restore({**record, "fit": fit, "levels": arrays["levels"], "ratios": arrays["ratios"]})
+        except OSError as error:
+            raise DataError(law, f"{path}: {error.strerror or error}", cure) from error
+        except (zipfile.BadZipFile, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(law, f"{path}: {type(error).__name__}: {error}", cure) from error
+        return cost
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._state()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._restore(state)
+
+    def _state(self) -> dict[str, Any]:
+        with self._lock:
+            families = {id(one.regions): one for one in self._families.values()}
+            return {
+                "platform": dataclasses.asdict(self.platform),
+                "quantile": self.quantile,
+                "strict": self.strict,
+                "batch_size": self.batch_size,
+                "architecture": self.architecture,
+                "variables": list(self.variables),
+                "workers": self.workers,
+                "noted": self._noted,
+                "families": [[one.like.to_record(), one.regions.to_record()] for one in families.values()],
+                "fit": self._fit,
+                "levels": self._levels,
+                "ratios": self._ratios,
+            }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.platform = Platform(**state["platform"])
+        self.quantile, self.strict = state["quantile"], bool(state["strict"])
+        self.batch_size, self.architecture = state["batch_size"], state["architecture"]
+        self.variables, self.workers = tuple(state["variables"]), state["workers"]
+        self._noted, self._fit = state["noted"], state["fit"]
+        self._levels, self._ratios = state["levels"], state["ratios"]
+        if self._ratios.shape != (3, len(KINDS)):
+            raise ValueError("ratios of other kinds")
+        self._begin()
+        for like, regions in state["families"]:
+            family = self._family_of(Workload.from_record(like))
+            family.regions.take(regions)
+
+
+def _keeps(cost: LatencyCost, budget: float, candidates: Any) -> Any:
+    return cost(candidates) <= budget
+
+
+def _exceeds(cost: LatencyCost, budget: float, candidates: Any) -> Any:
+    return np.maximum(cost(candidates) / budget - 1, 0.0)
+
+
+def _positive(what: str, value: float) -> None:
+    if not value > 0:
+        raise InputError(f"a {what} is above zero seconds", repr(value), "give another")
+
+
+def _code() -> str:
+    """The version of what a file's numbers mean."""
+    return hashlib.sha256(" ".join([*features.COLUMNS, *kernels.COLUMNS, *NUMBERS]).encode()).hexdigest()[:16]
+
+
+def _arrays(fit: Compiled | Card) -> dict[str, NDArray[Any]]:
+    """The arrays of a fit by name, those of trees by two."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, value in fit._asdict().items():
+        if isinstance(value, Forest):
+            found |= {f"{name}.{own}": one for own, one in value._asdict().items()}
+        else:
+            found[name] = np.asarray(value)
+    return found
+
+
+def _from_arrays(kind: type[Compiled] | type[Card], arrays: Mapping[str, NDArray[Any]]) -> Compiled | Card:
+    """The fit that `_arrays` took apart."""
+    values: dict[str, Any] = {}
+    for name in kind._fields:
+        if name in arrays:
+            values[name] = arrays[name] if arrays[name].ndim else arrays[name].item()
+        else:
+            values[name] = Forest(**{own: arrays[f"{name}.{own}"] for own in Forest._fields})
+    found = kind(**values)
+    compiled.check(found)
+    return found

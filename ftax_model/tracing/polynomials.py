@@ -141,6 +141,29 @@ class Polynomials:
             found &= (columns[name] > 1) & (columns[name] >= low / FURTHEST) & (columns[name] <= high * FURTHEST)
         return found
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` where a position points at nothing, as in a damaged file."""
+        extended, terms, classes = len(self.variables) + len(self.steps), len(self.terms), len(self.classes)
+        powers = [one for own in self.terms for _, _, powers in own for one in powers]
+        positions = [at for one in self.kernels for at in (one.before, one.after)]
+        good = [
+            all(0 <= variable < extended and abs(power) <= _HIGHEST for variable, power in powers),
+            all(below for own in self.terms for _, below, _ in own),
+            all(0 <= variable < len(self.variables) and over > 0 for variable, _, over in self.steps),
+            all(
+                0 <= one.form <= features.CONVOLUTION and 0 <= one.kernel <= kernels.CONVOLUTION for one in self.classes
+            ),
+            all(0 <= slot < len(NUMBERS) for one in self.classes for slot, _ in (*one.values, *one.varying)),
+            all(0 <= term < terms for one in self.classes for _, term in one.varying),
+            all(0 <= one.own < classes for one in self.kernels),
+            all(-1 <= at < classes for at in positions),
+            all(0 <= at < terms for at in (*self.counts, self.params, self.depth)),
+            len(self.counts) == len(self.kernels),
+            len({*self.variables, *self.fixed, *self.tied}) == len(self.variables) + len(self.fixed) + len(self.tied),
+        ]
+        if not all(good):
+            raise ValueError("polynomials of nothing")
+
     def values(self, point: Point) -> NDArray[np.float64]:
         """The value of each polynomial at a point."""
         return evaluate(self.terms, self._extended(point))
@@ -544,7 +567,10 @@ class _Derivation:
 
     def equal(self, origin: Point, one: str, other: str) -> Point:
         """A point at which two variables are equal, if there is one."""
-        points = (self.at(origin, **{name: origin[like]}) for name, like in ((one, other), (other, one)))
+        ways = [(name, origin[like]) for name, like in ((one, other), (other, one))]
+        points = [
+            self.at(origin, **{name: value}) for name, value in ways if value <= 2 * max(self.usual[name], _FEW[-1])
+        ]
         return next((point for point in points if self.trace(point) is not None), origin)
 
     def differs(self, found: Polynomials, point: Point) -> bool:

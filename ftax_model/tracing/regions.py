@@ -34,11 +34,29 @@ class Regions:
         self._fixed: list[str] = []
         self._ties: list[tuple[str, str]] | None = None
         with suppress(LookupError, TypeError, ValueError):
-            self._read(self._record.read() or {})
+            self.take(self._record.read() or {})
 
-    def known(self) -> list[Polynomials]:
-        """All that were derived so far."""
-        return list(self._found)
+    @property
+    def ties(self) -> list[tuple[str, str]]:
+        """Pairs of variables that matter where they are equal."""
+        return self._ties or []
+
+    def to_record(self) -> dict[str, Any]:
+        """All that was derived so far, as plain JSON values; `take` is the way back."""
+        return {
+            "found": [one.to_record() for one in self._found],
+            "traced": self._traced,
+            "fixed": self._fixed,
+            "ties": self._ties,
+        }
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Take what `to_record` wrote in place of what is there; raises what reading anything else raises."""
+        self._found = [Polynomials.from_record(one) for one in record["found"]]
+        self._traced = [dict(one) for one in record["traced"]]
+        self._fixed = [str(name) for name in record["fixed"]]
+        told = record["ties"]
+        self._ties = None if told is None else [(str(one), str(other)) for one, other in told]
 
     def find(self, point: Point) -> Polynomials | None:
         """The polynomials that hold at a point; ``None`` where its workload has to be traced."""
@@ -54,7 +72,7 @@ class Regions:
             self._traced.append(point)
         else:
             self._found.append(found)
-        self._record.keep(self._written())
+        self._record.keep(self.to_record())
         return found
 
     def holds(self, found: Polynomials, columns: dict[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
@@ -78,21 +96,6 @@ class Regions:
             return found if polynomials.agrees(here, found) else None
         except InexactError:
             return None
-
-    def _read(self, record: dict[str, Any]) -> None:
-        self._found = [Polynomials.from_record(one) for one in record.get("found", [])]
-        self._traced = [dict(one) for one in record.get("traced", [])]
-        self._fixed = [str(name) for name in record.get("fixed", [])]
-        told = record.get("ties")
-        self._ties = None if told is None else [(str(one), str(other)) for one, other in told]
-
-    def _written(self) -> dict[str, Any]:
-        return {
-            "found": [one.to_record() for one in self._found],
-            "traced": self._traced,
-            "fixed": self._fixed,
-            "ties": self._ties,
-        }
 
 
 def _columns(point: Point) -> dict[str, NDArray[np.float64]]:
