@@ -170,8 +170,14 @@ class Card(NamedTuple):
     settings: Array  # FAR; seconds of a step; bytes per second of a serial block; groups: depthwise
 
 
+def light(fit: Compiled | Card) -> Compiled | Card:
+    """A fit without what tells how far it may be off."""
+    found = fit._replace(scale=fit.scale._replace(roots=fit.scale.roots[:0]))
+    return found._replace(covariance=np.zeros((0, 0))) if isinstance(found, Compiled) else found
+
+
 def check(fit: Compiled | Card) -> None:
-    """Raise `ValueError` where the arrays of a fit, as a file holds them, are such that compiled code would leave them."""
+    """Raise `ValueError` where the arrays of a fit, as a file holds them, are such that compiled code leaves them."""
     of_cpu = isinstance(fit, Compiled)
     if isinstance(fit, Compiled):
         size, seen = _SUMS + 1, _GROUPS
