@@ -35,6 +35,9 @@ BOMB = "".join(f"{name}: &{name} [{', '.join([before] * 9)}]\n" for before, name
 BOMB = re.sub(r"(?<=[\[ ])([a-h])(?=[,\]])", r"*\1", BOMB)
 """Lists of lists of lists, which are few to write and many to read."""
 
+TOWER: dict[str, Any] = {f"n{floor}": {"product": [f"n{floor + 1}"] * 9} for floor in range(2000)} | {"n2000": 2}
+"""Products of products, two thousand high."""
+
 every_space = pytest.mark.parametrize("name", spaces.names())
 
 choices = st.lists(st.integers(1, 64), min_size=1, max_size=3, unique=True)
@@ -217,6 +220,8 @@ def test_a_space_of_which_nearly_nothing_is_valid_is_refused() -> None:
         ({"hidden_size": {"product": ["heads", 64]}}, "a name in hidden_size is one of"),
         ({"hidden_size": {"product": ["hidden_size", 2]}}, "no product is made of itself"),
         ({"hidden_size": {"product": ["num_heads", 0.5]}, "num_heads": 2}, "names and whole numbers above 0"),
+        ({"hidden_size": {"product": [2**30, 2**30]}}, "a larger product"),
+        ({"hidden_size": {"product": ["n0"]}, **TOWER}, "a larger product"),
         ({"hidden_size": {"product": []}}, "product of hidden_size is a list"),
         ({"hidden_size": {"product": ["a"]}, "a": ["x", "y"]}, "product of hidden_size names whole numbers"),
         ({"hidden_size": {"product": ["a"]}, "a": {"product": ["hidden_size"]}}, "no product is made of itself"),
