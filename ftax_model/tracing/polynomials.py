@@ -567,10 +567,8 @@ class _Derivation:
 
     def equal(self, origin: Point, one: str, other: str) -> Point:
         """A point at which two variables are equal, if there is one."""
-        ways = [(name, origin[like]) for name, like in ((one, other), (other, one))]
-        points = [
-            self.at(origin, **{name: value}) for name, value in ways if value <= 2 * max(self.usual[name], _FEW[-1])
-        ]
+        ways = ((name, origin[like], max(self.usual[name], _FEW[-1])) for name, like in ((one, other), (other, one)))
+        points = [self.at(origin, **{name: value}) for name, value, usual in ways if usual / 16 <= value <= 2 * usual]
         return next((point for point in points if self.trace(point) is not None), origin)
 
     def differs(self, found: Polynomials, point: Point) -> bool:
