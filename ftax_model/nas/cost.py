@@ -24,9 +24,10 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling import compiled
 from ftax_model.modeling.compiled import KINDS, TOLD, Card, Compiled, Forest
 from ftax_model.nas._family import Family, Plan, checked
-from ftax_model.nas._tables import Table, by_words, fill, first, length, table_of
+from ftax_model.nas._tables import Table, by_words, fill, first, has_words, length, table_of
 from ftax_model.operators import FEATURES, Trace
-from ftax_model.tracing import features, kernels, polynomials
+from ftax_model.tracing import choices, features, kernels, polynomials
+from ftax_model.tracing.choices import Choices
 from ftax_model.tracing.numbers import NUMBERS
 from ftax_model.tracing.polynomials import Polynomials
 from ftax_model.workload import DTYPES, Workload
@@ -135,7 +136,10 @@ class LatencyCost:
         return (float(low[0]), float(high[0])) if single else (low, high)
 
     def features(self, candidates: Any) -> dict[str, Any]:
-        """What traces of candidates count (`ftax_model.operators.FEATURES`), by name: MACs, parameters, operators..."""
+        """What traces of candidates count (`ftax_model.operators.FEATURES`), by name: MACs, parameters, operators...
+
+        The depth is nan of networks that are put together from words.
+        """
         found, single = self._counted(candidates)
         return {name: float(found[0, at]) if single else found[:, at] for at, name in enumerate(FEATURES)}
 
@@ -230,6 +234,7 @@ class LatencyCost:
         self._light = compiled.light(self._fit)
         self._families: dict[tuple[Any, ...], Family] = {}
         self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._choices: dict[tuple[Any, ...], Choices] = {}
         self._traced: dict[Any, Array] = {}
         self._lock = threading.RLock()
 
@@ -286,9 +291,9 @@ class LatencyCost:
                 form.append((name, len(value)))
                 names += [f"{name}.{at}" for at in range(len(value))]
                 values += value
-            elif isinstance(value, str | float | bool | tuple):
+            elif isinstance(value, str | float | bool):
                 form.append((name, value))
-            else:  # a table, or nothing that a hyperparameter can be
+            else:  # a table, words that are put together, or nothing that a hyperparameter can be
                 return None
         key = tuple(form)
         plan = self._plans.get(key)
@@ -302,12 +307,32 @@ class LatencyCost:
         """`TOLD` of a completed workload, or one from outside."""
         if outside.is_one(workload):
             return self._of_trace(self._source(workload, None, workload.batch_size))
+        if isinstance(fit, Compiled) and choices.lists(workload):
+            found = self._sum_of(workload)
+            if found is not None:
+                out = np.empty((1, len(TOLD)))
+                compiled.predict_sums()(found[None], float(workload.batch_size), fit, out)
+                return out
+            return self._of_trace(lambda: self._source(workload, None, workload.batch_size), key=workload)
         family = self._family_of(workload)
         row = family.row(workload)
         one = family.region(row)
         if one is None:
             return self._of_trace(lambda: self._source(workload, None, workload.batch_size), key=workload)
         return family.predict(one, np.array([row], dtype=float), fit)
+
+    def _sum_of(self, workload: Workload) -> Array | None:
+        """The vector of a completed workload that is put together from words, if it is a sum of its choices."""
+        with self._lock:
+            return self._choices_of(workload).find(workload)
+
+    def _choices_of(self, workload: Workload) -> Choices:
+        own, names = workload.settings, choices.lists(workload)
+        rest = tuple((name, len(value) if name in names else value) for name, value in own.items())
+        key = (workload.architecture, workload.batch_size, workload.input_size, workload.lengths, rest)
+        if key not in self._choices:
+            self._choices[key] = Choices(workload)
+        return self._choices[key]
 
     def _of_trace(self, trace: Trace | Callable[[], Trace], key: Any = None) -> Array:
         """`TOLD` of a trace; one that has a key is taken once."""
@@ -398,6 +423,9 @@ class LatencyCost:
     # Tables
 
     def _of_table(self, table: Table, fit: Compiled | Card) -> Array:
+        if has_words(table, self.architecture):
+            each = (self._workload(first(table, {}, at)) for at in range(length(table)))
+            return np.concatenate([np.zeros((0, len(TOLD))), *(self._of_workload(own, fit) for own in each)])
         out = np.empty((length(table), len(TOLD)))
         for family, rows, points, one in self._parts(table):
             if one is None:
@@ -418,8 +446,13 @@ class LatencyCost:
             return np.concatenate([np.zeros((0, len(FEATURES))), *(self._counted(one)[0] for one in candidates)]), False
         if table is None:
             workload = self._workload(candidates)
+            found = self._sum_of(workload) if choices.lists(workload) else None
+            if found is not None:
+                return found[None, -1 - len(FEATURES) : -1], True
             family = self._family_of(workload)
             return self._count(family, family.region(family.row(workload)), np.array([family.row(workload)])), True
+        if has_words(table, self.architecture):
+            return np.concatenate([self._counted(first(table, {}, at))[0] for at in range(length(table))]), False
         out = np.empty((length(table), len(FEATURES)))
         for family, rows, points, one in self._parts(table):
             out[rows] = self._count(family, one, points)
@@ -519,6 +552,7 @@ class LatencyCost:
                 "variables": list(self.variables),
                 "workers": self.workers,
                 "noted": self._noted,
+                "choices": [[one.base.to_record(), one.to_record()] for one in self._choices.values()],
                 "families": [[one.like.to_record(), one.regions.to_record()] for one in families.values()],
                 "fit": self._fit,
                 "levels": self._levels,
@@ -535,6 +569,8 @@ class LatencyCost:
         if self._ratios.shape != (3, len(KINDS)):
             raise ValueError("ratios of other kinds")
         self._begin()
+        for base, record in state["choices"]:
+            self._choices_of(architectures.complete(Workload.from_record(base))).take(record)
         for like, regions in state["families"]:
             family = self._family_of(Workload.from_record(like))
             family.regions.take(regions)
