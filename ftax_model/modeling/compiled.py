@@ -294,7 +294,7 @@ def _version() -> int:
 
 
 @cache
-def _numba() -> Any:
+def numba() -> Any:
     """numba, with the arithmetic on numbers made known to it."""
     import numba
     from numba.extending import register_jitable
@@ -303,7 +303,7 @@ def _numba() -> Any:
     plain += [features.resolved, features._is_plain, features.add, features.finish, features.describe]
     plain += [features._describe_product, features._describe_convolution, features._up]
     plain += [kernels.resolved, kernels.describe, kernels.place, kernels._rows]
-    plain += [_values, _is_whole, _numbers_of, _rows, _features_of, _judge, _sum, _shares, _compose, _walk, _latency]
+    plain += [_values, _is_whole, _numbers_of, _rows, _features_of, _judge, _sum, _shares, _compose, walk, _latency]
     plain += [_regime, _unseen, _odd_shapes, _variance, _batch, _kernel, _judge_card, _far]
     for own in plain:
         register_jitable(own)
@@ -311,7 +311,7 @@ def _numba() -> Any:
 
 
 def _predicting(version: int, *, whole: bool) -> Told:
-    @_numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
     def told(points: Any, program: Any, fit: Any, out: Any) -> None:
         if version < 0:  # named here, so that machine code of another version is not taken for this one's
             return
@@ -333,7 +333,7 @@ def _predicting(version: int, *, whole: bool) -> Told:
 
 
 def _judging(version: int) -> Callable[[Array, Array, Array, Any, Array], None]:
-    @_numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
     def told(found: Any, seen: Any, rest: Any, fit: Any, out: Any) -> None:
         if version < 0:
             return
@@ -346,7 +346,7 @@ def _judging(version: int) -> Callable[[Array, Array, Array, Any, Array], None]:
 
 
 def _summing(version: int) -> Callable[[Array, float, Any, Array], None]:
-    @_numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
     def told(sums: Any, batch: float, fit: Any, out: Any) -> None:
         if version < 0:
             return
@@ -365,7 +365,7 @@ def _summing(version: int) -> Callable[[Array, float, Any, Array], None]:
 
 
 def _predicting_on_card(version: int, *, whole: bool) -> Told:
-    @_numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
     def told(points: Any, program: Any, card: Any, out: Any) -> None:
         if version < 0:
             return
@@ -408,7 +408,7 @@ def _predicting_on_card(version: int, *, whole: bool) -> Told:
 
 
 def _judging_on_card(version: int) -> Callable[[Array, Array, Array, float, Any, Array], None]:
-    @_numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
     def told(table: Any, counts: Any, seen: Any, share: float, card: Any, out: Any) -> None:
         if version < 0:
             return
@@ -424,7 +424,7 @@ def _judging_on_card(version: int) -> Callable[[Array, Array, Array, float, Any,
 
 
 def _describing(version: int) -> Callable[[Array, Program, Array, Array], None]:
-    @_numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
     def described(points: Any, program: Any, seen: Any, found: Any) -> None:
         if version < 0:
             return
@@ -517,8 +517,8 @@ def _judge(
         outside |= fit.settings[0] > 0 and _unseen(found, fit, parts)
         outside |= _odd_shapes(found, fit, made)
         deviation = math.sqrt(_variance(found, host, device, fit, slopes, at)) if len(fit.covariance) else 0.0
-        miss = math.exp(_walk(fit.scale, composition)) if len(fit.scale.roots) else _NOISE
-        factor = math.exp(_walk(fit.trees, composition)) if len(fit.trees.roots) else 1.0
+        miss = math.exp(walk(fit.scale, composition)) if len(fit.scale.roots) else _NOISE
+        factor = math.exp(walk(fit.trees, composition)) if len(fit.trees.roots) else 1.0
         host, device, memory = factor * host, factor * device, factor * memory
         out[0], out[3] = _latency(host, device, fit.overlap), math.hypot(miss, deviation)
     out[1], out[2], out[5] = host, device, share
@@ -621,7 +621,7 @@ def _compose(found: Any, seen: Any, batch: float, fit: Any, made: Any, into: Any
     into[place + 8 :] = found[_SUMS:]
 
 
-def _walk(forest: Any, row: Any) -> float:
+def walk(forest: Any, row: Any) -> float:
     """What trees say of a row."""
     total = 0.0
     for root in forest.roots:
@@ -720,7 +720,7 @@ def _kernel(kernel: Any, count: float, card: Any, on_host: Any, on_device: Any, 
     on_device[_KERNEL + 5], on_device[_KERNEL + 6] = math.log2(peak), math.log2(convolution / peak)
     on_device[_KERNEL + 7], on_device[_KERNEL + 8] = math.log2(bandwidth), math.log2(processors)
     on_device[_KERNEL + 9], on_device[_KERNEL + 10] = math.log2(l2), math.log2(peak / bandwidth)
-    host, device = count * math.exp(_walk(card.host, on_host)), count * math.exp(_walk(card.device, on_device))
+    host, device = count * math.exp(walk(card.host, on_host)), count * math.exp(walk(card.device, on_device))
     group = int(kernel[_K_GROUP])
     amounts[0] = 1.0
     amounts[1 + group] += host
@@ -761,7 +761,7 @@ def _judge_card(
         if slopes[one] > 0:
             for other in range(len(slopes)):
                 variance += slopes[one] * card.covariance[one, other] * slopes[other]
-    miss = math.exp(_walk(card.scale, composition)) if len(card.scale.roots) else _NOISE
+    miss = math.exp(walk(card.scale, composition)) if len(card.scale.roots) else _NOISE
     out[0], out[1], out[2] = total, host, device
     out[3] = math.hypot(miss, math.sqrt(max(variance, 0.0)))
     outside = share > 0 or times[2] > 0 or _far(seen, card.domain, card.settings[0])

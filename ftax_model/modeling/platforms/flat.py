@@ -51,8 +51,8 @@ def _compiled(fit: PlatformFit) -> Compiled:
         part=np.array([_part(name) for name in features.DEVICE]),
         seen=(structure.seen_.to_numpy()[: len(features.HOST)] > 0).astype(np.int64) if structure else np.zeros(0, int),
         covariance=structure.covariance_ if structure is not None and structure.covariance_.any() else np.zeros((0, 0)),
-        trees=_forest(model.trees_ if model else ()),
-        scale=_forest([known] if known else ()),
+        trees=forest(model.trees_ if model else ()),
+        scale=forest([known] if known else ()),
         domain=np.array([told[name] for name in FEATURES]).T.copy(),
         shapes=np.array([told[name] for name in features.SHAPES]).T.copy(),
         shaped=np.array([features.NAMES.index(name.partition(".")[0]) for name in features.SHAPES]),
@@ -72,9 +72,9 @@ def _card(fit: PlatformFit, model: KernelModel) -> Card:
         overlap=float(model.overlap_),
         seen=np.array([name in model.seen for name in GROUPS], dtype=np.int64),
         covariance=np.ascontiguousarray(model.covariance),
-        host=_forest([model.efficiency.host]),
-        device=_forest([model.efficiency.device]),
-        scale=_forest([known] if known else ()),
+        host=forest([model.efficiency.host]),
+        device=forest([model.efficiency.device]),
+        scale=forest([known] if known else ()),
         domain=np.array(told).T.copy(),
         settings=np.array([FAR, kernels.STEP_S, kernels.SERIAL, float(GROUPS.index("depthwise-convolution"))]),
     )
@@ -99,7 +99,7 @@ def _part(name: str) -> int:
     return 2 * features.NAMES.index(group) + quantity.endswith("macs")
 
 
-def _forest(trees: Sequence[Trees]) -> Forest:
+def forest(trees: Sequence[Trees]) -> Forest:
     """Trees one after another."""
     starts = np.cumsum([0, *(len(one.nodes["left"]) for one in trees)])
     shifts = np.repeat(starts[:-1], np.diff(starts))
