@@ -70,11 +70,11 @@ def by_words(table: Table, architecture: str | None) -> Iterator[tuple[dict[str,
         own = [one for one in table if one != "architecture" and not _varies(one, table[one], defaults)]
         combined = np.zeros(len(rows), dtype=np.int64)
         for one in own:
-            _, codes = np.unique([repr(_value(value)) for value in table[one][rows]], return_inverse=True)
+            _, codes = np.unique([repr(plain(value)) for value in table[one][rows]], return_inverse=True)
             combined = combined * (codes.max() + 1) + codes
         for code in np.unique(combined):
             here = rows[combined == code]
-            yield {"architecture": name, **{one: _value(table[one][here[0]]) for one in own}}, here
+            yield {"architecture": name, **{one: plain(table[one][here[0]]) for one in own}}, here
 
 
 def first(table: Table, words: Mapping[str, Any], row: int) -> dict[str, Any]:
@@ -86,9 +86,9 @@ def first(table: Table, words: Mapping[str, Any], row: int) -> dict[str, Any]:
             continue
         owner, _, at = name.rpartition(".")
         if owner and at.isdigit():
-            entries.setdefault(owner, {})[int(at)] = _value(column[row])
+            entries.setdefault(owner, {})[int(at)] = plain(column[row])
         else:
-            found[name] = _value(column[row])
+            found[name] = plain(column[row])
     for owner, own in entries.items():
         usual = architectures.load(found["architecture"]).defaults.get(owner, ())
         length = max(len(usual) if isinstance(usual, tuple) else 0, max(own) + 1)
@@ -148,7 +148,8 @@ def _varies(name: str, column: NDArray[Any], defaults: Mapping[str, Any]) -> boo
     return not isinstance(usual, float | str | bool)
 
 
-def _value(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as Python has it, lists as tuples."""
     if isinstance(value, np.ndarray | list | tuple):
-        return tuple(_value(one) for one in value)
+        return tuple(plain(one) for one in value)
     return value.item() if isinstance(value, np.generic) else value

@@ -24,7 +24,7 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling import compiled
 from ftax_model.modeling.compiled import KINDS, TOLD, Card, Compiled, Forest
 from ftax_model.nas._family import Family, Plan, checked
-from ftax_model.nas._tables import Table, by_words, fill, first, has_words, length, table_of
+from ftax_model.nas._tables import Table, by_words, fill, first, has_words, length, plain, table_of
 from ftax_model.operators import FEATURES, Trace
 from ftax_model.tracing import choices, features, kernels, polynomials
 from ftax_model.tracing.choices import Choices
@@ -374,7 +374,7 @@ class LatencyCost:
         if isinstance(candidate, Workload):
             own = candidate if self.batch_size is None else candidate.with_batch_size(self.batch_size)
         elif isinstance(candidate, Mapping):
-            settings = {**candidate}
+            settings = {name: plain(value) for name, value in candidate.items()}
             architecture = settings.pop("architecture", self.architecture)
             if architecture is None:
                 law, cure = "hyperparameters belong to an architecture", "name it, here or in the cost"

@@ -62,6 +62,7 @@ _PAIRS = 24  # of variables that are tried at one value
 _HIGHEST = 4  # degree in one variable
 _STRIDES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 112, 128, 160, 224, 256, 320)
 _MANY = 1000  # coefficients that are thought of
+_MOST_TRACES = 600  # after which it is given up
 _MOST_FIXED = 4  # variables that are held because something is no polynomial in them
 _PATIENCE = 400  # moves that are tried for one point
 
@@ -354,6 +355,8 @@ class _Derivation:
         """The trace at a point; ``None`` where none can be taken."""
         key = tuple(point.values())
         if key not in self.traces:
+            if len(self.traces) >= _MOST_TRACES:
+                raise InexactError(f"{_MOST_TRACES} traces are not enough")
             found = None
             if self.possible(point):
                 with suppress(Exception):  # whatever a module raises that cannot be built or called
