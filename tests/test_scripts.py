@@ -419,15 +419,6 @@ def closure(name: str, extras: tuple[str, ...]) -> set[str]:
     return {name for name, _ in done}
 
 
-@pytest.mark.slow
-def test_search_finds_a_model_that_keeps_its_budget() -> None:
-    script = ROOT / "scripts" / "search_architecture.py"
-    asked = ["--model", "cpu", "--device", "amd-epyc-genoa-2core", "--trials", "12", "--budget-ms", "20"]
-    run = subprocess.run([sys.executable, script, *asked], capture_output=True, text=True, check=True)
-    assert re.search(r"best: [\d,]+ parameters", run.stdout)
-    assert float(re.search(r"quantile ([\d.]+) ms", run.stdout)[1]) <= 20  # type: ignore[index]
-
-
 def test_memory_is_learnt_anew_and_all_else_of_the_predictor_stays(
     script: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

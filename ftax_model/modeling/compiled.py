@@ -170,8 +170,14 @@ class Card(NamedTuple):
     settings: Array  # FAR; seconds of a step; bytes per second of a serial block; groups: depthwise
 
 
+def light(fit: Compiled | Card) -> Compiled | Card:
+    """A fit without what tells how far it may be off."""
+    found = fit._replace(scale=fit.scale._replace(roots=fit.scale.roots[:0]))
+    return found._replace(covariance=np.zeros((0, 0))) if isinstance(found, Compiled) else found
+
+
 def check(fit: Compiled | Card) -> None:
-    """Raise `ValueError` where the arrays of a fit, as a file holds them, are such that compiled code would leave them."""
+    """Raise `ValueError` where the arrays of a fit, as a file holds them, are such that compiled code leaves them."""
     of_cpu = isinstance(fit, Compiled)
     if isinstance(fit, Compiled):
         size, seen = _SUMS + 1, _GROUPS
@@ -245,6 +251,14 @@ def smooth() -> Told:
 def predict_columns() -> Callable[[Array, Array, Array, Any, Array], None]:
     """The compiled function: columns (n, COLUMNS), features and batch sizes, the share unknown in; `TOLD` out."""
     return _judging(_version())
+
+
+@cache
+def predict_sums() -> Callable[[Array, float, Any, Array], None]:
+    """The compiled function: vectors (n, LENGTH) of `ftax_model.tracing.choices`, the batch size and a fit of a CPU in;
+    `TOLD` out.
+    """
+    return _summing(_version())
 
 
 @cache
@@ -327,6 +341,25 @@ def _judging(version: int) -> Callable[[Array, Array, Array, Any, Array], None]:
         composition, parts = np.zeros(_GROUPS + 11 + _SHAPES, dtype=np.float32), np.zeros((_GROUPS, 2))
         for n in range(len(found)):
             _judge(found[n], seen[n], rest[n, 0], rest[n, 1], fit, made, composition, slopes, at, parts, out[n])
+
+    return told  # type: ignore[no-any-return]
+
+
+def _summing(version: int) -> Callable[[Array, float, Any, Array], None]:
+    @_numba().njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    def told(sums: Any, batch: float, fit: Any, out: Any) -> None:
+        if version < 0:
+            return
+        found, scratch, seen = np.zeros(_COLUMNS), np.zeros(_SCRATCH), np.zeros(_FEATURES)
+        made, slopes, at = np.zeros(_GROUPS + 3), np.zeros(_SUMS + 1), np.zeros(_SUMS + 1, dtype=np.int64)
+        composition, parts = np.zeros(_GROUPS + 11 + _SHAPES, dtype=np.float32), np.zeros((_GROUPS, 2))
+        for n in range(len(sums)):
+            found[:] = sums[n, :_COLUMNS]
+            scratch[_SCRATCH - _GROUPS :] = sums[n, _COLUMNS : _COLUMNS + _GROUPS]
+            seen[:] = sums[n, _COLUMNS + _GROUPS : _COLUMNS + _GROUPS + _FEATURES]
+            features.finish(seen[_F_WEIGHTS], found, scratch)
+            share = sums[n, -1] / max(seen[_F_BYTES] + seen[_F_WEIGHTS], 1.0)
+            _judge(found, seen, batch, share, fit, made, composition, slopes, at, parts, out[n])
 
     return told  # type: ignore[no-any-return]
 
@@ -415,17 +448,22 @@ def _values(point: Any, program: Any, own: Any, values: Any) -> None:
         variable, plus, over = program.steps[at]
         own[len(point) + at] = math.floor((point[variable] + plus) / over)
     for at in range(len(values)):
-        total = 0.0
+        total, whole, divisor = 0.0, 0.0, 1.0
         for term in range(program.polynomial[at], program.polynomial[at + 1]):
             above, below = program.above[term], program.below[term]
+            divides = False
             for factor in range(program.term[term], program.term[term + 1]):
                 value, power = own[program.variable[factor]], program.power[factor]
                 for _ in range(power):
                     above *= value
                 for _ in range(-power):
                     below *= value
-            total += above / below
-        values[at] = total
+                divides |= power < 0
+            if divides:
+                total += above / below
+            else:  # summed before they are divided, for thirds add up to no whole number
+                whole, divisor = whole + above, below
+        values[at] = total + whole / divisor
 
 
 def _is_whole(values: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ class Plan:
         self._own = [(at, name) for at, name in enumerate(names) if name in own]
         self._lists = {name: [at for at, one in enumerate(names) if one.startswith(f"{name}.")] for name in own}
         self._lists = {name: places for name, places in self._lists.items() if places}
-        self._regions: list[tuple[Polynomials, list[tuple[int, int]], list[tuple[int, float, float]]]] = []
+        self._regions: list[_Region] = []
 
     def told(self, values: Sequence[int], fit: Compiled | Card) -> Array | None:
         """`TOLD` of the values of these names; ``None`` where polynomials have to be found first."""
@@ -109,19 +109,46 @@ class Plan:
         return None if np.isnan(found[0, 0]) else found
 
     def _found(self, row: Sequence[int]) -> Polynomials | None:
-        for one, fixed, free in self._regions:
-            if all(row[at] == value for at, value in fixed) and all(low <= row[at] <= high for at, low, high in free):
-                return one
+        for own in self._regions:
+            if own.holds(row):
+                return own.found
         found = self._family.region(row)
-        if found is not None and not self._family.regions.ties and not found.tied:
-            names = self._family.names
-            fixed = [(names.index(name), value) for name, value in found.fixed.items()]
-            free = [
-                (names.index(name), max(low / FURTHEST, 2), high * FURTHEST)
-                for name, low, high in zip(found.variables, found.low, found.high, strict=True)
-            ]
-            self._regions.append((found, fixed, free))
+        if found is not None:
+            self._regions.append(_Region.of(found, self._family))
         return found
+
+
+class _Region(NamedTuple):
+    """Where polynomials hold, by the places of variables in a row."""
+
+    found: Polynomials
+    fixed: list[tuple[int, int]]
+    free: list[tuple[int, float, float]]
+    equal: list[tuple[int, int]]
+    other: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, found: Polynomials, family: Family) -> _Region:
+        at = {name: place for place, name in enumerate(family.names)}
+        ends = zip(found.variables, found.low, found.high, strict=True)
+        tied = [(at[one], at[other]) for one, other in found.tied.items()]
+        ties = [(at[one], at[other]) for one, other in family.regions.ties]
+        return cls(
+            found,
+            [(at[name], value) for name, value in found.fixed.items()],
+            [(at[name], max(low / FURTHEST, 2), high * FURTHEST) for name, low, high in ends],
+            tied,
+            [pair for pair in ties if pair not in tied and pair[::-1] not in tied],
+        )
+
+    def holds(self, row: Sequence[int]) -> bool:
+        """As `Regions.holds`, of one row."""
+        return (
+            all(row[at] == value for at, value in self.fixed)
+            and all(low <= row[at] <= high for at, low, high in self.free)
+            and all(row[one] == row[other] for one, other in self.equal)
+            and all(row[one] != row[other] for one, other in self.other)
+        )
 
 
 def checked(family: Family, row: Sequence[float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.nas._fields import MAX_ENTRIES, Axis, Choices, Field, Joined, Listed, Product
+from ftax_model.nas._fields import MAX_ENTRIES, MAX_NUMBER, Axis, Choices, Field, Joined, Listed, Product
 
 Indices = NDArray[np.int64]
 
@@ -28,12 +29,12 @@ class Layout:
 
     def __init__(self, fields: Mapping[str, Field]) -> None:
         for name, field in fields.items():
-            for other in names_in(field):
+            for other in {*names_in(field)} - fields.keys():
                 plugins.check(other, fields, what=f"a name in {name}")
             _check_kinds(name, field, fields)
         self.fields = {name: _expanded(name, field, fields) for name, field in fields.items()}
-        for name in self.fields:
-            self._check_circle(name, ())
+        self._order = _ordered(self.fields)
+        self._check_products()
         axes = [axis for field in self.fields.values() for axis in _axes(field)]
         self.axes = {axis.name: axis for axis in axes if len(axis.choices) > 1}
         if len(self.axes) > MAX_VARIABLES:
@@ -85,7 +86,9 @@ class Layout:
     def columns(self, rows: Indices, names: Sequence[str]) -> list[list[Any]]:
         """Values of the fields of these names, each a list with one for each of canonical rows."""
         made: dict[str, list[Any]] = {}
-        return [self._column(name, rows, made) for name in names]
+        for name in self._order:
+            made[name] = self._column(self.fields[name], rows, made)
+        return [made[name] for name in names]
 
     def row(self, settings: Mapping[str, Any]) -> list[int]:
         """Indices of the variables where fields have these values; those left out are told from the others.
@@ -107,27 +110,20 @@ class Layout:
                 raise InputError(f"{name} is {value} there", repr(settings[name]), "choose a candidate of the space")
         return row
 
-    def _column(self, name: str, rows: Indices, made: dict[str, list[Any]]) -> list[Any]:
-        if name not in made:
-            field = self.fields[name]
-            if isinstance(field, Axis):
-                made[name] = self._taken(field, rows)
-            elif isinstance(field, Product):
-                factors = [
-                    self._column(one, rows, made) if isinstance(one, str) else [one] * len(rows)
-                    for one in field.factors
-                ]
-                made[name] = list(map(math.prod, zip(*factors, strict=True)))
-            elif isinstance(field, Listed):
-                entries = list(zip(*(self._taken(axis, rows) for axis in field.axes), strict=True))
-                counts = self._column(field.count, rows, made) if field.count else []
-                made[name] = (
-                    [entry[:count] for entry, count in zip(entries, counts, strict=True)] if counts else entries
-                )
-            else:
-                lists = [self._column(one, rows, made) for one in field.lists]
-                made[name] = [_joined(parts, field.by) for parts in zip(*lists, strict=True)]
-        return made[name]
+    def _column(self, field: Field, rows: Indices, made: Mapping[str, list[Any]]) -> list[Any]:
+        """Values of a field, given those of the fields that it names."""
+        if isinstance(field, Axis):
+            return self._taken(field, rows)
+        if isinstance(field, Product):
+            factors = [made[one] if isinstance(one, str) else [one] * len(rows) for one in field.factors]
+            return list(map(math.prod, zip(*factors, strict=True)))
+        if isinstance(field, Joined):
+            lists = [made[one] for one in field.lists]
+            return [_joined(parts, field.by) for parts in zip(*lists, strict=True)]
+        entries = list(zip(*(self._taken(axis, rows) for axis in field.axes), strict=True))
+        if not field.count:
+            return entries
+        return [entry[:count] for entry, count in zip(entries, made[field.count], strict=True)]
 
     def _taken(self, axis: Axis, rows: Indices) -> list[Any]:
         if axis.name not in self.axes:
@@ -160,14 +156,19 @@ class Layout:
             raise InputError(law, f"{len(field.axes)} entries, {control} up to {most}", "change one of them")
         yield from ((axis, slot) for axis in axes for slot in range(slots))
 
-    def _check_circle(self, name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            raise InputError("no product is made of itself", " of ".join((*above, name)), "change one of them")
-        field = self.fields[name]
-        if isinstance(field, Product):
-            for factor in field.factors:
-                if isinstance(factor, str):
-                    self._check_circle(factor, (*above, name))
+    def _check_products(self) -> None:
+        """Raise `InputError` for products that grow beyond all numbers."""
+        largest: dict[str | int, int] = {}
+        for name in self._order:
+            field = self.fields[name]
+            if isinstance(field, Axis) and _whole(field):
+                largest[name] = max(field.ends)
+            elif isinstance(field, Product):
+                largest[name] = 1
+                for factor in field.factors:
+                    largest[name] *= largest.get(factor, factor if isinstance(factor, int) else 1)
+                    if largest[name] > MAX_NUMBER:
+                        raise InputError(f"{name} is {MAX_NUMBER:,} at most", "a larger product", "change a factor")
 
 
 def names_in(field: Field) -> tuple[str, ...]:
@@ -177,6 +178,16 @@ def names_in(field: Field) -> tuple[str, ...]:
     if isinstance(field, Joined):
         return field.lists
     return tuple(filter(None, (field.count, field.used))) if isinstance(field, Listed) else ()
+
+
+def _ordered(fields: Mapping[str, Field]) -> tuple[str, ...]:
+    """Names in an order in which each comes after those that it names; raises `InputError` where there is none."""
+    try:
+        return tuple(TopologicalSorter({name: names_in(field) for name, field in fields.items()}).static_order())
+    except CycleError as error:
+        raise InputError(
+            "no product is made of itself", " of ".join(error.args[1][:9]), "change one of them"
+        ) from error
 
 
 def take(choices: Choices, places: Indices) -> list[Any]:

@@ -40,6 +40,13 @@ def table_of(candidates: Any, variables: Sequence[str]) -> Table | None:
     return {name: np.repeat(one[None], count, axis=0) if not one.ndim else one for name, one in found.items()}
 
 
+def has_words(table: Table, architecture: str | None) -> bool:
+    """Whether networks of a table are put together from lists of words."""
+    names = set(table["architecture"].astype(str)) if "architecture" in table else {architecture}
+    usual = [value for name in names if name for value in architectures.load(name).defaults.values()]
+    return any(isinstance(value, tuple) and len(value) > 1 and isinstance(value[0], str) for value in usual)
+
+
 def length(table: Table) -> int:
     """Rows of a table."""
     return len(next(iter(table.values())))

@@ -24,9 +24,10 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling import compiled
 from ftax_model.modeling.compiled import KINDS, TOLD, Card, Compiled, Forest
 from ftax_model.nas._family import Family, Plan, checked
-from ftax_model.nas._tables import Table, by_words, fill, first, length, table_of
+from ftax_model.nas._tables import Table, by_words, fill, first, has_words, length, table_of
 from ftax_model.operators import FEATURES, Trace
-from ftax_model.tracing import features, kernels, polynomials
+from ftax_model.tracing import choices, features, kernels, polynomials
+from ftax_model.tracing.choices import Choices
 from ftax_model.tracing.numbers import NUMBERS
 from ftax_model.tracing.polynomials import Polynomials
 from ftax_model.workload import DTYPES, Workload
@@ -123,19 +124,22 @@ class LatencyCost:
         structured array, or a plain one of ``variables``. A column of lists has two dimensions, or is one for each
         entry (``widths.2``). Raises `InputError` for what is none of these, and for candidates that cannot be.
         """
-        told = self._told(candidates, inputs)
-        said = self._said(told[0])
-        return float(said[0]) if told[1] else said
+        told, single = self._told(candidates, inputs, self._asked)
+        said = self._said(told)
+        return float(said[0]) if single else said
 
     def interval(self, candidates: Any, inputs: Any = None) -> tuple[Any, Any]:
         """The ends of the interval that holds the predictor's ``confidence`` of such candidates, in seconds."""
-        told, single = self._told(candidates, inputs)
+        told, single = self._told(candidates, inputs, self._fit)
         low = np.minimum(self._at(told, 0), told[:, 0])
         high = np.maximum(self._at(told, 1), told[:, 0])
         return (float(low[0]), float(high[0])) if single else (low, high)
 
     def features(self, candidates: Any) -> dict[str, Any]:
-        """What traces of candidates count (`ftax_model.operators.FEATURES`), by name: MACs, parameters, operators..."""
+        """What traces of candidates count (`ftax_model.operators.FEATURES`), by name: MACs, parameters, operators...
+
+        The depth is nan of networks that are put together from words.
+        """
         found, single = self._counted(candidates)
         return {name: float(found[0, at]) if single else found[:, at] for at, name in enumerate(FEATURES)}
 
@@ -155,7 +159,7 @@ class LatencyCost:
         """
         from ftax_model.modeling.judging.ratios import ratio
 
-        told, _ = self._told(candidates, None)
+        told, _ = self._told(candidates, None, self._fit)
         platform = dataclasses.asdict(self.platform)
         rows = [
             {**platform, "latency_s": middle, "low_s": low, "high_s": high}
@@ -211,6 +215,12 @@ class LatencyCost:
                 found[:, at] = change / (high[:, column] - low[:, column])
         return found
 
+    def twin(self, names: Sequence[str], like: Any, *, step: float = STEP) -> Any:
+        """The cost as a module of torch, differentiable in hyperparameters (`ftax_model.nas.twin.Twin`)."""
+        from ftax_model.nas.twin import Twin
+
+        return Twin(self, names, like, step=step)
+
     def derive(self, candidate: Any) -> list[str]:
         """Derive the polynomials that a candidate needs, if they are not kept yet.
 
@@ -221,8 +231,10 @@ class LatencyCost:
         return sorted(self._region(workload, self._family_of(workload)).fixed)
 
     def _begin(self) -> None:
+        self._light = compiled.light(self._fit)
         self._families: dict[tuple[Any, ...], Family] = {}
         self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._choices: dict[tuple[Any, ...], Choices] = {}
         self._traced: dict[Any, Array] = {}
         self._lock = threading.RLock()
 
@@ -238,38 +250,36 @@ class LatencyCost:
             ratio = ratio + np.log1p(_DEAREST * told[:, 5]) * max(2 * self._levels[level] - 1, 0.0)
         return np.asarray(told[:, 0] * np.exp(ratio))
 
-    def _told(self, candidates: Any, inputs: Any) -> tuple[Array, bool]:
-        """`TOLD` of candidates, and whether it is one."""
-        if type(candidates) is dict and inputs is None:
-            quick = self._quick(candidates)
-            if quick is not None:
-                self._refuse(quick)
-                return quick, True
-        told, single = self._each(candidates, inputs)
-        self._refuse(told)
-        return told, single
+    @property
+    def _asked(self) -> Compiled | Card:
+        """The fit, without that of it which tells intervals where nobody asks for them."""
+        return self._light if self.quantile is None and not self.strict else self._fit
 
-    def _refuse(self, told: Array) -> None:
-        if self.strict and (self._noted or (told[:, 4] == len(KINDS) - 1).any()):
+    def _told(self, candidates: Any, inputs: Any, fit: Compiled | Card) -> tuple[Array, bool]:
+        """`TOLD` of candidates by a fit, and whether it is one."""
+        found, single = self._quick(candidates, fit) if type(candidates) is dict and inputs is None else None, True
+        if found is None:
+            found, single = self._each(candidates, inputs, fit)
+        if self.strict and (self._noted or (found[:, 4] == len(KINDS) - 1).any()):
             law, got = (
                 "strict costs stay near what was measured of the platform",
                 self._noted or "one far outside of it",
             )
             raise InputError(law, got, "measure nearer, or leave strict out")
+        return found, single
 
-    def _each(self, candidates: Any, inputs: Any) -> tuple[Array, bool]:
+    def _each(self, candidates: Any, inputs: Any, fit: Compiled | Card) -> tuple[Array, bool]:
         table = table_of(candidates, self.variables)
         if table is not None:
-            return self._of_table(table), False
+            return self._of_table(table, fit), False
         if isinstance(candidates, list | tuple) and inputs is None:
-            found = [self._told(one, None)[0] for one in candidates]
-            return np.concatenate(found) if found else np.zeros((0, len(TOLD))), False
+            found = [self._told(one, None, fit)[0] for one in candidates]
+            return np.concatenate([np.zeros((0, len(TOLD))), *found]), False
         if isinstance(candidates, Workload | Mapping):
-            workload = self._workload(candidates)
-            return self._of_workload(workload), True
+            return self._of_workload(self._workload(candidates), fit), True
         return self._of_trace(self._source(candidates, inputs)), True
 
-    def _quick(self, settings: dict[str, Any]) -> Array | None:
+    def _quick(self, settings: dict[str, Any], fit: Compiled | Card) -> Array | None:
         """`TOLD` of hyperparameters in a form that was asked for before."""
         form, names, values = list[tuple[str, Any]](), list[str](), list[int]()
         for name, value in settings.items():
@@ -281,9 +291,9 @@ class LatencyCost:
                 form.append((name, len(value)))
                 names += [f"{name}.{at}" for at in range(len(value))]
                 values += value
-            elif isinstance(value, str | float | bool | tuple):
+            elif isinstance(value, str | float | bool):
                 form.append((name, value))
-            else:  # a table, or nothing that a hyperparameter can be
+            else:  # a table, words that are put together, or nothing that a hyperparameter can be
                 return None
         key = tuple(form)
         plan = self._plans.get(key)
@@ -291,18 +301,38 @@ class LatencyCost:
             workload = self._workload(settings)
             family = self._family_of(workload)
             plan = self._plans[key] = Plan(family, family.row(workload), names, settings)
-        return plan.told(values, self._fit)
+        return plan.told(values, fit)
 
-    def _of_workload(self, workload: Workload) -> Array:
+    def _of_workload(self, workload: Workload, fit: Compiled | Card) -> Array:
         """`TOLD` of a completed workload, or one from outside."""
         if outside.is_one(workload):
             return self._of_trace(self._source(workload, None, workload.batch_size))
+        if isinstance(fit, Compiled) and choices.lists(workload):
+            found = self._sum_of(workload)
+            if found is not None:
+                out = np.empty((1, len(TOLD)))
+                compiled.predict_sums()(found[None], float(workload.batch_size), fit, out)
+                return out
+            return self._of_trace(lambda: self._source(workload, None, workload.batch_size), key=workload)
         family = self._family_of(workload)
         row = family.row(workload)
         one = family.region(row)
         if one is None:
             return self._of_trace(lambda: self._source(workload, None, workload.batch_size), key=workload)
-        return family.predict(one, np.array([row], dtype=float), self._fit)
+        return family.predict(one, np.array([row], dtype=float), fit)
+
+    def _sum_of(self, workload: Workload) -> Array | None:
+        """The vector of a completed workload that is put together from words, if it is a sum of its choices."""
+        with self._lock:
+            return self._choices_of(workload).find(workload)
+
+    def _choices_of(self, workload: Workload) -> Choices:
+        own, names = workload.settings, choices.lists(workload)
+        rest = tuple((name, len(value) if name in names else value) for name, value in own.items())
+        key = (workload.architecture, workload.batch_size, workload.input_size, workload.lengths, rest)
+        if key not in self._choices:
+            self._choices[key] = Choices(workload)
+        return self._choices[key]
 
     def _of_trace(self, trace: Trace | Callable[[], Trace], key: Any = None) -> Array:
         """`TOLD` of a trace; one that has a key is taken once."""
@@ -388,17 +418,20 @@ class LatencyCost:
         return self._region(workload, family), rows
 
     def _smooth(self, family: Family, one: Polynomials, rows: Array) -> Array:
-        return self._said(family.predict(one, rows, self._fit, smooth=True))
+        return self._said(family.predict(one, rows, self._asked, smooth=True))
 
     # Tables
 
-    def _of_table(self, table: Table) -> Array:
+    def _of_table(self, table: Table, fit: Compiled | Card) -> Array:
+        if has_words(table, self.architecture):
+            each = (self._workload(first(table, {}, at)) for at in range(length(table)))
+            return np.concatenate([np.zeros((0, len(TOLD))), *(self._of_workload(own, fit) for own in each)])
         out = np.empty((length(table), len(TOLD)))
         for family, rows, points, one in self._parts(table):
             if one is None:
-                out[rows] = [self._of_workload(family.workload(point))[0] for point in points]
+                out[rows] = [self._of_workload(family.workload(point), fit)[0] for point in points]
                 continue
-            out[rows] = self._spread(partial(family.predict, one, fit=self._fit), points)
+            out[rows] = self._spread(partial(family.predict, one, fit=fit), points)
             wrong = np.flatnonzero(np.isnan(out[rows, 0]))
             if len(wrong):
                 checked(family, points[wrong[0]])
@@ -413,8 +446,13 @@ class LatencyCost:
             return np.concatenate([np.zeros((0, len(FEATURES))), *(self._counted(one)[0] for one in candidates)]), False
         if table is None:
             workload = self._workload(candidates)
+            found = self._sum_of(workload) if choices.lists(workload) else None
+            if found is not None:
+                return found[None, -1 - len(FEATURES) : -1], True
             family = self._family_of(workload)
             return self._count(family, family.region(family.row(workload)), np.array([family.row(workload)])), True
+        if has_words(table, self.architecture):
+            return np.concatenate([self._counted(first(table, {}, at))[0] for at in range(length(table))]), False
         out = np.empty((length(table), len(FEATURES)))
         for family, rows, points, one in self._parts(table):
             out[rows] = self._count(family, one, points)
@@ -514,6 +552,7 @@ class LatencyCost:
                 "variables": list(self.variables),
                 "workers": self.workers,
                 "noted": self._noted,
+                "choices": [[one.base.to_record(), one.to_record()] for one in self._choices.values()],
                 "families": [[one.like.to_record(), one.regions.to_record()] for one in families.values()],
                 "fit": self._fit,
                 "levels": self._levels,
@@ -530,6 +569,8 @@ class LatencyCost:
         if self._ratios.shape != (3, len(KINDS)):
             raise ValueError("ratios of other kinds")
         self._begin()
+        for base, record in state["choices"]:
+            self._choices_of(architectures.complete(Workload.from_record(base))).take(record)
         for like, regions in state["families"]:
             family = self._family_of(Workload.from_record(like))
             family.regions.take(regions)

@@ -42,8 +42,8 @@ class SearchSpace:
         - ``{"each": CHOICES, "count": N}``: a list of N entries, each a variable of its own (``widths.2``). Where
           ``count`` names another number, there are as many entries as that says.
         - ``{"entries": [CHOICES, ...]}``: a list whose entries differ in their choices; here too with ``count``.
-        - ``used`` beside these names a number, or a list of them: in each of as many groups so many entries are used.
-          The others stay at their first choice, so that each network is one candidate.
+        - ``used`` beside these names a hyperparameter, a number or a list of them: in each of as many groups so many
+          entries are used. The others stay at their first choice, so that each network is one candidate.
         - ``{"product": [NAME, NAME, 4]}``: the product of other numbers.
         - ``{"join": [NAME, NAME], "by": "~"}``: words of other lists, entry by entry, with ``by`` between them.
 
@@ -170,7 +170,7 @@ class SearchSpace:
     def size(self) -> int:
         """How many candidates there are, exactly; those that the architecture refuses are counted too.
 
-        Entries that are dropped or not used make no further candidates.
+        Entries that are dropped or not used make no further candidates; products that come out alike do.
         """
         return self._layout.size
 
@@ -214,6 +214,14 @@ class SearchSpace:
         Raises `InputError` unless ``indices`` are whole numbers within `bounds`, of shape (n, n_variables).
         """
         return self._layout.canonical(indices)
+
+    def valid(self, indices: ArrayLike) -> NDArray[np.bool_]:
+        """Whether the architecture takes each candidate (n,), for algorithms that make rows of their own.
+
+        >>> SearchSpace("bert", {"num_heads": [3, 4], "hidden_size": [64, 96]}).valid([[0, 0], [0, 1], [1, 0]])
+        array([False,  True,  True])
+        """
+        return np.array([not self._refusal(candidate) for candidate in self.decode(indices)], dtype=bool)
 
     def values(self, indices: ArrayLike) -> NDArray[Any]:
         """Values of the variables (n, n_variables): numbers, or objects where some are words, lists or a yes or no."""
@@ -267,6 +275,7 @@ class SearchSpace:
     def encode(self, candidates: Iterable[Mapping[str, Any] | Workload]) -> Indices:
         """Indices (n, n_variables) of candidates; what they leave out is the architecture's default.
 
+        Batch size, input size, dtype and lengths do not matter where the space leaves them open.
         Raises `InputError` for one that is not in the space. `decode` is the way back.
         """
         rows = [self._row(candidate) for candidate in candidates]
@@ -356,6 +365,9 @@ def _check_names(architecture: str, fields: Mapping[str, Field]) -> None:
     for name in fields:
         if name not in named:
             plugins.check(name, defaults, what=f"hyperparameter of {architecture}")
+    for name, one in fields.items():
+        if isinstance(one, Listed) and one.used in named - {*defaults}:
+            raise InputError(f"used of {name} names hyperparameters of {architecture}", one.used, "name one of those")
 
 
 def _check_values(architecture: str, fields: Mapping[str, Field]) -> None:

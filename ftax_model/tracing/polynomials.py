@@ -13,11 +13,11 @@ import dataclasses
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ _SIZES = 14  # the same of the line of input sizes
 _FEWEST, _SPARE, _MOST = 16, 6, 160  # points of a sample: at least, more than coefficients, at most
 _SMALL = 31  # of a default value, above which sizes are rounded so that others divide them
 _ROUND = (840, 240, 96, 48, 24, 8)
+_NEAR = (1, -1, 2, -2)  # changes of a depth
 _DEEP = 9  # layers below which depths are tried
 _ALIKE = 6.0  # layers that it is worth that two variables are not alike
 _STARTS = 20  # points to start from that are tried
@@ -77,7 +78,10 @@ class TooFewError(InexactError):
 
 
 Term = tuple[int, int, tuple[tuple[int, int], ...]]
-"""Numerator and denominator of a coefficient, and the power of each variable, by its position."""
+"""Numerator and denominator of a coefficient, and the power of each variable, by its position.
+
+Of a polynomial the denominators of all terms without negative powers are the same.
+"""
 
 Polynomial = tuple[Term, ...]
 
@@ -199,15 +203,21 @@ def evaluate(terms: Sequence[Polynomial], values: Sequence[float]) -> NDArray[np
     """Polynomials at a point; exact for whole numbers below 2^53."""
     found = np.zeros(len(terms))
     for at, own in enumerate(terms):
+        whole, divisor = 0.0, 1.0
         for above, below, powers in own:
-            over = float(below)
-            total = float(above)
+            total, over = float(above), float(below)
             for variable, power in powers:
                 if power > 0:
                     total *= float(values[variable]) ** power
                 else:
                     over *= float(values[variable]) ** -power
-            found[at] += total / over
+            if all(
+                power > 0 for _, power in powers
+            ):  # summed before they are divided, for thirds add up to no whole number
+                whole, divisor = whole + total, over
+            else:
+                found[at] += total / over
+        found[at] += whole / divisor
     return found
 
 
@@ -299,11 +309,16 @@ class _Derivation:
         self.rng = np.random.default_rng(seed)
         self.traces = traces
         self.deep: list[str] = []
+        self.sizes: dict[tuple[int, ...], int] = {}
 
     def found(self) -> Polynomials:
         """The polynomials, proven."""
         origin = self.start()
         self.deep = depths = self.depths(origin)
+        large = [name for name in depths if self.is_new(origin, name)]
+        if large:
+            origin = self.start(large)
+            self.deep = depths = self.depths(origin)
         sizes = [name for name in self.free if name not in depths]
         table = _Table(_forms(self.seen(origin)), self.free, self.itemsize)
         lines = {name: self.line(table, origin, name) for name in sizes}
@@ -384,15 +399,15 @@ class _Derivation:
                 break
         return point
 
-    def start(self) -> Point:
+    def start(self, large: Sequence[str] = ()) -> Point:
         """A small point: few layers, few heads, a few of everything that is usually few, and no two alike if it can be.
 
-        What is alike by chance may take another path (as many keys as heads).
+        What is alike by chance may take another path (as many keys as heads). Those that are ``large`` are as usual.
         """
-        few = [name for name in self.free if self.usual[name] <= _SMALL and name != BATCH_SIZE]
-        found = [self.at(self.here)]
+        few = [name for name in self.free if self.usual[name] <= _SMALL and name not in (BATCH_SIZE, *large)]
+        found = [self.at(self.here, **{name: self.usual[name] for name in large})]
         for _ in range(_PATIENCE):
-            point = self.at(self.here, **{name: int(self.rng.choice(_FEW)) for name in few})
+            point = self.at(found[0], **{name: int(self.rng.choice(_FEW)) for name in few})
             found += [point] if self.possible(point) else []
         found.sort(key=lambda point: sum(point[name] for name in few) - _ALIKE * len({point[name] for name in few}))
         point = next((point for point in found[:_STARTS] if self.trace(point) is not None), found[0])
@@ -405,13 +420,24 @@ class _Derivation:
         for name in self.free:
             if name in (BATCH_SIZE, INPUT_SIZE) or origin[name] > 4 * _SMALL:
                 continue
-            others = (
-                self.at(origin, **{name: value}) for value in (origin[name] + 1, origin[name] + 2, 2 * origin[name])
-            )
-            trace = next(filter(None, map(self.trace, others)), None)
+            trace = next((own for _, own in self.moved(origin, name)), None)
             if trace is not None and _forms(trace) != forms:
                 found.append(name)
         return found
+
+    def moved(self, point: Point, name: str) -> Iterator[tuple[int, Trace]]:
+        """Other values of a variable near a point, and the traces there."""
+        for change in _NEAR:
+            value = point[name] + change
+            trace = self.trace(self.at(point, **{name: value})) if value > 0 else None
+            if trace is not None:
+                yield value, trace
+
+    def is_new(self, origin: Point, name: str) -> bool:
+        """Whether one more of a depth brings operators that no smaller one has."""
+        trace = self.trace(self.at(origin, **{name: origin[name] + 1}))
+        known = {*_operators(self.seen(origin), self.itemsize)}
+        return trace is not None and not {*_operators(trace, self.itemsize)} <= known
 
     # What traces tell
 
@@ -457,17 +483,13 @@ class _Derivation:
     def counted(self, table: _Table, depths: Sequence[str]) -> Polynomials:
         """How many of each kernel there are, by depths."""
         at, classes = table.classes()
-        begin = {self.free.index(name): at[name] for name in depths}
-        sets = [*((one,) for one in begin), *itertools.combinations(begin, 2)]
-        deeper = {
-            own: self.seen(self.at(at, **{self.free[one]: at[self.free[one]] + 1 for one in own})) for own in sets
-        }
-        base = classes.kernels(self.seen(at))
-        found = {own: classes.kernels(trace, self.free[own[0]]) for own, trace in deeper.items()}
-        each = sorted({*base, *itertools.chain.from_iterable(found.values())}, key=dataclasses.astuple)
-        counts = [around(begin, base[one], {own: kernels[one] for own, kernels in found.items()}) for one in each]
-        chain = around(begin, _chain(self.seen(at)), {own: _chain(trace) for own, trace in deeper.items()})
-        terms = [*table.terms, *counts, chain, self.params(table, begin, at)]
+        bends = list(self.bends(at, depths))
+        seen = {_key(own): self.seen(self.at(at, **own)) for bend in bends for _, own in bend.parts}
+        found = {key: classes.kernels(trace, key[0][0] if key else "") for key, trace in seen.items()}
+        each = sorted(set(itertools.chain.from_iterable(found.values())), key=dataclasses.astuple)
+        counts = [_bent(bends, partial(_counted_at, found, one)) for one in each]
+        chain = _bent(bends, lambda own: _chain(seen[_key(own)]))
+        terms = [*table.terms, *counts, chain, self.params(table, bends)]
         return Polynomials(
             fixed={name: self.here[name] for name in self.fixed},
             tied=self.tied,
@@ -483,50 +505,62 @@ class _Derivation:
             params=len(terms) - 1,
         )
 
-    def params(self, table: _Table, begin: Mapping[int, int], at: Point) -> Polynomial:
-        """Elements of parameters, by sizes and depths: one layer more adds what hangs on sizes alone."""
-        found = defaultdict(Fraction, {own: Fraction(above, below) for above, below, own in table.params})
-        for own in [*((one,) for one in begin), *itertools.combinations(begin, 2)]:
-            if not self.more_params(at, own):
-                continue
-            for above, below, each in self.fit_params(table, own):
-                for size in range(len(own) + 1):  # times the product of (depth - begin)
-                    for kept in itertools.combinations(own, size):
-                        factor = math.prod(-begin[one] for one in own if one not in kept)
-                        found[(*each, *((one, 1) for one in kept))] += Fraction(above, below) * factor
-        return tuple((value.numerator, value.denominator, own) for own, value in found.items() if value)
+    def bends(self, at: Point, depths: Sequence[str]) -> Iterator[_Bend]:
+        """The ways in which counts hang on depths: not, on each (by two other values of it), and on two together."""
+        one = Fraction(1)
+        yield _Bend({(): one}, [(one, {})])
+        firsts: list[tuple[str, int, Shape]] = []
+        for name in depths:
+            others = [value for value, _ in itertools.islice(self.moved(at, name), 2)]
+            if not others:
+                raise InexactError(f"no other {name}", name)
+            variable, begin = self.free.index(name), at[name]
+            line = _line(variable, begin, others[0])
+            yield _Bend(line, [(one, {name: others[0]}), (-one, {})])
+            firsts.append((name, others[0], line))
+            if len(others) > 1:
+                part = Fraction(others[1] - begin, others[0] - begin)
+                curve = _times(_line(variable, begin, others[1]), _line(variable, others[0], others[1]))
+                yield _Bend(curve, [(one, {name: others[1]}), (-part, {name: others[0]}), (part - 1, {})])
+        for (left, value, line), (right, other, same) in itertools.combinations(firsts, 2):
+            parts = [(one, {left: value, right: other}), (-one, {left: value}), (-one, {right: other}), (one, {})]
+            yield _Bend(_times(line, same), parts)
 
-    def fit_params(self, table: _Table, own: Sequence[int]) -> Polynomial:
-        """What one more of each of these adds to the parameters, by sizes."""
-        points, grown = list[Point](), list[int]()
+    def params(self, table: _Table, bends: Sequence[_Bend]) -> Polynomial:
+        """Elements of parameters, by sizes and depths."""
+        found: defaultdict[Powers, Fraction] = defaultdict(Fraction)
+        for bend in bends:
+            if bend.of(partial(self.built, table.points[-1])):
+                for powers, value in _times(bend.shape, self.fit_params(table, bend)).items():
+                    found[powers] += value
+        return _terms(found)
+
+    def fit_params(self, table: _Table, bend: _Bend) -> Shape:
+        """What a bend of depths adds to the parameters, by sizes."""
+        points, grown = list[Point](), list[float]()
         for point in reversed(table.points):
             with suppress(InexactError):
-                grown.append(self.more_params(point, own))
+                grown.append(float(bend.of(partial(self.built, point))))
                 points.append(point)
             if len(points) >= _FEWEST and not len(points) % 4:
                 with suppress(InexactError):
-                    return fitted(table.extended(points), np.array(grown, dtype=float), table.degrees[-1])
-        raise InexactError(f"parameters by {self.free[own[0]]}", self.free[own[0]])
+                    found = fitted(table.extended(points), np.array(grown), table.degrees[-1])
+                    return {powers: Fraction(above, below) for above, below, powers in found}
+        raise InexactError("parameters that are no polynomial")
 
-    def deeper(self, point: Point, variables: Sequence[int]) -> Point:
-        """A point with one more of each of these."""
-        return self.at(point, **{self.free[one]: point[self.free[one]] + 1 for one in variables})
-
-    def more_params(self, point: Point, variables: Sequence[int]) -> int:
-        """What one more of each of these adds to the parameters, beside what one more of fewer adds."""
-        every = [own for size in range(len(variables) + 1) for own in itertools.combinations(variables, size)]
-        signs = [(-1) ** (len(variables) - len(own)) for own in every]
-        return sum(sign * self.built(self.deeper(point, own)) for sign, own in zip(signs, every, strict=True))
-
-    def built(self, point: Point) -> int:
-        """Elements of parameters at a point, which is built, not traced."""
-        trace = self.traces.get(tuple(point.values()))
+    def built(self, point: Point, changes: Point) -> int:
+        """Elements of parameters at a point with changes, which is built, not traced."""
+        own = self.at(point, **changes)
+        key = tuple(own.values())
+        trace = self.traces.get(key)
         if trace is not None:
             return trace.params
-        try:
-            return params(workload_of(self.like, point))
-        except Exception as error:  # whatever a module raises that cannot be built
-            raise InexactError(f"nothing to build at {point}") from error
+        if key not in self.sizes:
+            try:
+                self.sizes[key] = params(workload_of(self.like, own))
+            except Exception as error:  # whatever a module raises that cannot be built
+                raise InexactError(f"nothing to build at {own}") from error
+        return self.sizes[key]
 
     # What proves it
 
@@ -567,10 +601,8 @@ class _Derivation:
 
     def equal(self, origin: Point, one: str, other: str) -> Point:
         """A point at which two variables are equal, if there is one."""
-        ways = [(name, origin[like]) for name, like in ((one, other), (other, one))]
-        points = [
-            self.at(origin, **{name: value}) for name, value in ways if value <= 2 * max(self.usual[name], _FEW[-1])
-        ]
+        ways = ((name, origin[like], max(self.usual[name], _FEW[-1])) for name, like in ((one, other), (other, one)))
+        points = [self.at(origin, **{name: value}) for name, value, usual in ways if usual / 16 <= value <= 2 * usual]
         return next((point for point in points if self.trace(point) is not None), origin)
 
     def differs(self, found: Polynomials, point: Point) -> bool:
@@ -637,7 +669,7 @@ class _Table:
     def degree_on(self, name: str, at: NDArray[np.int_], values: NDArray[np.float64]) -> Degrees | None:
         """The powers of a variable in a number, or of what of it is derived."""
         variable = self.variables.index(name)
-        own = degree(at.astype(float), values)
+        own = degree(at.astype(float), values, spare=0 if len(at) < _LINE else 1)  # few: it can have no others
         if own is not None:
             return {variable: tuple((variable, power) for power in own)}
         for step in [*self.steps, *_steps_of(variable, at)]:
@@ -687,12 +719,6 @@ class _Table:
         steps = [(own[:, at] + plus) // over for at, plus, over in self.steps]
         return np.column_stack([own, *steps]).astype(float)
 
-    @property
-    def params(self) -> Polynomial:
-        """Of the elements of parameters."""
-        value, at = self.of[-1]
-        return self.terms[at] if at >= 0 else _constant(value)
-
     def classes(self) -> tuple[Point, _Classes]:
         """The classes of operators, and a point at which they all differ; raises `InexactError` where there is none."""
         width, found = len(NUMBERS), dict[Class, int]()
@@ -715,8 +741,8 @@ Forms = list[tuple[float, int, int, int]]
 """Of each operator of a trace what its numbers do not tell: its kind, the groups it may be of, whether it is known."""
 
 
-def degree(at: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[int, ...] | None:
-    """The powers in the polynomial of one variable through values, which they more than determine.
+def degree(at: NDArray[np.float64], values: NDArray[np.float64], *, spare: int = 1) -> tuple[int, ...] | None:
+    """The powers in the polynomial of one variable through values, with so many of them to spare.
 
     >>> degree(np.array([2.0, 3, 4, 6]), np.array([12.0, 8, 6, 4]))
     (-1,)
@@ -724,8 +750,8 @@ def degree(at: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[int, .
     (0, 2)
     """
     count = len(np.unique(at))
-    for low in (0, -1) if at.min() > 0 else (0,):
-        for high in range(low, min(_HIGHEST, count - 2 + low) + 1):
+    for left, low in itertools.product(range(1, spare - 1, -1), (0, -1) if at.min() > 0 else (0,)):
+        for high in range(low, min(_HIGHEST, count - 1 - left + low) + 1):
             powers = np.arange(low, high + 1)
             found = _through(at[:, None] ** powers, values)
             if found is not None:
@@ -795,9 +821,7 @@ def _solved(
             one + Fraction(float(other)).limit_denominator(denominator)
             for one, other in zip(coefficients, more, strict=True)
         ]
-        found = tuple(
-            (one.numerator, one.denominator, own) for one, own in zip(coefficients, every, strict=True) if one
-        )
+        found = _terms(dict(zip(every, coefficients, strict=True)))
         last, rest = np.abs(rest).max(), values - np.array([evaluate([found], point)[0] for point in points])
         if not rest.any():
             return found
@@ -806,19 +830,68 @@ def _solved(
     return None
 
 
-def around(begin: Mapping[int, int], base: int, deeper: Mapping[tuple[int, ...], int]) -> Polynomial:
-    """A count by depths, from that at the depths to ``begin`` with, and those with one more of one or two of them.
+Shape = dict[Powers, Fraction]
+"""A polynomial, by the powers of its terms."""
 
-    >>> around({0: 3}, 10, {(0,): 12})
-    ((4, 1, ()), (2, 1, ((0, 1),)))
+
+@dataclass(frozen=True)
+class _Bend:
+    """One way in which a count hangs on depths: ``shape`` times the sum of ``parts``, fractions of the count where the
+    depths have these values.
     """
-    found: Counter[tuple[int, ...]] = Counter({(): base})
-    for own, count in deeper.items():
-        more = count - base - (sum(deeper[(one,)] - base for one in own) if len(own) > 1 else 0)
-        for size in range(len(own) + 1):  # more * product of (depth - begin)
-            for kept in itertools.combinations(own, size):
-                found[kept] += more * math.prod(-begin[one] for one in own if one not in kept)
-    return tuple((count, 1, tuple((one, 1) for one in own)) for own, count in sorted(found.items()) if count)
+
+    shape: Shape
+    parts: Sequence[tuple[Fraction, Point]]
+
+    def of(self, count: Callable[[Point], int]) -> Fraction:
+        """The sum of the parts."""
+        return sum((part * count(own) for part, own in self.parts), Fraction(0))
+
+
+def _bent(bends: Iterable[_Bend], count: Callable[[Point], int]) -> Polynomial:
+    """A count by depths."""
+    found: defaultdict[Powers, Fraction] = defaultdict(Fraction)
+    for bend in bends:
+        more = bend.of(count)
+        for powers, value in bend.shape.items() if more else ():
+            found[powers] += value * more
+    return _terms(found)
+
+
+def _counted_at(found: Mapping[Any, Counter[Kernel]], one: Kernel, changes: Point) -> int:
+    return found[_key(changes)][one]
+
+
+def _key(changes: Point) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(changes.items()))
+
+
+def _line(variable: int, zero: int, one: int) -> Shape:
+    """The line in a variable that is 0 and 1 at two values."""
+    return {((variable, 1),): Fraction(1, one - zero), (): Fraction(-zero, one - zero)}
+
+
+def _times(one: Shape, other: Shape) -> Shape:
+    found: defaultdict[Powers, Fraction] = defaultdict(Fraction)
+    for own, value in one.items():
+        for more, factor in other.items():
+            powers = Counter(dict(own))
+            powers.update(dict(more))
+            found[tuple(sorted((name, power) for name, power in powers.items() if power))] += value * factor
+    return dict(found)
+
+
+def _terms(found: Mapping[Powers, Fraction]) -> Polynomial:
+    """The polynomial of such coefficients."""
+    whole = [value.denominator for powers, value in found.items() if all(power > 0 for _, power in powers)]
+    common = math.lcm(*whole)
+    return tuple(
+        (int(value * common), common, powers)
+        if all(power > 0 for _, power in powers)
+        else (value.numerator, value.denominator, powers)
+        for powers, value in found.items()
+        if value
+    )
 
 
 def counted(trace: Trace, itemsize: int) -> Counter[Any]:
