@@ -147,7 +147,7 @@ def unseen(model: str, here: Device) -> LatencyPredictor:
 
 
 def calibrated(
-    known: LatencyPredictor, file: Path, here: Device, *, plan: str, framework: str, threads: int, budget_s: float
+    known: LatencyPredictor, file: Path, here: Device, *, plan: str, framework: str, threads: int, budget_s: float | None
 ) -> LatencyPredictor:
     """The predictor with cells of one platform, of a file or, where there is none, of a plan, measured into it now.
 
@@ -286,13 +286,14 @@ def searched(
     """The candidates of the front of each search, and so many drawn at random."""
     parts = []
     for call, space in named.items():
+        rows = space.sample_indices(drawn, seed=seed + 1)
+        parts.append(told(cost, space, rows, call=call, by=RANDOM))  # derives and compiles what the searches need
         for by, price in {LATENCY: cost, MACS: lambda some: cost.features(some)["macs"]}.items():
             begin = time.perf_counter()
             rows = search(space, price, evaluations=evaluations, seed=seed)
             spent = f"{evaluations:,} candidates in {time.perf_counter() - begin:.1f} s"
             click.echo(f"note: {call}, by {by}: {spent}, {len(rows)} on the front", err=True)
             parts.append(told(cost, space, rows, call=call, by=by))
-        parts.append(told(cost, space, space.sample_indices(drawn, seed=seed + 1), call=call, by=RANDOM))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -302,7 +303,7 @@ def run(
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Figures, candidates that were looked at, and networks of the fronts that were measured."""
     if find_spec("pymoo") is None:
-        raise MissingError("this search needs pymoo", "no such package", "pip install pymoo")
+        raise MissingError("this search needs pymoo", "no such package", "pip install -e .[search]")
     here, named, budget_s = detect("cpu"), spaces(calls), _options.duration(calibrate_for)
     with tempfile.TemporaryDirectory() as folder:
         file = calibration or Path(folder) / "calibration.jsonl"

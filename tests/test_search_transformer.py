@@ -117,7 +117,6 @@ def test_ranks_are_those_of_what_was_measured(search_transformer: ModuleType) ->
 
 
 def test_search_finds_the_front_of_a_space_that_can_be_listed(small: ModuleType) -> None:
-    pytest.importorskip("pymoo", reason="pymoo is not installed")
     (space,) = small.spaces(["1x4"]).values()
 
     def price(candidates: list[dict[str, Any]]) -> Any:
@@ -133,7 +132,6 @@ def test_search_finds_the_front_of_a_space_that_can_be_listed(small: ModuleType)
 
 
 def test_whole_line_on_a_known_law(small: ModuleType, elsewhere: tuple[str, str], tmp_path: Path) -> None:
-    pytest.importorskip("pymoo", reason="pymoo is not installed")
     plan, model = elsewhere
     calibration, save, picture = (tmp_path / name for name in ("mine.jsonl", "cells.jsonl", "a.png"))
     kept = ("--calibration", str(calibration), "--save", str(save), "--model", model)
@@ -168,7 +166,6 @@ def test_what_is_known_of_the_same_cpu_is_left_out(
 
 
 def test_bad_input_is_one_line(search_transformer: ModuleType, elsewhere: tuple[str, str], tmp_path: Path) -> None:
-    pytest.importorskip("pymoo", reason="pymoo is not installed")
     plan, model = elsewhere
     cells = Path(plan).with_name("cells.jsonl")
     assert says(invoke(search_transformer, "--call", "1by16"), "BATCHxTOKENS", "'1by16'")
@@ -180,7 +177,7 @@ def test_bad_input_is_one_line(search_transformer: ModuleType, elsewhere: tuple[
 
 def test_without_pymoo_it_says_so(search_transformer: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_transformer, "find_spec", lambda name: None)
-    assert says(invoke(search_transformer), "needs pymoo", "pip install pymoo")
+    assert says(invoke(search_transformer), "needs pymoo", "pip install -e .[search]")
 
 
 def test_the_space_is_the_one_that_ships_but_for_its_steps(search_transformer: ModuleType) -> None:
