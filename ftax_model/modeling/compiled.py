@@ -542,7 +542,8 @@ def _numbers_of(program: Any, values: Any, counts: Any, rows: Any, seen: Any) ->
         _features_of(row, counts[at], weights, seen)
         if not program.known[at]:
             unknown += counts[at] * row[numbers.ACTIVATION_BYTES] + weights
-    seen[_F_PARAMS], seen[_F_DEPTH] = values[program.scalars[0]], values[program.scalars[1]]
+    seen[_F_PARAMS] = values[program.scalars[0]] if program.scalars[0] >= 0 else np.nan
+    seen[_F_DEPTH] = values[program.scalars[1]]
     return float(unknown / max(seen[_F_BYTES] + seen[_F_WEIGHTS], 1.0))
 
 
@@ -565,7 +566,8 @@ def _rows(program: Any, values: Any, counts: Any, row: Any, found: Any, scratch:
         if not program.known[at]:
             unknown += count * row[numbers.ACTIVATION_BYTES] + own
     features.finish(weights, found, scratch)
-    seen[_F_PARAMS], seen[_F_DEPTH] = values[program.scalars[0]], values[program.scalars[1]]
+    seen[_F_PARAMS] = values[program.scalars[0]] if program.scalars[0] >= 0 else np.nan
+    seen[_F_DEPTH] = values[program.scalars[1]]
     return float(unknown / max(seen[_F_BYTES] + seen[_F_WEIGHTS], 1.0))
 
 

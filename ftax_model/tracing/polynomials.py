@@ -61,6 +61,7 @@ _PROOFS = 12  # random points that prove
 _PAIRS = 24  # of variables that are tried at one value
 _HIGHEST = 4  # degree in one variable
 _STRIDES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 112, 128, 160, 224, 256, 320)
+_MANY = 1000  # coefficients that are thought of
 _MOST_FIXED = 4  # variables that are held because something is no polynomial in them
 _PATIENCE = 400  # moves that are tried for one point
 
@@ -118,7 +119,8 @@ class Polynomials:
 
     ``fixed`` holds the variables that have one value here, ``tied`` those that equal another one; ``variables`` are the
     others, ``steps`` what is derived of them: ``(x + plus) // over``, by the position of x. ``terms`` are the
-    polynomials; ``counts`` the polynomial that counts each kernel. ``low`` and ``high`` are the values traced.
+    polynomials; ``counts`` the position of that which counts each kernel, ``params`` and ``depth`` of theirs;
+    ``params`` is -1 where it was not found. ``low`` and ``high`` are the values traced.
     """
 
     fixed: Mapping[str, int]
@@ -161,7 +163,7 @@ class Polynomials:
             all(0 <= term < terms for one in self.classes for _, term in one.varying),
             all(0 <= one.own < classes for one in self.kernels),
             all(-1 <= at < classes for at in positions),
-            all(0 <= at < terms for at in (*self.counts, self.params, self.depth)),
+            all(0 <= at < terms for at in (*self.counts, self.depth)) and -1 <= self.params < terms,
             len(self.counts) == len(self.kernels),
             len({*self.variables, *self.fixed, *self.tied}) == len(self.variables) + len(self.fixed) + len(self.tied),
         ]
@@ -482,14 +484,17 @@ class _Derivation:
 
     def counted(self, table: _Table, depths: Sequence[str]) -> Polynomials:
         """How many of each kernel there are, by depths."""
-        at, classes = table.classes()
+        at, classes = table.classes(self.more(table))
         bends = list(self.bends(at, depths))
         seen = {_key(own): self.seen(self.at(at, **own)) for bend in bends for _, own in bend.parts}
         found = {key: classes.kernels(trace, key[0][0] if key else "") for key, trace in seen.items()}
         each = sorted(set(itertools.chain.from_iterable(found.values())), key=dataclasses.astuple)
         counts = [_bent(bends, partial(_counted_at, found, one)) for one in each]
         chain = _bent(bends, lambda own: _chain(seen[_key(own)]))
-        terms = [*table.terms, *counts, chain, self.params(table, bends)]
+        terms = [*table.terms, *counts, chain]
+        with suppress(InexactError):
+            terms.append(self.params(table, bends))
+        whole = len(terms) - len(table.terms) - len(counts)
         return Polynomials(
             fixed={name: self.here[name] for name in self.fixed},
             tied=self.tied,
@@ -501,8 +506,8 @@ class _Derivation:
             classes=tuple(classes.own),
             kernels=tuple(each),
             counts=tuple(range(len(table.terms), len(table.terms) + len(each))),
-            depth=len(terms) - 2,
-            params=len(terms) - 1,
+            depth=len(table.terms) + len(counts),
+            params=len(terms) - 1 if whole > 1 else -1,
         )
 
     def bends(self, at: Point, depths: Sequence[str]) -> Iterator[_Bend]:
@@ -538,7 +543,8 @@ class _Derivation:
     def fit_params(self, table: _Table, bend: _Bend) -> Shape:
         """What a bend of depths adds to the parameters, by sizes."""
         points, grown = list[Point](), list[float]()
-        for point in reversed(table.points):
+        spanned(table.degrees[-1])
+        for point in self.more(table):
             with suppress(InexactError):
                 grown.append(float(bend.of(partial(self.built, point))))
                 points.append(point)
@@ -547,6 +553,31 @@ class _Derivation:
                     found = fitted(table.extended(points), np.array(grown), table.degrees[-1])
                     return {powers: Fraction(above, below) for above, below, powers in found}
         raise InexactError("parameters that are no polynomial")
+
+    def more(self, table: _Table) -> Iterator[Point]:
+        """The points of a table, and others."""
+        yield from reversed(table.points)
+        yield from self.spread(table)
+        point, names = table.points[-1], [name for name in self.free if name not in self.deep]
+        for _ in range(_MOST if names else 0):
+            point = self.walk(point, names)
+            yield point
+
+    def spread(self, table: _Table) -> Iterator[Point]:
+        """Points at which neighbours in a list are not alike."""
+        lists: dict[str, list[str]] = {}
+        for name in self.free:
+            if "." in name and name not in self.deep:
+                lists.setdefault(name.partition(".")[0], []).append(name)
+        for _ in range(_PATIENCE if lists else 0):
+            own: Point = {}
+            for names in lists.values():
+                values = sorted({point[name] for name in names for point in table.points})
+                turns = [self.rng.permutation(values) for _ in range(0, len(names), len(values))]
+                own |= dict(zip(names, map(int, np.concatenate(turns)), strict=False))
+            point = self.at(table.points[-1], **own)
+            if self.possible(point):
+                yield point
 
     def built(self, point: Point, changes: Point) -> int:
         """Elements of parameters at a point with changes, which is built, not traced."""
@@ -588,7 +619,7 @@ class _Derivation:
         values = found.values(point)
         if found.traced(point) != counted(trace, self.itemsize):
             return "other operators"
-        if values[found.params] != trace.params:
+        if found.params >= 0 and values[found.params] != trace.params:
             return f"{trace.params} parameters, not {values[found.params]}"
         return "another depth" if values[found.depth] != _chain(trace) else ""
 
@@ -703,7 +734,7 @@ class _Table:
         self.terms: list[Polynomial] = []
         own: list[tuple[float, int]] = []
         for key, first in zip(keys.T, firsts, strict=True):
-            if (key == key[0]).all():
+            if (key == key[0]).all() or first == data.shape[1] - 1:  # parameters are fitted on their own
                 own.append((float(key[0]), -1))
                 continue
             found = fitted(values, key, self.degrees[first])
@@ -719,18 +750,21 @@ class _Table:
         steps = [(own[:, at] + plus) // over for at, plus, over in self.steps]
         return np.column_stack([own, *steps]).astype(float)
 
-    def classes(self) -> tuple[Point, _Classes]:
-        """The classes of operators, and a point at which they all differ; raises `InexactError` where there is none."""
+    def classes(self, points: Iterable[Point]) -> tuple[Point, _Classes]:
+        """The classes of operators, and the first of points at which they all differ.
+
+        Raises `InexactError` where there is none.
+        """
         width, found = len(NUMBERS), dict[Class, int]()
         for at, form in enumerate(self.forms):
             own = list(enumerate(self.of[at * width : (at + 1) * width]))
             constant = tuple((slot, value) for slot, (value, term) in own if term < 0 and value)
             found.setdefault(Class(*form, constant, tuple((slot, term) for slot, (_, term) in own if term >= 0)), at)
-        for row in range(len(self.points) - 1, -1, -1):
-            rows = self.rows[row][:-1].reshape(-1, width)
-            signatures = [(*self.forms[at], *rows[at]) for at in found.values()]
+        for point in points:
+            values = evaluate(self.terms, self.extended([point])[0].tolist())
+            signatures = [_signature(one, values) for one in found]
             if len(set(signatures)) == len(signatures):
-                return self.points[row], _Classes(list(found), signatures, self.itemsize)
+                return point, _Classes(list(found), signatures, self.itemsize)
         raise InexactError("operators that cannot be told apart")
 
 
@@ -775,9 +809,14 @@ Powers = tuple[tuple[int, int], ...]
 def spanned(degrees: Degrees) -> list[Powers]:
     """The products that a polynomial of such degrees may have, those of few variables first.
 
+    Raises `InexactError` where they are too many.
+
     >>> spanned({0: ((0, 1),), 1: ((1, 0), (1, 2))})
     [((0, 1),), ((0, 1), (1, 2))]
     """
+    count = math.prod(map(len, degrees.values()))
+    if count > _MANY:
+        raise InexactError(f"{count:,} coefficients")
     every = [tuple(one for one in own if one[1]) for own in itertools.product(*degrees.values())]
     return sorted(every, key=_total)
 
