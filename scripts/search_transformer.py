@@ -147,7 +147,7 @@ def unseen(model: str, here: Device) -> LatencyPredictor:
 
 
 def calibrated(
-    known: LatencyPredictor, file: Path, here: Device, *, plan: str, framework: str, threads: int, budget_s: float | None
+    known: LatencyPredictor, file: Path, here: Device, *, plan: str, framework: str, threads: int, budget_s: float
 ) -> LatencyPredictor:
     """The predictor with cells of one platform, of a file or, where there is none, of a plan, measured into it now.
 
