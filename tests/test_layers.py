@@ -33,6 +33,8 @@ A module may also import siblings in its own folder. ``ftax_model/__init__.py``,
 STAGES = ("collection", "modeling")
 HEAVY = ("torch", "transformers", "onnxruntime")
 MAY_BE_HEAVY = ("architectures", "tracing", "collection")
+IS_HEAVY = ("nas/twin.py",)
+"""Modules that are something of a framework's themselves, and are imported where somebody asks for that alone."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def heavy(found: list[Import]) -> list[str]:
     return [
         f"{item}; only {', '.join(MAY_BE_HEAVY)} may"
         for item in found
-        if item.name.split(".")[0] in HEAVY and item.importer not in MAY_BE_HEAVY
+        if item.name.split(".")[0] in HEAVY and item.importer not in MAY_BE_HEAVY and item.file not in IS_HEAVY
     ]
 
 
