@@ -145,15 +145,12 @@ def test_crossovers_of_held_out_sweeps_are_compared(table):
     assert figures["median"] < 0.5
 
 
-def test_cost_takes_workloads_dictionaries_modules_and_frames(table, predictor):
+def test_cost_takes_workloads_and_dictionaries(predictor):
     cost = LatencyCost(predictor, framework="eager", architecture="mlp", batch_size=8)
     settings = {"num_layers": 4, "hidden_size": 48}
     expected = predictor.predict(Workload("mlp", settings, batch_size=8, input_size=32))["latency_s"].iloc[0]
     assert cost({**settings, "input_size": 32}) == pytest.approx(expected)
     assert cost(Workload("mlp", settings, input_size=32)) == pytest.approx(expected)
-    frame = cost(table[table["batch_size"] == 8].drop(columns=["framework", "device"]))
-    assert len(frame) == len(MODELS)
-    assert frame.min() < expected < frame.max()
 
 
 def test_a_high_quantile_costs_more(predictor):
