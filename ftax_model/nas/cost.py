@@ -474,21 +474,23 @@ class LatencyCost:
             if len(rows) <= _FEW:
                 for point in np.unique(points, axis=0):
                     checked(family, point)
-            left = np.arange(len(rows))
-            while len(left):
-                own = points[left]
-                one = family.region(own[0])
+            while len(rows):
+                one = family.region(points[0])
                 if one is None:
-                    here = (own == own[0]).all(axis=1)
+                    here = (points == points[0]).all(axis=1)
                 else:
-                    here = family.regions.holds(one, dict(zip(family.names, own.T, strict=True)))
-                yield family, rows[left[here]], own[here], one
-                left = left[~here]
+                    here = family.regions.holds(one, dict(zip(family.names, points.T, strict=True)))
+                if here.all():
+                    yield family, rows, points, one
+                    break
+                yield family, rows[here], points[here], one
+                rows, points = rows[~here], points[~here]
 
     def _spread(self, work: Callable[[Array], Array], points: Array) -> Array:
         """What a function says of rows, in threads where they are many."""
-        parts = [points[at : at + _CHUNK] for at in range(0, len(points), _CHUNK)]
         workers = self.workers or len(os.sched_getaffinity(0))
+        size = min(_CHUNK, -(-len(points) // workers))
+        parts = [points[at : at + size] for at in range(0, len(points), max(size, 1))]
         if len(points) < _MANY or workers == 1:
             found = list(map(work, parts))
         else:
