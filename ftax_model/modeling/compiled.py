@@ -214,7 +214,10 @@ def check(fit: Compiled | Card) -> None:
     shapes += [(fit.domain, {(2, _FEATURES)}), (fit.covariance, {(0, 0), (size, size)} if of_cpu else {(size, size)})]
     good = [own.shape in allowed and own.dtype.kind in "fi" for own, allowed in shapes]
     good += [bool(((own >= 0) & (own < end)).all()) for own, end in ranges]
-    good += [np.ndim(fit.overlap) == 0, isinstance(fit, Compiled) or fit.hosts == 1 + seen]
+    good += [
+        np.ndim(fit.overlap) == 0,
+        isinstance(fit, Compiled) or (np.ndim(fit.hosts) == 0 and fit.hosts == 1 + seen),
+    ]
     if not all(good) or not all(_is_typed(name, own) for name, own in fit._asdict().items()):
         raise ValueError("arrays that are no fit")
     if not all(_walkable(*one) for one in forests):
