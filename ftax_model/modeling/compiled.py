@@ -170,6 +170,10 @@ class Card(NamedTuple):
     settings: Array  # FAR; seconds of a step; bytes per second of a serial block; groups: depthwise
 
 
+_WHOLE = ("member", "part", "seen", "shaped", "hosts", "logarithms", "host_columns")
+_OF_FOREST = (np.int32, np.int32, np.int32, np.float32, np.float32, np.int64)
+
+
 def light(fit: Compiled | Card) -> Compiled | Card:
     """A fit without what tells how far it may be off."""
     found = fit._replace(scale=fit.scale._replace(roots=fit.scale.roots[:0]))
@@ -204,15 +208,28 @@ def check(fit: Compiled | Card) -> None:
             (fit.logarithms, {(_KERNEL,)}),
             (fit.seen, {(seen,)}),
             (fit.settings, {(4,)}),
-            (np.zeros(fit.hosts), {(1 + seen,)}),
         ]
         ranges = [(fit.host_columns, _KERNEL)]
         forests = [(fit.host, len(fit.host_columns)), (fit.device, _KERNEL + 11), (fit.scale, size + 1)]
     shapes += [(fit.domain, {(2, _FEATURES)}), (fit.covariance, {(0, 0), (size, size)} if of_cpu else {(size, size)})]
     good = [own.shape in allowed and own.dtype.kind in "fi" for own, allowed in shapes]
     good += [bool(((own >= 0) & (own < end)).all()) for own, end in ranges]
-    if not all(good) or not all(_walkable(*one) for one in forests):
+    good += [
+        np.ndim(fit.overlap) == 0,
+        isinstance(fit, Compiled) or (np.ndim(fit.hosts) == 0 and fit.hosts == 1 + seen),
+    ]
+    if not all(good) or not all(_is_typed(name, own) for name, own in fit._asdict().items()):
         raise ValueError("arrays that are no fit")
+    if not all(_walkable(*one) for one in forests):
+        raise ValueError("arrays that are no fit")
+
+
+def _is_typed(name: str, values: Any) -> bool:
+    """Whether values are of the type that compiled code was made for."""
+    if isinstance(values, Forest):
+        nodes: list[Any] = [*values]
+        return all(own.ndim == 1 for own in nodes) and [own.dtype for own in nodes] == [*_OF_FOREST]
+    return bool(np.asarray(values).dtype == (np.int64 if name in _WHOLE else np.float64))
 
 
 def _walkable(forest: Forest, columns: int) -> bool:

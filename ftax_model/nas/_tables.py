@@ -55,8 +55,11 @@ def length(table: Table) -> int:
 def by_words(table: Table, architecture: str | None) -> Iterator[tuple[dict[str, Any], NDArray[np.intp]]]:
     """The rows of a table that agree in all that is no whole number, and what that is.
 
-    ``architecture`` is that of candidates that name none.
+    ``architecture`` is that of candidates that name none. Raises `InputError` for none, and for a number that is not
+    whole in place of one that is.
     """
+    if not length(table):
+        return
     if "architecture" in table:
         names, codes = np.unique(table["architecture"].astype(str), return_inverse=True)
         parts = [(str(name), np.flatnonzero(codes == at)) for at, name in enumerate(names)]
@@ -67,6 +70,8 @@ def by_words(table: Table, architecture: str | None) -> Iterator[tuple[dict[str,
         parts = [(architecture, np.arange(length(table)))]
     for name, rows in parts:
         defaults = architectures.load(name).defaults
+        for one in table:
+            _check_whole(one, table[one][rows], defaults)
         own = [one for one in table if one != "architecture" and not _varies(one, table[one], defaults)]
         combined = np.zeros(len(rows), dtype=np.int64)
         for one in own:
@@ -125,13 +130,15 @@ def _alike(candidates: list[Any]) -> bool:
 
 def _column(name: str, values: Any) -> NDArray[Any]:
     """A column as an array: whole numbers, lists of them (two dimensions), or objects."""
+    if np.ma.is_masked(values):
+        raise InputError("each row of a table has all its values", f"{name}, some of it masked", "leave such rows out")
     try:
         found = np.asarray(values)
     except ValueError:  # lists of different lengths
         found = np.empty(len(values), dtype=object)
-        found[:] = [tuple(one) for one in values]
+        found[:] = [tuple(one) if isinstance(one, list | np.ndarray) else one for one in values]
     if found.dtype == object and found.ndim == 1 and len(found):
-        lists = isinstance(found[0], tuple | list | np.ndarray)
+        lists = all(isinstance(one, tuple | list | np.ndarray) for one in found)
         lengths = {len(one) for one in found} if lists else set()
         if len(lengths) == 1 and all(isinstance(one, int | np.integer) for one in found[0]):
             found = np.array([list(one) for one in found])
@@ -146,6 +153,18 @@ def _varies(name: str, column: NDArray[Any], defaults: Mapping[str, Any]) -> boo
         return False
     usual = defaults.get(name.rpartition(".")[0] or name, 0)
     return not isinstance(usual, float | str | bool)
+
+
+def _check_whole(name: str, column: NDArray[Any], defaults: Mapping[str, Any]) -> None:
+    """Raise `InputError` where a column of whole numbers has others, nan for example."""
+    usual = defaults.get(name.rpartition(".")[0] or name, 0)
+    usual = usual[0] if isinstance(usual, tuple) else usual
+    if column.dtype.kind == "f" and isinstance(usual, int):
+        wrong = column[(column != np.floor(column)) | ~np.isfinite(column)]
+        if wrong.size:
+            raise InputError(
+                f"{name} is a whole number", repr(wrong.flat[0].item()), "round it, or leave such rows out"
+            )
 
 
 def plain(value: Any) -> Any:

@@ -31,7 +31,7 @@ from ftax_model.tracing import choices, features, kernels, polynomials
 from ftax_model.tracing.choices import Choices
 from ftax_model.tracing.numbers import NUMBERS
 from ftax_model.tracing.polynomials import Polynomials
-from ftax_model.workload import DTYPES, Workload
+from ftax_model.workload import DTYPES, MAX_BATCH_SIZE, Workload, whole
 
 if TYPE_CHECKING:
     from ftax_model.modeling.predictor import LatencyPredictor
@@ -47,6 +47,8 @@ _OWN = ("batch_size", "input_size", "dtype", "lengths")
 _DEAREST = 20.0
 _CHUNK = 1 << 14  # rows that one call of the compiled function takes
 _MANY = 4096  # rows from which threads are worth it
+_UNREADABLE = (zipfile.BadZipFile, ArithmeticError, AttributeError, EOFError, LookupError, TypeError, ValueError)
+_MOST_WORKERS = 1024
 _FEW = 1000  # candidates that are checked by their architecture one by one, of a table
 
 
@@ -97,8 +99,9 @@ class LatencyCost:
     ) -> None:
         from ftax_model.modeling.platforms.flat import flat
 
-        if quantile is not None and not 0 < quantile < 1:
-            raise InputError("a quantile lies between 0 and 1", repr(quantile), "choose for example 0.95, or None")
+        self.quantile, self.strict, self.batch_size, self.architecture = quantile, strict, batch_size, architecture
+        self.variables, self.workers = _checked_names(variables), workers
+        self._check()
         fits = predictor.select(
             framework=framework, device=device, threads=threads, dtype=dtype, host=host, host_factor=host_factor
         )
@@ -107,9 +110,6 @@ class LatencyCost:
             raise InputError("a cost is of one platform", got, "name framework, device and threads")
         levels = ((1 - predictor.confidence) / 2, (1 + predictor.confidence) / 2, 0.5 if quantile is None else quantile)
         self.platform: Platform = fits[0].platform
-        self.quantile, self.strict, self.batch_size, self.architecture = quantile, strict, batch_size, architecture
-        self.variables = tuple(variables)
-        self.workers = workers
         self._fit: Compiled | Card = flat(fits[0])
         self._levels = np.array(levels)
         self._ratios = np.array([fits[0].errors.quantile(level, KINDS) for level in levels])
@@ -202,6 +202,8 @@ class LatencyCost:
 
     def slopes(self, like: Any, names: Sequence[str], values: ArrayLike, *, step: float = STEP) -> Array:
         """The slopes of `gradient` at the points of `smooth`, shape (n, len(names))."""
+        if not (_is_number(step) and 0 < step < 1):
+            raise InputError("a step is a part of a hyperparameter", repr(step), "choose for example 0.05")
         workload = self._workload(like)
         family = self._family_of(workload)
         one, rows = self._placed(workload, family, names, np.asarray(values, dtype=float))
@@ -230,6 +232,17 @@ class LatencyCost:
         """
         workload = self._workload(candidate)
         return sorted(self._region(workload, self._family_of(workload)).fixed)
+
+    def _check(self) -> None:
+        """Raise `InputError` for settings that mean nothing."""
+        if self.quantile is not None and not (_is_number(self.quantile) and 0 < self.quantile < 1):
+            raise InputError("a quantile lies between 0 and 1", repr(self.quantile), "choose for example 0.95, or None")
+        if self.batch_size is not None:
+            whole("batch size", self.batch_size, MAX_BATCH_SIZE)
+        if self.workers is not None:
+            whole("number of workers", self.workers, _MOST_WORKERS)
+        if self.architecture is not None:
+            plugins.check(self.architecture, architectures.names(), what="architecture")
 
     def _begin(self) -> None:
         self._light = compiled.light(self._fit)
@@ -288,7 +301,7 @@ class LatencyCost:
                 form.append((name, int))
                 names.append(name)
                 values.append(value)
-            elif type(value) is tuple and value and type(value[0]) is int:
+            elif type(value) is tuple and set(map(type, value)) == {int}:
                 form.append((name, len(value)))
                 names += [f"{name}.{at}" for at in range(len(value))]
                 values += value
@@ -413,6 +426,9 @@ class LatencyCost:
         """The polynomials of a workload, and rows that are as it is but for the values of these names."""
         for name in names:
             plugins.check(name, family.names, what="hyperparameter that is a number")
+        if values.ndim != 2 or values.shape[1] != len(names) or not np.isfinite(values).all():
+            law = f"points have two dimensions, and a number for each of {', '.join(names) or 'none'}"
+            raise InputError(law, f"shape {values.shape}" if np.isfinite(values).all() else "nan", "mend the points")
         rows = np.tile(np.array(family.row(workload), dtype=float), (len(values), 1))
         for at, name in enumerate(names):
             rows[:, family.names.index(name)] = values[:, at]
@@ -531,9 +547,11 @@ class LatencyCost:
             fit = _from_arrays(kind, {name.removeprefix("fit."): value for name, value in arrays.items()})
             cost = cls.__new__(cls)
             cost._restore({**record, "fit": fit, "levels": arrays["levels"], "ratios": arrays["ratios"]})
+        except DataError:
+            raise
         except OSError as error:
             raise DataError(law, f"{path}: {error.strerror or error}", cure) from error
-        except (zipfile.BadZipFile, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise DataError(law, f"{path}: {type(error).__name__}: {error}", cure) from error
         return cost
 
@@ -566,16 +584,19 @@ class LatencyCost:
         self.platform = Platform(**state["platform"])
         self.quantile, self.strict = state["quantile"], bool(state["strict"])
         self.batch_size, self.architecture = state["batch_size"], state["architecture"]
-        self.variables, self.workers = tuple(state["variables"]), state["workers"]
+        self.variables, self.workers = _checked_names(state["variables"]), state["workers"]
+        self._check()
         self._noted, self._fit = state["noted"], state["fit"]
         self._levels, self._ratios = state["levels"], state["ratios"]
-        if self._ratios.shape != (3, len(KINDS)):
+        if self._ratios.shape != (3, len(KINDS)) or self._levels.shape != (3,):
             raise ValueError("ratios of other kinds")
+        if {self._ratios.dtype, self._levels.dtype} != {np.dtype(float)} or self.platform.dtype not in DTYPES:
+            raise ValueError("ratios of no platform")
         self._begin()
         for base, record in state["choices"]:
             self._choices_of(architectures.complete(Workload.from_record(base))).take(record)
         for like, regions in state["families"]:
-            family = self._family_of(Workload.from_record(like))
+            family = self._family_of(architectures.complete(Workload.from_record(like)))
             family.regions.take(regions)
 
 
@@ -587,8 +608,20 @@ def _exceeds(cost: LatencyCost, budget: float, candidates: Any) -> Any:
     return np.maximum(cost(candidates) / budget - 1, 0.0)
 
 
+def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of variables; raises `InputError` for anything else."""
+    found = tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in found):
+        raise InputError("variables are a list of names", repr(names), "write them in brackets")
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
 def _positive(what: str, value: float) -> None:
-    if not value > 0:
+    if not (_is_number(value) and value > 0):
         raise InputError(f"a {what} is above zero seconds", repr(value), "give another")
 
 

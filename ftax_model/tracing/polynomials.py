@@ -64,6 +64,7 @@ _STRIDES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64,
 _MANY = 1000  # coefficients that are thought of
 _MOST_TRACES = 600  # after which it is given up
 _MOST_FIXED = 4  # variables that are held because something is no polynomial in them
+_LARGEST = 2**63  # of all that polynomials are made of
 _PATIENCE = 400  # moves that are tried for one point
 
 
@@ -199,7 +200,30 @@ class Polynomials:
         own = {field.name: _frozen(record[field.name]) for field in dataclasses.fields(cls)}
         own["classes"] = tuple(Class(**{name: _frozen(value) for name, value in one.items()}) for one in own["classes"])
         own["kernels"] = tuple(Kernel(**one) for one in own["kernels"])
-        return cls(**own)
+        found = cls(**own)
+        if not found._is_typed():
+            raise ValueError("polynomials of other numbers")
+        return found
+
+    def _is_typed(self) -> bool:
+        """Whether all is of its type, as it need not be in a damaged file."""
+        whole = [*self.low, *self.high, *self.fixed.values(), *itertools.chain.from_iterable(self.steps), *self.counts]
+        whole += [self.params, self.depth, *itertools.chain.from_iterable(map(dataclasses.astuple, self.kernels))]
+        for own in itertools.chain.from_iterable(self.terms):
+            whole += [*own[:2], *itertools.chain.from_iterable(own[2])]
+        real: list[Any] = []
+        for one in self.classes:
+            whole += [one.form, one.kernel, one.known, *itertools.chain.from_iterable(one.varying)]
+            whole += [slot for slot, _ in one.values]
+            real += [one.kind, *(value for _, value in one.values)]
+        names = [*self.variables, *self.fixed, *self.tied]
+        return (
+            len(self.low) == len(self.high) == len(self.variables)
+            and all(isinstance(name, str) for name in names)
+            and {*self.tied.values()} <= {*self.variables, *self.fixed}
+            and all(type(value) is int and abs(value) < _LARGEST for value in whole)
+            and all(type(value) in (int, float) and abs(value) < _LARGEST for value in real)
+        )
 
 
 def evaluate(terms: Sequence[Polynomial], values: Sequence[float]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -33,7 +34,7 @@ class Regions:
         self._traced: list[Point] = []
         self._fixed: list[str] = []
         self._ties: list[tuple[str, str]] | None = None
-        with suppress(LookupError, TypeError, ValueError):
+        with suppress(AttributeError, LookupError, TypeError, ValueError, OverflowError):
             self.take(self._record.read() or {})
 
     @property
@@ -52,11 +53,15 @@ class Regions:
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Take what `to_record` wrote in place of what is there; raises what reading anything else raises."""
-        self._found = [Polynomials.from_record(one) for one in record["found"]]
-        self._traced = [dict(one) for one in record["traced"]]
-        self._fixed = [str(name) for name in record["fixed"]]
-        told = record["ties"]
-        self._ties = None if told is None else [(str(one), str(other)) for one, other in told]
+        found = [Polynomials.from_record(one) for one in record["found"]]
+        traced = [{str(name): int(value) for name, value in one.items()} for one in record["traced"]]
+        fixed, told = [str(name) for name in record["fixed"]], record["ties"]
+        ties = None if told is None else [(str(one), str(other)) for one, other in told]
+        names = [[*one.variables, *one.fixed, *one.tied] for one in found] + [list(one) for one in traced]
+        own = {*self.names}
+        if any({*one} != own for one in names) or not {*fixed, *itertools.chain.from_iterable(ties or ())} <= own:
+            raise ValueError("polynomials of another family")
+        self._found, self._traced, self._fixed, self._ties = found, traced, fixed, ties
 
     def find(self, point: Point) -> Polynomials | None:
         """The polynomials that hold at a point; ``None`` where its workload has to be traced."""

@@ -83,8 +83,12 @@ def trace_workload(workload: Workload) -> Trace:
     if full != workload:
         return trace_workload(full)
     architecture = architectures.load(full.architecture)
-    with _meta_device(architecture):
-        module, inputs = architecture.build(full)
+    try:
+        with _meta_device(architecture):
+            module, inputs = architecture.build(full)
+    except (RuntimeError, TypeError, OverflowError) as error:  # what torch raises of sizes that it cannot hold
+        why = f"{architectures.label(full)}: {type(error).__name__}: {error}".partition("\n")[0]
+        raise InputError("a workload is one that can be built", why, "choose other sizes") from error
     return trace(module, inputs)
 
 
