@@ -139,7 +139,7 @@ def test_whole_networks_are_compiled_as_they_are_on_all_platforms(on_cpu: Expect
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nasbench201", "fbnet"])
+@pytest.mark.parametrize("name", ["nasbench201"])
 def test_networks_of_words_are_sums_on_every_fit(on_cpu: Expected, name: str) -> None:
     rng, architecture = np.random.default_rng(3), architectures.load(name)
     (words,) = (key for key, value in architecture.defaults.items() if isinstance(value, tuple) and len(value) > 5)
