@@ -523,9 +523,10 @@ def _judge(
     if not len(fit.costs):
         host, device, memory = fit.constants[0], 0.0, 0.0
         for one in range(_FEATURES):
-            host += fit.law[0, one] * seen[one]
-            device += fit.law[1, one] * seen[one]
-            memory += fit.law[2, one] * seen[one]
+            if fit.law[0, one] > 0 or fit.law[1, one] > 0:  # others may be nan: they were not counted
+                host += fit.law[0, one] * seen[one]
+                device += fit.law[1, one] * seen[one]
+                memory += fit.law[2, one] * seen[one]
         out[0], out[3] = _latency(host, device, fit.constants[1]), 1.0
     else:
         host, device, memory = _sum(found, fit.costs, fit)

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -535,7 +536,7 @@ class LatencyCost:
         """The cost that `save` wrote; runs no code from the file. Raises `DataError` for any other file."""
         law, cure = "a cost's file is one that LatencyCost.save wrote", "save it again"
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as content:
                 record = json.loads(content["record"].tobytes())
                 if record.pop("format") != FORMAT or record.pop("schema") != SCHEMA:
                     raise ValueError("another format")
