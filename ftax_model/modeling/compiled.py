@@ -523,7 +523,7 @@ def _judge(
     if not len(fit.costs):
         host, device, memory = fit.constants[0], 0.0, 0.0
         for one in range(_FEATURES):
-            if fit.law[0, one] + fit.law[1, one] > 0:  # what the law does not look at may be nan
+            if fit.law[0, one] > 0 or fit.law[1, one] > 0:  # others may be nan: they were not counted
                 host += fit.law[0, one] * seen[one]
                 device += fit.law[1, one] * seen[one]
                 memory += fit.law[2, one] * seen[one]

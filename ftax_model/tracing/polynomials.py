@@ -455,10 +455,10 @@ class _Derivation:
         return found
 
     def moved(self, point: Point, name: str) -> Iterator[tuple[int, Trace]]:
-        """Other values of a variable near a point, and the traces there."""
+        """Other values of a variable near a point, but for 1, which is a region of its own, and the traces there."""
         for change in _NEAR:
             value = point[name] + change
-            trace = self.trace(self.at(point, **{name: value})) if value > 0 else None
+            trace = self.trace(self.at(point, **{name: value})) if value > 1 else None
             if trace is not None:
                 yield value, trace
 

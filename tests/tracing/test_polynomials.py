@@ -27,6 +27,7 @@ FAST = [
     Workload("conv2d", batch_size=4),
     Workload("conv2d", {"num_layers": 3, "groups": 2}, batch_size=4),
     Workload("depthwise-conv2d", batch_size=1),
+    Workload("mlp", batch_size=2),
 ]
 LLAMA = {"num_layers": 3, "hidden_size": 64, "num_heads": 4, "num_kv_heads": 2, "vocab_size": 500}
 SLOW = [
