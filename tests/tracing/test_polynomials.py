@@ -90,13 +90,6 @@ def test_traces_that_were_not_used_are_equal_in_every_integer(like: Workload) ->
     assert not wrong
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", architectures.names())
-def test_polynomials_of_every_architecture_hold_or_are_none(name: str) -> None:
-    small = min(architectures.load(name).grid(), key=lambda one: trace_workload(one).features()["n_ops"])
-    assert not differing(small.with_batch_size(4))[1]
-
-
 @pytest.fixture(scope="module")
 def attention() -> Polynomials:
     like = architectures.complete(Workload("multi-head-attention", batch_size=4))
