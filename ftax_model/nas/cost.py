@@ -182,13 +182,14 @@ class LatencyCost:
         """Slope of the cost in each hyperparameter that is a number, in seconds for one more of it.
 
         It is that of the secant over a ``step`` to each side, as a part of the value: what the law, costs and trees say
-        between whole numbers, where trees have steps and no slope. ``names`` are all by default. Raises `InputError`
-        for a candidate whose operators are no polynomials of its hyperparameters.
+        between whole numbers, where trees have steps and no slope. ``names`` are by default all that may vary there
+        (`derive` tells the others). Raises `InputError` for others, and for a candidate whose operators are no
+        polynomials of its hyperparameters.
         """
         workload = self._workload(candidate)
         _, point = polynomials.sizes_of(workload)
-        wanted = list(point) if names is None else list(names)
-        found = self.slopes(workload, wanted, np.array([[point.get(name, 0) for name in wanted]]), step=step)
+        wanted = list(self._region(workload, self._family_of(workload)).variables if names is None else names)
+        found = self.slopes(candidate, wanted, np.array([[point.get(name, 0) for name in wanted]]), step=step)
         return dict(zip(wanted, found[0].tolist(), strict=True))
 
     def smooth(self, like: Any, names: Sequence[str], values: ArrayLike) -> Array:
@@ -209,13 +210,12 @@ class LatencyCost:
         one, rows = self._placed(workload, family, names, np.asarray(values, dtype=float))
         found = np.zeros((len(rows), len(names)))
         for at, name in enumerate(names):
-            if name in one.variables:
-                column = family.names.index(name)
-                high, low = rows.copy(), rows.copy()
-                high[:, column] *= 1 + step
-                low[:, column] *= 1 - step
-                change = self._smooth(family, one, high) - self._smooth(family, one, low)
-                found[:, at] = change / (high[:, column] - low[:, column])
+            column = family.names.index(name)
+            high, low = rows.copy(), rows.copy()
+            high[:, column] *= 1 + step
+            low[:, column] *= 1 - step
+            change = self._smooth(family, one, high) - self._smooth(family, one, low)
+            found[:, at] = change / (high[:, column] - low[:, column])
         return found
 
     def twin(self, names: Sequence[str], like: Any, *, step: float = STEP) -> Any:
@@ -333,7 +333,10 @@ class LatencyCost:
         one = family.region(row)
         if one is None:
             return self._of_trace(lambda: self._source(workload, None, workload.batch_size), key=workload)
-        return family.predict(one, np.array([row], dtype=float), fit)
+        found = family.predict(one, np.array([row], dtype=float), fit)
+        if np.isnan(found[0, 0]):  # numbers that are not whole: polynomials are not believed there
+            return self._of_trace(lambda: self._source(workload, None, workload.batch_size), key=workload)
+        return found
 
     def _sum_of(self, workload: Workload) -> Array | None:
         """The vector of a completed workload that is put together from words, if it is a sum of its choices."""
@@ -429,10 +432,13 @@ class LatencyCost:
         if values.ndim != 2 or values.shape[1] != len(names) or not np.isfinite(values).all():
             law = f"points have two dimensions, and a number for each of {', '.join(names) or 'none'}"
             raise InputError(law, f"shape {values.shape}" if np.isfinite(values).all() else "nan", "mend the points")
-        rows = np.tile(np.array(family.row(workload), dtype=float), (len(values), 1))
+        one, rows = self._region(workload, family), np.tile(np.array(family.row(workload), float), (len(values), 1))
         for at, name in enumerate(names):
+            if name not in one.variables:
+                law = f"slopes are of hyperparameters that may vary there, {', '.join(one.variables) or 'none'}"
+                raise InputError(law, f"{name} of {architectures.label(workload)}", "compare candidates instead")
             rows[:, family.names.index(name)] = values[:, at]
-        return self._region(workload, family), rows
+        return one, rows
 
     def _smooth(self, family: Family, one: Polynomials, rows: Array) -> Array:
         return self._said(family.predict(one, rows, self._asked, smooth=True))
@@ -449,11 +455,9 @@ class LatencyCost:
                 out[rows] = [self._of_workload(family.workload(point), fit)[0] for point in points]
                 continue
             out[rows] = self._spread(partial(family.predict, one, fit=fit), points)
-            wrong = np.flatnonzero(np.isnan(out[rows, 0]))
-            if len(wrong):
-                checked(family, points[wrong[0]])
-                law, got = f"{family.like.architecture} is built of whole extents", str(family.point(points[wrong[0]]))
-                raise InputError(law, got, "change one of them")
+            for at in np.flatnonzero(np.isnan(out[rows, 0])):
+                checked(family, points[at])
+                out[rows[at]] = self._of_workload(family.workload(points[at]), fit)
         return out
 
     def _counted(self, candidates: Any) -> tuple[Array, bool]:
