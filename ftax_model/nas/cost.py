@@ -132,8 +132,7 @@ class LatencyCost:
     def interval(self, candidates: Any, inputs: Any = None) -> tuple[Any, Any]:
         """The ends of the interval that holds the predictor's ``confidence`` of such candidates, in seconds."""
         told, single = self._told(candidates, inputs, self._fit)
-        low = np.minimum(self._at(told, 0), told[:, 0])
-        high = np.maximum(self._at(told, 1), told[:, 0])
+        low, high = self._ends(told)
         return (float(low[0]), float(high[0])) if single else (low, high)
 
     def features(self, candidates: Any) -> dict[str, Any]:
@@ -164,12 +163,7 @@ class LatencyCost:
         platform = dataclasses.asdict(self.platform)
         rows = [
             {**platform, "latency_s": middle, "low_s": low, "high_s": high}
-            for middle, low, high in zip(
-                told[:, 0],
-                np.minimum(self._at(told, 0), told[:, 0]),
-                np.maximum(self._at(told, 1), told[:, 0]),
-                strict=True,
-            )
+            for middle, low, high in zip(told[:, 0], *self._ends(told), strict=True)
         ]
         found, first, rank = np.zeros(len(rows), dtype=np.int64), -1, 0
         for at in np.argsort(told[:, 0], kind="stable").tolist():
@@ -256,6 +250,10 @@ class LatencyCost:
 
     def _said(self, told: Array) -> Array:
         return told[:, 0] if self.quantile is None else self._at(told, 2)
+
+    def _ends(self, told: Array) -> tuple[Array, Array]:
+        """The ends of intervals, which hold the latency."""
+        return np.minimum(self._at(told, 0), told[:, 0]), np.maximum(self._at(told, 1), told[:, 0])
 
     def _at(self, told: Array, level: int) -> Array:
         """The latency below which a share of calls lies, by the position of a level."""
@@ -482,7 +480,8 @@ class LatencyCost:
     def _count(self, family: Family, one: Polynomials | None, points: Array) -> Array:
         if one is not None:
             return self._spread(partial(family.count, one), points.astype(float))
-        traces = (self._source(family.workload(point), None, int(point[-2])) for point in points)
+        workloads = map(family.workload, points)
+        traces = (self._source(own, None, own.batch_size) for own in workloads)
         return np.array([[*trace.features().values()] for trace in traces])
 
     def _parts(self, table: Table) -> Iterator[tuple[Family, NDArray[np.intp], Array, Polynomials | None]]:
@@ -567,7 +566,6 @@ class LatencyCost:
 
     def _state(self) -> dict[str, Any]:
         with self._lock:
-            families = {id(one.regions): one for one in self._families.values()}
             return {
                 "platform": dataclasses.asdict(self.platform),
                 "quantile": self.quantile,
@@ -578,7 +576,7 @@ class LatencyCost:
                 "workers": self.workers,
                 "noted": self._noted,
                 "choices": [[one.base.to_record(), one.to_record()] for one in self._choices.values()],
-                "families": [[one.like.to_record(), one.regions.to_record()] for one in families.values()],
+                "families": [[one.like.to_record(), one.regions.to_record()] for one in self._families.values()],
                 "fit": self._fit,
                 "levels": self._levels,
                 "ratios": self._ratios,

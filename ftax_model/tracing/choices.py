@@ -8,7 +8,6 @@ this family is always traced.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -21,12 +20,8 @@ from ftax_model.errors import FtaxError
 from ftax_model.operators import FEATURES, Trace
 from ftax_model.tracing import features
 from ftax_model.tracing.cache import POLYNOMIALS, Record
-from ftax_model.tracing.numbers import numbers
 from ftax_model.tracing.trace import trace_workload
 from ftax_model.workload import DTYPES, Workload
-
-Words = tuple[tuple[str, ...], ...]
-"""The words of each list of a workload."""
 
 PROOFS = 8
 """Candidates of several new choices that are traced, too."""
@@ -129,13 +124,9 @@ class Choices:
 
 def vector(trace: Trace, *, itemsize: int) -> NDArray[np.float64]:
     """What adds up of a trace, shape (LENGTH,); the depth, which does not, is nan."""
-    columns, scratch = [0.0] * len(features.COLUMNS), [0.0] * features.SCRATCH
-    unknown = 0.0
-    rows = Counter((features.form(one), *numbers(one, itemsize=itemsize)) for one in trace.operators)
-    for own, count in rows.items():
-        features.add(int(own[0]), own[1:], float(count), itemsize, columns, scratch)
-    for one in trace.operators:
-        unknown += 0 if features.is_known(one) else one.activation_bytes + one.weight_bytes
+    columns, scratch, _ = features.summed(trace, itemsize=itemsize)
+    odd = [one for one in trace.operators if not features.is_known(one)]
+    unknown = sum(one.activation_bytes + one.weight_bytes for one in odd)
     told = trace.features() | {"depth": float("nan")}
     return np.array([*columns, *scratch[-len(features.NAMES) :], *told.values(), unknown])
 

@@ -204,9 +204,10 @@ def amounts(operator: Operator, *, itemsize: int = 4) -> tuple[dict[str, float],
 
 def linear(operator: Operator, *, itemsize: int = 4) -> tuple[str, dict[str, float], dict[str, float]]:
     """The group of an operator, what it adds to those of `SUMS` that it has a part in, and `EXTENTS`."""
-    own = group(operator)
-    quantities, extents = amounts(operator, itemsize=itemsize)
-    found = {f"{own}.ops": 1.0, **{f"{own}.{name}": value for name, value in quantities.items()}}
+    at, amounts_of, extents_of = _described(operator, itemsize)
+    own, extents = NAMES[at], dict(zip(EXTENTS, extents_of, strict=True))
+    quantities = zip(QUANTITIES[own], amounts_of, strict=False)
+    found = {f"{own}.ops": 1.0, **{f"{own}.{name}": value for name, value in quantities}}
     traffic = operator.activation_bytes + operator.weight_bytes
     found |= {f"traffic.{size}": float(max(0, traffic - limit)) for size, limit in SIZES.items()}
     return own, found, extents
@@ -218,12 +219,17 @@ def columns(trace: Trace, *, itemsize: int = 4) -> dict[str, float]:
     >>> columns(Trace((), params=0))["linear.ops"]
     0.0
     """
-    found, scratch = [0.0] * len(COLUMNS), [0.0] * SCRATCH
-    weights = 0.0
-    for own, count in Counter((form(one), *numbers.numbers(one, itemsize=itemsize)) for one in trace.operators).items():
-        weights += add(int(own[0]), own[1:], float(count), itemsize, found, scratch)
+    found, scratch, weights = summed(trace, itemsize=itemsize)
     finish(weights, found, scratch)
     return dict(zip(COLUMNS, found, strict=True))
+
+
+def summed(trace: Trace, *, itemsize: int = 4) -> tuple[list[float], list[float], float]:
+    """Columns of a trace before `finish`, the `SCRATCH` that it needs, and the bytes of weights that are read."""
+    found, scratch, weights = [0.0] * len(COLUMNS), [0.0] * SCRATCH, 0.0
+    for own, count in Counter((form(one), *numbers.numbers(one, itemsize=itemsize)) for one in trace.operators).items():
+        weights += add(int(own[0]), own[1:], float(count), itemsize, found, scratch)
+    return found, scratch, weights
 
 
 def _described(operator: Operator, itemsize: int) -> tuple[int, list[float], list[float]]:

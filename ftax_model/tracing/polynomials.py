@@ -238,12 +238,10 @@ def evaluate(terms: Sequence[Polynomial], values: Sequence[float]) -> NDArray[np
                     total *= float(values[variable]) ** power
                 else:
                     over *= float(values[variable]) ** -power
-            if all(
-                power > 0 for _, power in powers
-            ):  # summed before they are divided, for thirds add up to no whole number
-                whole, divisor = whole + total, over
-            else:
+            if _divides(powers):
                 found[at] += total / over
+            else:  # summed before they are divided, for thirds add up to no whole number
+                whole, divisor = whole + total, over
         found[at] += whole / divisor
     return found
 
@@ -949,15 +947,17 @@ def _times(one: Shape, other: Shape) -> Shape:
 
 def _terms(found: Mapping[Powers, Fraction]) -> Polynomial:
     """The polynomial of such coefficients."""
-    whole = [value.denominator for powers, value in found.items() if all(power > 0 for _, power in powers)]
-    common = math.lcm(*whole)
+    common = math.lcm(*(value.denominator for powers, value in found.items() if not _divides(powers)))
     return tuple(
-        (int(value * common), common, powers)
-        if all(power > 0 for _, power in powers)
-        else (value.numerator, value.denominator, powers)
+        (value.numerator, value.denominator, powers) if _divides(powers) else (int(value * common), common, powers)
         for powers, value in found.items()
         if value
     )
+
+
+def _divides(powers: Powers) -> bool:
+    """Whether a product divides by one of its variables."""
+    return any(power < 0 for _, power in powers)
 
 
 def counted(trace: Trace, itemsize: int) -> Counter[Any]:
@@ -998,10 +998,6 @@ def _chain(trace: Trace) -> int:
 
 def _product(point: NDArray[np.float64], powers: tuple[tuple[int, int], ...]) -> float:
     return math.prod(float(point[variable]) ** power for variable, power in powers)
-
-
-def _constant(value: float) -> Polynomial:
-    return ((int(value), 1, ()),) if value else ()
 
 
 def _steps_of(variable: int, at: NDArray[np.int_]) -> Iterator[tuple[int, int, int]]:
