@@ -21,7 +21,6 @@ from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.nas import LatencyCost, SearchSpace
-from ftax_model.tracing import trace_workload
 
 
 def parameter(space: SearchSpace, variable: str) -> RangeParameterConfig | ChoiceParameterConfig:
@@ -71,7 +70,7 @@ def main(name: str, model: str | None, device: str | None, budget_ms: float, tri
         for index, values in client.get_next_trials(max_trials=1).items():
             candidate = space.candidate(values)
             latency_ms = 1e3 * cost(candidate)
-            params = trace_workload(space.workload(candidate)).features()["params"]
+            params = cost.features(candidate)["params"]
             client.complete_trial(index, raw_data=exactly(log_params=params, log_ms=latency_ms))
             found.append((latency_ms <= budget_ms, params, latency_ms, index, values))
     kept, params, latency_ms, _, values = max(found, key=lambda one: one[:2])

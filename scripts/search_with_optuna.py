@@ -17,7 +17,6 @@ import optuna
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.nas import LatencyCost, SearchSpace
-from ftax_model.tracing import trace_workload
 
 
 def suggest(trial: optuna.Trial, space: SearchSpace, variable: str) -> object:
@@ -55,7 +54,7 @@ def main(name: str, model: str | None, device: str | None, budget_ms: float, tri
         candidate = space.candidate({variable: suggest(trial, space, variable) for variable in space.variables})
         latency_ms = 1e3 * cost(candidate)
         trial.set_constraint("over budget, ms", latency_ms - budget_ms)
-        return trace_workload(space.workload(candidate)).features()["params"], latency_ms
+        return cost.features(candidate)["params"], latency_ms
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=0)

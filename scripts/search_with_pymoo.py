@@ -24,7 +24,6 @@ from pymoo.optimize import minimize
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.nas import LatencyCost, SearchSpace
-from ftax_model.tracing import trace_workload
 
 
 class WithinBudget(Problem):  # type: ignore[misc]
@@ -36,10 +35,10 @@ class WithinBudget(Problem):  # type: ignore[misc]
         self.space, self.cost, self.budget_ms = space, cost, budget_ms
 
     def _evaluate(self, x: np.ndarray, out: dict[str, Any]) -> None:
-        candidates = self.space.decode(x)
-        latency_ms = np.array([1e3 * self.cost(one) for one in candidates])
-        params = [trace_workload(self.space.workload(one)).features()["params"] for one in candidates]
-        out["F"], out["G"] = np.column_stack([-np.array(params), latency_ms]), latency_ms - self.budget_ms
+        candidates = self.space.table(x)
+        latency_ms = 1e3 * self.cost(candidates)
+        params = self.cost.features(candidates)["params"]
+        out["F"], out["G"] = np.column_stack([-params, latency_ms]), latency_ms - self.budget_ms
 
 
 @click.command()

@@ -20,13 +20,12 @@ from ray import tune
 from ftax_model.errors import FtaxError
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.nas import LatencyCost, SearchSpace
-from ftax_model.tracing import trace_workload
 
 
 def judge(config: dict[str, Any], *, space: SearchSpace, cost: LatencyCost) -> dict[str, float]:
     """What Ray is told of the candidate whose variables have these values."""
     candidate = space.candidate(config)
-    params = trace_workload(space.workload(candidate)).features()["params"]
+    params = cost.features(candidate)["params"]
     return {"latency_ms": 1e3 * cost(candidate), "params": params}
 
 
