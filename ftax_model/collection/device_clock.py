@@ -1,4 +1,4 @@
-"""Device clock: how long a GPU is busy with one call, from replays of a graph of it, else from a profiled run."""
+"""Device clock: how long a GPU is busy with one call, from replays where it is a graph, else from a profiled run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def device_time(
     replay = framework.graph(call)
     if replay is not None:
         return DeviceTime(replayed_s(replay, protocol), "graph-replay")
-    if "torch" not in framework.preload:
+    if "torch" not in framework.preload or not framework.shows_kernels:
         return None
     calls = min(max(round(protocol.block_s / seen.latency_s), protocol.least_blocks), MOST_CALLS)
     seconds = kernels_s(call, framework.synchronize, calls)

@@ -32,6 +32,10 @@ ENTRY = "from ftax_model.collection.worker import main; main()"
 START_S = 300.0
 """Seconds that a worker server may take to import what it preloads."""
 
+FORKABLE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+"""Environment of a server whose workers may use the GPU: torch then asks NVML whether there is one. Importing Inductor
+asks, and asking CUDA itself would keep every process forked afterwards from the GPU."""
+
 SERVERS = 3
 """Worker servers that are kept at a time; an idle one costs memory alone."""
 
@@ -142,6 +146,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
+                env={**os.environ, **FORKABLE},
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # a Ctrl-C at the terminal is the runner's alone
             )

@@ -217,7 +217,8 @@ class Telling(Fake):
 
     def version(self):
         heavy = [name for name in ("torch", "transformers", "onnxruntime", "pandas") if name in sys.modules]
-        return f"{os.getpid()} {os.getppid()} {os.environ['OMP_NUM_THREADS']} {','.join(heavy)}"
+        asked = os.environ.get("PYTORCH_NVML_BASED_CUDA_CHECK")
+        return f"{os.getpid()} {os.getppid()} {os.environ['OMP_NUM_THREADS']} {','.join(heavy)} {asked}"
 
 
 FRAMEWORKS = {

@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 import types
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -306,3 +307,19 @@ def test_on_a_gpu(name, tmp_path):
         if measurement.status == "ok":
             assert measurement.host_s is not None
             assert measurement.pipelined_s <= 1.5 * measurement.latency_s
+
+
+@pytest.mark.parametrize(("apart", "alike"), [(1.0, True), (40.0, False)])
+def test_outputs_may_be_as_far_from_exact_ones_as_those_of_the_module(apart, alike):
+    import torch
+
+    class Cancelling(torch.nn.Module):
+        def forward(self, x):
+            return (x + 100) - 100  # in half precision that takes a part of x with it
+
+    module, x = Cancelling(), torch.linspace(-1, 1, 4001).half()
+    own = module(x)
+    other = x + apart * (own - x).flip(0)
+    assert float((other - own).norm() / own.norm()) > 30 * torch.finfo(torch.half).eps
+    with nullcontext() if alike else pytest.raises(NotImplementedError, match="they differ by"):
+        _torch.check_alike([other], [own], module, {"x": x})

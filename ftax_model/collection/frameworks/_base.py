@@ -26,6 +26,8 @@ class Framework(abc.ABC):
     """Device kinds that it can run on."""
     preload: ClassVar[tuple[str, ...]] = ("torch",)
     """Modules that it imports; a collection imports them once, before it forks its workers."""
+    shows_kernels: ClassVar[bool] = True
+    """Whether torch's profiler sees the kernels of its calls on a GPU, and leaves them running."""
     takes: ClassVar[tuple[str, ...]] = ("module",)
     """What it can run (`ftax_model.collection.builders.FORMS`)."""
 
@@ -63,7 +65,8 @@ class Framework(abc.ABC):
     def graph(self, call: Callable[[], Any]) -> Callable[[], object] | None:
         """One launch that has a GPU do all that ``call`` does, which `prepare` gave last and is warm by now.
 
-        ``None`` where there is none, or where it could not be told apart from what the host adds.
+        ``None`` where the framework launches kernels one by one: a graph captured of them need not do the same
+        (transformers leaves out a mask that hides nothing, but not while it is captured).
         """
         return None
 

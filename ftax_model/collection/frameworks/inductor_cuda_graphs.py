@@ -27,7 +27,3 @@ class InductorCudaGraphs(Inductor):
         if skips:
             raise NotImplementedError(f"torch.compile leaves {skips} CUDA graphs out")
         return call
-
-    def graph(self, call: Callable[[], Any]) -> Callable[[], object] | None:
-        """None: torch keeps its graphs to itself, and a graph cannot hold their launches."""
-        return None

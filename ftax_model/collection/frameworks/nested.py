@@ -47,7 +47,7 @@ class Nested(TorchFramework):
         call = functools.partial(self._exchanged, **inputs)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The PyTorch API of nested tensors", UserWarning)  # once in a process
-            check_alike(tensors(call()), tensors(model(**inputs)), inputs)
+            check_alike(tensors(call()), tensors(model(**inputs)), model, inputs)
         return call
 
     def _without_layers(self, workload: Workload) -> str | None:

@@ -101,17 +101,17 @@ class Onnxruntime(Framework):
         fused = _fused(file, model) if self.fusions else None
         if fused:
             with suppress(Exception):
-                return self._checked(fused, inputs, expected, device)
-        return self._checked(file, inputs, expected, device)
+                return self._checked(fused, model, inputs, expected, device)
+        return self._checked(file, model, inputs, expected, device)
 
     def _checked(
-        self, graph: Path | bytes, inputs: dict[str, Any], expected: Sequence[Any], device: Device
+        self, graph: Path | bytes, model: Any, inputs: dict[str, Any], expected: Sequence[Any], device: Device
     ) -> tuple[Any, Callable[[], tuple[Any, ...]]]:
         import torch
 
         session = self._open(graph, device)
         run = _bound_to(tuple(torch.empty_like(output) for output in expected), session, inputs, device)
-        check_alike(run(), expected, inputs)
+        check_alike(run(), expected, model, inputs)
         return session, run
 
     def _open(self, graph: Path | bytes, device: Device) -> Any:

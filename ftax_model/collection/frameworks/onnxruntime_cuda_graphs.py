@@ -20,6 +20,8 @@ class OnnxruntimeCudaGraphs(Onnxruntime):
 
     devices = ("cuda",)
     takes = ("module",)
+    shows_kernels = False
+    """A replay under the profiler ends in an unspecified launch failure (ONNX Runtime 1.31, CUDA 13)."""
     provider_options = {"enable_cuda_graph": "1"}
 
     def prepare(self, model: Any, inputs: dict[str, Any], device: Device) -> Callable[[], Any]:

@@ -122,7 +122,7 @@ def _run_as(model: Any, graph: Any, inputs: dict[str, Any]) -> Callable[[], tupl
         infer()
         return outputs
 
-    check_alike(run(), expected, inputs)
+    check_alike(run(), expected, model, inputs)
     return run
 
 
