@@ -3,12 +3,14 @@
     .venv/bin/python scripts/published_gpus.py build DIR
     .venv/bin/python scripts/published_gpus.py evaluate DIR
     .venv/bin/python scripts/published_gpus.py curves DIR
+    .venv/bin/python scripts/published_gpus.py own nvidia-h200
 
 DIR holds ``gpu/kernelbench/times.csv.gz`` and ``traces.jsonl.gz``: ScalingIntelligence/KernelBench (MIT), 200 modules
 in single precision on eight kinds of GPU, eager and compiled; and ``gpu/tensorrt_bert/tensorrt_bert.csv.gz``: NVIDIA's
 tables of BERT in TensorRT (Apache-2.0), six GPUs in half precision. Nothing of them is copied: what is written are
 costs, trees and errors. ``curves`` looks at batch sweeps of the paper and of AITemplate (Apache-2.0), of which nothing
-was learnt, and at those of TensorRT on cards left out.
+was learnt, and at those of TensorRT on cards left out. ``own`` looks at a dataset of a GPU that the project measured, of
+which nothing was learnt either, and at what calibrating on its other families brings.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import pandas as pd
 
 from ftax_model import LatencyPredictor, architectures
 from ftax_model.cli import _print
-from ftax_model.dataset import by_name
+from ftax_model.dataset import by_name, load_dataset
 from ftax_model.device import Rates, named
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.kernels import Calls
@@ -36,7 +38,7 @@ from ftax_model.modeling.platforms import gpus
 from ftax_model.modeling.platforms.known import design, law
 from ftax_model.modeling.platforms.platform import parts
 from ftax_model.modeling.predictor import PUBLISHED
-from ftax_model.modeling.rows import folds, kernel_row
+from ftax_model.modeling.rows import folds, kernel_row, with_kernels
 from ftax_model.operators import Trace
 from ftax_model.tracing import trace_sweep
 from ftax_model.tracing.kernels import Kernels
@@ -415,6 +417,56 @@ def _tensorrt_curves(predictor: LatencyPredictor, rows: pd.DataFrame) -> None:
     click.echo(
         f"median {100 * middle['median']:.1f} %, MAPE {100 * middle['mape']:.1f} %, {middle['octaves']:.2f} octaves"
     )
+
+
+@main.command()
+@click.argument("dataset")
+def own(dataset: str) -> None:
+    """Predict a dataset of a GPU that nothing was learnt from, and again calibrated on its other families."""
+    rows = with_kernels(load_dataset(dataset).assign(host="here"))
+    predictor = LatencyPredictor.load(PUBLISHED)
+    found = []
+    for framework, part in rows.groupby("framework"):
+        if str(framework) not in predictor.gpus_:
+            click.echo(f"{framework}: not known on any GPU, {len(part)} rows")
+            continue
+        ways = [("as shipped", _predictions(predictor, part))]
+        if part["architecture"].nunique() > 2:
+            left_out = []
+            for train, test in folds(part["architecture"], most=10):
+                calibrated = predictor.calibrate(part.iloc[train])
+                left_out.append(_predictions(calibrated, part.iloc[test], host="here"))
+            ways.append(("calibrated on other families", pd.concat(left_out)))
+        for way, said in ways:
+            for dtype, own_rows in [*said.groupby("dtype"), ("all", said)]:
+                found.append({"framework": framework, "way": way, "dtype": dtype, **_errors(own_rows)})
+    shown = dict.fromkeys(("framework", "way", "dtype")) | {name: SHOWN[name] for name in list(SHOWN)[:6]}
+    _print.table(found, shown, title=f"{dataset}, of which nothing was learnt")
+
+
+def _predictions(predictor: LatencyPredictor, rows: pd.DataFrame, host: str | None = None) -> pd.DataFrame:
+    """The rows with ``predicted_s``, ``low_s`` and ``high_s``."""
+    found = []
+    for (framework, device, dtype), part in rows.groupby(["framework", "device", "dtype"]):
+        (fit,) = predictor.select(framework=str(framework), device=str(device), dtype=str(dtype), host=host)
+        said = fit.estimate(part)
+        low, high = fit.quantiles(part, said, ((1 - predictor.confidence) / 2, (1 + predictor.confidence) / 2))
+        seconds = said["latency_s"].to_numpy()
+        found.append(part.assign(predicted_s=seconds, low_s=seconds * np.exp(low), high_s=seconds * np.exp(high)))
+    return pd.concat(found)
+
+
+def _errors(rows: pd.DataFrame) -> dict[str, Any]:
+    ratio = rows["latency_s"] / rows["predicted_s"]
+    error = (1 / ratio - 1).abs()
+    return {
+        "rows": float(len(rows)),
+        "median": float(error.median()),
+        "mape": float(error.mean()),
+        "within 25": float((error < 0.25).mean()),
+        "worst": float(np.exp(np.log(ratio).abs().max())),
+        "covered": float(rows["latency_s"].between(rows["low_s"], rows["high_s"]).mean()),
+    }
 
 
 OF_SWEEP = {"batch sizes": None, **dict.fromkeys(("median", "mape", "covered"), _print.percent)}

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +266,7 @@ class LatencyPredictor:
         crossovers: bool = True,
         memory: bool = False,
     ) -> pd.DataFrame:
-        """One row for each workload on each matching platform of its dtype, in that order.
+        """One row for each workload on each matching platform of its dtype, in the order that workloads are given.
 
         ``workloads`` is one `Workload` or several; with ``batch_sizes``, each of them at every one of these. Or it is
         an ``nn.Module``, with the ``inputs`` of one call (names and values, a tuple, or the only one): it is traced
@@ -293,9 +293,9 @@ class LatencyPredictor:
         """
         if dynamic_shapes is not None:
             batch_axis = batch_axes(inputs, dynamic_shapes)
-        asked = _asked(workloads, inputs, batch_sizes, batch_axis)
+        sources, order = _asked(workloads, inputs, batch_sizes, batch_axis)
         tables = []
-        for source, sizes in asked:
+        for place, (source, sizes) in enumerate(sources):
             dtype = source.dtype
             if dtype not in DTYPES:
                 law, got = "latency is predicted in float32, float16 and bfloat16", f"{source.label}, {dtype}"
@@ -312,11 +312,9 @@ class LatencyPredictor:
                 told = rows[["curve", "batch_size"]].assign(**dataclasses.asdict(fit.platform))
                 said = self._predict_platform(fit, rows, quantile=quantile, crossovers=crossovers)
                 parts.append(told.join(self._with_memory(said, fit.platform, rows) if memory else said))
-            own = pd.concat(parts, ignore_index=True)
-            order = {size: at for at, size in enumerate(sizes)}
-            own = own[own["batch_size"].isin(order)]
-            tables.append(own.sort_values("batch_size", key=lambda column: column.map(order), kind="stable"))
+            tables.append(pd.concat(parts, ignore_index=True).assign(source=place))
         found = pd.concat(tables, ignore_index=True)
+        found = order.merge(found, on=list(order))[found.columns.drop("source")]
         _refuse(found, strict=strict)
         return found
 
@@ -610,19 +608,26 @@ _FINGERPRINT = zlib.crc32(" ".join(features.COLUMNS).encode())
 
 def _asked(
     what: Any, inputs: Any, batch_sizes: Iterable[int] | None, batch_axis: BatchAxis
-) -> Iterator[tuple[Source, list[int]]]:
-    """Each model with the batch sizes that are asked of it; workloads of one curve are one."""
+) -> tuple[list[tuple[Source, list[int]]], pd.DataFrame]:
+    """Each model with the batch sizes that are asked of it, and what is asked, in order, by its place among the models.
+
+    Workloads of one curve are one model.
+    """
     asked = None if batch_sizes is None else checked_batch_sizes(batch_sizes)
     several = isinstance(what, Iterable) and not isinstance(what, str) and inputs is None
-    found: dict[Any, tuple[Source, list[int]]] = {}
+    found: dict[Any, tuple[int, Source, list[int]]] = {}
+    order = []
     for one in what if several else [what]:
         source = find(one, inputs, batch_axis=batch_axis)
         key = architectures.complete(one).curve if isinstance(one, Workload) else id(one)
-        _, sizes = found.setdefault(key, (source, []))
-        sizes += [size for size in asked or [source.batch_size] if size not in sizes]
+        place, _, sizes = found.setdefault(key, (len(found), source, []))
+        wanted = asked or [source.batch_size]
+        sizes += [size for size in wanted if size not in sizes]
+        order += [(place, size) for size in wanted]
     if not found:
         raise InputError("latency is predicted of one model or more", "none", "name one")
-    yield from found.values()
+    sources = [(source, sizes) for _, source, sizes in found.values()]
+    return sources, pd.DataFrame(order, columns=["source", "batch_size"])
 
 
 def _row(trace: Trace, dtype: str, fits: Iterable[PlatformFit]) -> dict[str, Any]:

@@ -399,3 +399,12 @@ def test_a_calibration_keeps_what_is_known_of_memory_and_learns_of_other_framewo
     assert first.predict(MODELS[0], memory=True)["memory_bytes"].iloc[0] == pytest.approx(5e8, rel=0.05)
     assert first.calibrate(held[1]).memory_ == first.memory_
     assert predictor.memory_ == {}
+
+
+def test_answers_stand_in_the_order_of_the_questions(predictor):
+    small, large = MODELS[0], MODELS[-1]
+    asked = [small.with_batch_size(4), large, small, large.with_batch_size(2), small]
+    found = predictor.predict(asked)
+    assert found["batch_size"].tolist() == [4, 1, 1, 2, 1]
+    alone = [predictor.predict(one)["latency_s"].item() for one in asked]
+    assert found["latency_s"].tolist() == pytest.approx(alone)

@@ -137,7 +137,8 @@ def check_alike(found: Iterable[Any], expected: Iterable[Any], model: Any, input
     apart = distance(found, expected, inputs)
     if apart <= max(1e-3, 30 * eps):
         return
-    exact = _exactly(model, inputs)
+    rounded = eps > torch.finfo(torch.float32).eps or any(output.is_cuda for output in expected)
+    exact = _exactly(model, inputs) if rounded else expected
     if not distance(found, exact, inputs) <= AS_FAR * distance(expected, exact, inputs):
         raise NotImplementedError(f"its outputs are not those of the module: they differ by {apart:.2g}")
 
