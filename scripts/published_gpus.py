@@ -9,8 +9,8 @@ DIR holds ``gpu/kernelbench/times.csv.gz`` and ``traces.jsonl.gz``: ScalingIntel
 in single precision on eight kinds of GPU, eager and compiled; and ``gpu/tensorrt_bert/tensorrt_bert.csv.gz``: NVIDIA's
 tables of BERT in TensorRT (Apache-2.0), six GPUs in half precision. Nothing of them is copied: what is written are
 costs, trees and errors. ``curves`` looks at batch sweeps of the paper and of AITemplate (Apache-2.0), of which nothing
-was learnt, and at those of TensorRT on cards left out. ``own`` looks at a dataset of a GPU that the project measured, of
-which nothing was learnt either, and at what calibrating on its other families brings.
+was learnt, and at those of TensorRT on cards left out. ``own`` looks at a dataset of a GPU that the project measured,
+of which nothing was learnt either, and at what calibrating on its other families brings.
 """
 
 from __future__ import annotations
