@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any, ClassVar
 
 from ftax_model import plugins
@@ -31,6 +31,10 @@ class Architecture(abc.ABC):
     """Which values of ``Workload.lengths`` this architecture takes."""
     dtypes: ClassVar[tuple[str, ...]] = tuple(DTYPES)
     """Which precisions it can be computed in."""
+
+    parts: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Lists that say together of what parts models are put together: entries at one place are one choice, which adds
+    the same to the operators whatever the others are (`place` says where a choice counts)."""
 
     form: ClassVar[str] = "module"
     """What `build` gives: a ``module`` of torch, or a ``trace``."""
@@ -63,6 +67,13 @@ class Architecture(abc.ABC):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise `InputError` where hyperparameters contradict each other (heads that do not divide the width)."""
+
+    def place(self, settings: Mapping[str, Any], name: str, at: int) -> Hashable | None:
+        """Where an entry of a list in `parts` counts: the same for places at which choices add alike.
+
+        ``None`` where the entry is not used.
+        """
+        return at
 
     def complete(self, workload: Workload) -> Workload:
         """The workload with every hyperparameter and the input size written out.

@@ -95,9 +95,16 @@ class Translate(nn.Module):  # type: ignore[misc]
     """One pass of the encoder, and greedy decoding of a fixed number of tokens for each of some beams."""
 
     def __init__(
-        self, encoder: Sequence[EncoderLayer], decoder: Sequence[DecoderLayer], *, sizes: Any, positions: int
+        self,
+        encoder: Sequence[EncoderLayer],
+        decoder: Sequence[DecoderLayer],
+        *,
+        sizes: Any,
+        positions: int,
+        attended: int,
     ) -> None:
         super().__init__()
+        self.attended = attended
         self.widths = sizes["encoder_hidden_size"], sizes["decoder_hidden_size"]
         self.beams, self.num_tokens = sizes["beam_size"], sizes["num_new_tokens"]
         width = max(self.widths)
@@ -121,12 +128,12 @@ class Translate(nn.Module):  # type: ignore[misc]
         return torch.cat(new, 1)
 
     def _encode(self, ids: torch.Tensor) -> list[torch.Tensor]:
-        """Outputs of the last layers, as many as any decoder layer attends to."""
+        """Outputs of the last layers, as many as a decoder layer may attend to."""
         x, outputs = self._embed(ids, self.widths[0], 0), []
         for layer in self.encoder:
             x = layer(x)
             outputs.append(x)
-        return outputs[-max(layer.attended for layer in self.decoder) :]
+        return outputs[-self.attended :]
 
     def _embed(self, ids: torch.Tensor, width: int, begin: int) -> torch.Tensor:
         embedded = nn.functional.embedding(ids, self.table[:, :width]) * math.sqrt(width)

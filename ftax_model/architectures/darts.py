@@ -88,6 +88,8 @@ class Darts(TorchArchitecture):
         },
     }
 
+    parts = (("normal",), ("reduction",))
+
     def check(self, settings: Mapping[str, Any]) -> None:
         """Eight edges a cell, each a known operation on a node before its own, and a known stem."""
         for name in ("normal", "reduction"):

@@ -62,6 +62,8 @@ class Fbnet(TorchArchitecture):
         },
     }
 
+    parts = (("blocks",),)
+
     def check(self, settings: Mapping[str, Any]) -> None:
         """A known block for each layer, and a stride for the stem and each stage."""
         as_many(settings, "blocks", sum(DEPTHS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from ftax_model.architectures._base import each_of, equally_many, even
@@ -24,7 +24,8 @@ class Hat(TorchArchitecture):
 
     ``beam_size`` sequences are decoded beside each other for each sentence, as when HAT measured latency: 30 tokens in
     and out, beam 5, with no choice between beams. There the encoder and the decoder were timed apart; this is both.
-    Attention is torch's (SDPA), the parts of the encoder that a layer attends to are joined once, not at every token,
+    The last three outputs of the encoder are repeated for the beams, whether they are attended to or not. Attention is
+    torch's (SDPA), the parts of the encoder that a layer attends to are joined once, not at every token,
     and the next token is the most likely one, not a given one.
 
     Parameters of the presets, without the table, are the published ones to all digits. So are MACs within a hundredth,
@@ -118,6 +119,15 @@ class Hat(TorchArchitecture):
         },
     }
 
+    parts = (
+        ("encoder_intermediate_sizes", "encoder_heads"),
+        ("decoder_intermediate_sizes", "decoder_heads", "cross_heads", "attended_layers"),
+    )
+
+    def place(self, settings: Mapping[str, Any], name: str, at: int) -> Hashable | None:
+        """All layers of either side are alike."""
+        return name
+
     def check(self, settings: Mapping[str, Any]) -> None:
         """An entry for each layer, heads that divide what they share, and layers that are there to attend to."""
         equally_many(settings, "encoder_intermediate_sizes", "encoder_heads")
@@ -149,7 +159,7 @@ class Hat(TorchArchitecture):
             for *sizes, attended in zip(*(settings[name] for name in names), strict=True)
         ]
         positions = max(input_size(workload), settings["num_new_tokens"])
-        return Translate(encoder, decoder, sizes=settings, positions=positions)
+        return Translate(encoder, decoder, sizes=settings, positions=positions, attended=ATTENDED)
 
     def inputs(self, workload: Workload) -> dict[str, Any]:
         """Random token ids."""

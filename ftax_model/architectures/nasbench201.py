@@ -40,6 +40,8 @@ class Nasbench201(TorchArchitecture):
     default_input_size = 32
     defaults = {"operations": ("nor_conv_3x3",) * NUM_EDGES, "channels": 16, "cells": 5, "num_classes": 10}
 
+    parts = (("operations",),)
+
     def check(self, settings: Mapping[str, Any]) -> None:
         """Six operations that are known."""
         as_many(settings, "operations", NUM_EDGES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from ftax_model.architectures._base import as_many, each_of
@@ -52,6 +52,15 @@ class OfaMobilenetV3(TorchArchitecture):
             "expand_ratios": (3,) * SLOTS * len(WIDTHS),
         },
     }
+
+    parts = (("depths",), ("kernel_sizes", "expand_ratios"))
+
+    def place(self, settings: Mapping[str, Any], name: str, at: int) -> Hashable | None:
+        """The first block of each stage is one, the others are alike."""
+        if name == "depths":
+            return at
+        stage, slot = divmod(at, SLOTS)
+        return (stage, slot > 0) if slot < settings["depths"][stage] else None
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """A depth that its slots allow for each stage, a kernel and an expansion for each slot."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ftax_model import architectures
 from ftax_model.errors import InputError
+from ftax_model.tracing import choices
 
 Table = dict[str, NDArray[Any]]
 """A column for each hyperparameter, or for each entry of one (``widths.2``); lists of numbers have two dimensions."""
@@ -40,11 +41,10 @@ def table_of(candidates: Any, variables: Sequence[str]) -> Table | None:
     return {name: np.repeat(one[None], count, axis=0) if not one.ndim else one for name, one in found.items()}
 
 
-def has_words(table: Table, architecture: str | None) -> bool:
-    """Whether networks of a table are put together from lists of words."""
+def has_parts(table: Table, architecture: str | None) -> bool:
+    """Whether networks of a table are put together from parts."""
     names = set(table["architecture"].astype(str)) if "architecture" in table else {architecture}
-    usual = [value for name in names if name for value in architectures.load(name).defaults.values()]
-    return any(isinstance(value, tuple) and len(value) > 1 and isinstance(value[0], str) for value in usual)
+    return any(choices.names(name) for name in names if name)
 
 
 def length(table: Table) -> int:

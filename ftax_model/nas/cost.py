@@ -25,7 +25,7 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling import compiled
 from ftax_model.modeling.compiled import KINDS, TOLD, Card, Compiled, Forest
 from ftax_model.nas._family import Family, Plan, checked
-from ftax_model.nas._tables import Table, by_words, fill, first, has_words, length, plain, table_of
+from ftax_model.nas._tables import Table, by_words, fill, first, has_parts, length, plain, table_of
 from ftax_model.operators import FEATURES, Trace
 from ftax_model.tracing import choices, features, kernels, polynomials
 from ftax_model.tracing.choices import Choices
@@ -138,7 +138,7 @@ class LatencyCost:
     def features(self, candidates: Any) -> dict[str, Any]:
         """What traces of candidates count (`ftax_model.operators.FEATURES`), by name: MACs, parameters, operators...
 
-        The depth is nan of networks that are put together from words.
+        The depth is nan of networks that are put together from parts (`ftax_model.tracing.choices`).
         """
         found, single = self._counted(candidates)
         return {name: float(found[0, at]) if single else found[:, at] for at, name in enumerate(FEATURES)}
@@ -294,18 +294,20 @@ class LatencyCost:
     def _quick(self, settings: dict[str, Any], fit: Compiled | Card) -> Array | None:
         """`TOLD` of hyperparameters in a form that was asked for before."""
         form, names, values = list[tuple[str, Any]](), list[str](), list[int]()
+        architecture = settings.get("architecture", self.architecture)
+        put_together = choices.names(architecture) if isinstance(architecture, str) else ()
         for name, value in settings.items():
             if type(value) is int:
                 form.append((name, int))
                 names.append(name)
                 values.append(value)
-            elif type(value) is tuple and set(map(type, value)) == {int}:
+            elif type(value) is tuple and set(map(type, value)) == {int} and name not in put_together:
                 form.append((name, len(value)))
                 names += [f"{name}.{at}" for at in range(len(value))]
                 values += value
             elif isinstance(value, str | float | bool):
                 form.append((name, value))
-            else:  # a table, words that are put together, or nothing that a hyperparameter can be
+            else:  # a table, parts that are put together, or nothing that a hyperparameter can be
                 return None
         key = tuple(form)
         plan = self._plans.get(key)
@@ -319,7 +321,7 @@ class LatencyCost:
         """`TOLD` of a completed workload, or one from outside."""
         if outside.is_one(workload):
             return self._of_trace(self._source(workload, None, workload.batch_size))
-        if isinstance(fit, Compiled) and choices.lists(workload):
+        if isinstance(fit, Compiled) and choices.names(workload.architecture):
             found = self._sum_of(workload)
             if found is not None:
                 out = np.empty((1, len(TOLD)))
@@ -337,16 +339,18 @@ class LatencyCost:
         return found
 
     def _sum_of(self, workload: Workload) -> Array | None:
-        """The vector of a completed workload that is put together from words, if it is a sum of its choices."""
+        """The vector of a completed workload that is put together from parts, if it is a sum of its choices."""
         with self._lock:
             return self._choices_of(workload).find(workload)
 
     def _choices_of(self, workload: Workload) -> Choices:
-        own, names = workload.settings, choices.lists(workload)
+        own, names = workload.settings, choices.names(workload.architecture)
         rest = tuple((name, len(value) if name in names else value) for name, value in own.items())
         key = (workload.architecture, workload.batch_size, workload.input_size, workload.lengths, rest)
         if key not in self._choices:
-            self._choices[key] = Choices(workload)
+            found = Choices(workload)
+            others = (one for one in self._choices.values() if one.base == found.base)
+            self._choices[key] = next(others, found)
         return self._choices[key]
 
     def _of_trace(self, trace: Trace | Callable[[], Trace], key: Any = None) -> Array:
@@ -444,7 +448,7 @@ class LatencyCost:
     # Tables
 
     def _of_table(self, table: Table, fit: Compiled | Card) -> Array:
-        if has_words(table, self.architecture):
+        if has_parts(table, self.architecture):
             each = (self._workload(first(table, {}, at)) for at in range(length(table)))
             return np.concatenate([np.zeros((0, len(TOLD))), *(self._of_workload(own, fit) for own in each)])
         out = np.empty((length(table), len(TOLD)))
@@ -465,12 +469,12 @@ class LatencyCost:
             return np.concatenate([np.zeros((0, len(FEATURES))), *(self._counted(one)[0] for one in candidates)]), False
         if table is None:
             workload = self._workload(candidates)
-            found = self._sum_of(workload) if choices.lists(workload) else None
+            found = self._sum_of(workload) if choices.names(workload.architecture) else None
             if found is not None:
                 return found[None, -1 - len(FEATURES) : -1], True
             family = self._family_of(workload)
             return self._count(family, family.region(family.row(workload)), np.array([family.row(workload)])), True
-        if has_words(table, self.architecture):
+        if has_parts(table, self.architecture):
             return np.concatenate([self._counted(first(table, {}, at))[0] for at in range(length(table))]), False
         out = np.empty((length(table), len(FEATURES)))
         for family, rows, points, one in self._parts(table):
@@ -575,7 +579,7 @@ class LatencyCost:
                 "variables": list(self.variables),
                 "workers": self.workers,
                 "noted": self._noted,
-                "choices": [[one.base.to_record(), one.to_record()] for one in self._choices.values()],
+                "choices": [[one.base.to_record(), one.to_record()] for one in set(self._choices.values())],
                 "families": [[one.like.to_record(), one.regions.to_record()] for one in self._families.values()],
                 "fit": self._fit,
                 "levels": self._levels,

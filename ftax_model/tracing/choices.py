@@ -1,14 +1,15 @@
-"""Choices: what is told of workloads that are put together from words, edge by edge and block by block, as a sum.
+"""Choices: what is told of workloads that are put together from parts, edge by edge and block by block, as a sum.
 
-In a search space of cells or blocks one choice replaces another and leaves the rest as it is: each has a vector of its
-own (columns of operators and features), the difference to a base that one trace tells when it is first met. That all
-choices together make the sum is proven on the first candidates, which are traced as well; where a single count differs,
-this family is always traced.
+In a search space of cells, blocks or layers one choice replaces another and leaves the rest as it is: each has a vector
+of its own (columns of operators and features), the difference to a base that one trace tells when it is first met. That
+all choices together make the sum is proven on the first candidates, which are traced as well; where a single count
+differs, this family is always traced. Architectures say what their parts are (`parts`, `place`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -30,96 +31,149 @@ LENGTH = len(features.COLUMNS) + len(features.NAMES) + len(FEATURES) + 1
 """Numbers of a vector: columns and the weights of their groups, as `ftax_model.tracing.features.add` leaves them;
 features; bytes that operators of unknown cost move."""
 
+_Value = tuple[str | int, ...]
+_Choice = tuple[int, int, _Value | None]
+"""Group of lists, place in it, and the entries there; without entries the place is where the lists end."""
+
 _SUMS, _FEATURES = len(features.SUMS), len(features.COLUMNS) + len(features.NAMES)
 _DEPTH = _FEATURES + list(FEATURES).index("depth")
 _LOGARITHMS = slice(_SUMS, _FEATURES)
 _CLOSE = 1e-9
 
 
-def lists(workload: Workload) -> list[str]:
-    """The hyperparameters of a completed workload that are lists of words."""
-    return [name for name, value in workload.settings.items() if _is_list(value)]
+@functools.cache
+def names(architecture: str | None) -> tuple[str, ...]:
+    """The hyperparameters that say of what parts networks of an architecture are put together; most have none."""
+    if architecture not in architectures.names():  # from outside, or not told yet
+        return ()
+    return tuple(name for group in architectures.load(architecture).parts for name in group)
 
 
 class Choices:
-    """The vectors of a family: workloads that differ in lists of words alone. ``base`` is a completed one of them."""
+    """The vectors of a family: workloads that differ in parts alone. ``like`` is a completed one of them.
 
-    def __init__(self, base: Workload) -> None:
-        self.names, self.itemsize = lists(base), DTYPES[base.dtype]
-        self.rest = {name: value for name, value in base.settings.items() if name not in self.names}
-        key = [base.to_record() | {"hyperparameters": self.rest}, self.names]
-        self._record = Record(POLYNOMIALS, key)
-        self._begin(base)
+    The base has the parts of the architecture's defaults, or those of ``like``, where as many could not be left out.
+    """
+
+    def __init__(self, like: Workload) -> None:
+        self._architecture, self.itemsize = architectures.load(like.architecture), DTYPES[like.dtype]
+        self.base = self._base_of(like)
+        self._record = Record(POLYNOMIALS, [self.base.to_record(), self._architecture.parts])
+        self._begin()
         with suppress(LookupError, TypeError, ValueError, FtaxError):
             self.take(self._record.read() or {})
 
-    def _begin(self, base: Workload) -> None:
-        self.base = base
+    def _begin(self) -> None:
         self.proven, self.broken = 0, False
         self._base: NDArray[np.float64] | None = None
-        self._more: dict[tuple[int, int, str], NDArray[np.float64]] = {}
+        self._more: dict[Hashable, tuple[_Choice, NDArray[np.float64]]] = {}
 
     def find(self, workload: Workload) -> NDArray[np.float64] | None:
         """The vector of a completed workload, shape (LENGTH,); ``None`` where it has to be traced."""
         if self.broken:
             return None
         try:
-            found, changed = self._sum(workload)
+            found, sure = self._sum(workload)
         except FtaxError:
             return None
-        if self.proven < PROOFS and changed > 1:
+        if self.proven < PROOFS and not sure:
             self.broken = not _equal(found, vector(trace_workload(workload), itemsize=self.itemsize))
             self.proven += 1
             self._record.keep(self.to_record())
         return None if self.broken else found
 
-    def _sum(self, workload: Workload) -> tuple[NDArray[np.float64], int]:
-        """The base and what differs from it, and in how many choices."""
+    def _sum(self, workload: Workload) -> tuple[NDArray[np.float64], bool]:
+        """The base and what differs from it, and whether that was traced just so."""
         known = len(self._more)
         if self._base is None:
             self._base = vector(trace_workload(self.base), itemsize=self.itemsize)
-        found, changed = self._base.copy(), 0
-        for place, name in enumerate(self.names):
-            usual = self.base.settings[name]
-            for at, word in enumerate(workload.settings[name]):
-                if word != usual[at]:
-                    key = (place, at, word)
-                    if key not in self._more:
-                        self._more[key] = self._traced(name, at, word) - self._base
-                    found += self._more[key]
-                    changed += 1
-        if len(self._more) > known:
+        changed = list(self._changed(workload.settings))
+        found = self._base.copy()
+        for choice in changed:
+            key = self._key(choice)
+            if key not in self._more:
+                self._more[key] = choice, self._traced(choice) - self._base
+            found += self._more[key][1]
+        new = len(self._more) - known
+        if new:
             self._record.keep(self.to_record())
-        return found, changed
+        return found, len(changed) == new <= 1
 
-    def _traced(self, name: str, at: int, word: str) -> NDArray[np.float64]:
-        words = list(self.base.settings[name])
-        words[at] = word
-        settings = {**self.base.settings, name: tuple(words)}
-        own = Workload(**{**self.base.to_record(), "hyperparameters": settings})
-        return vector(trace_workload(architectures.complete(own)), itemsize=self.itemsize)
+    def _changed(self, settings: Mapping[str, Any]) -> Iterator[_Choice]:
+        """In what a network differs from the base: how many parts there are, and what is chosen for each."""
+        for group, own, usual in self._lists(settings):
+            if len(own) != len(usual):
+                yield group, len(own), None
+            first = self._architecture.parts[group][0]
+            for at, value in enumerate(own):
+                if value != usual[at] and self._architecture.place(settings, first, at) is not None:
+                    yield group, at, value
+
+    def _key(self, choice: _Choice) -> Hashable:
+        """The same for choices that add the same."""
+        group, at, value = choice
+        if value is None:
+            return choice
+        own, settings = self._architecture.parts[group], self.base.settings
+        place = self._architecture.place(settings, own[0], at)
+        return group, place, tuple(settings[name][at] for name in own), value
+
+    def _lists(self, settings: Mapping[str, Any]) -> Iterator[tuple[int, list[_Value], list[_Value]]]:
+        """Of each group of lists its entries, and those of the base."""
+        for group, members in enumerate(self._architecture.parts):
+            both = settings, self.base.settings
+            own, usual = (list(zip(*(one[name] for name in members), strict=True)) for one in both)
+            yield group, own, usual
+
+    def _traced(self, choice: _Choice) -> NDArray[np.float64]:
+        return vector(trace_workload(self._with(choice)), itemsize=self.itemsize)
+
+    def _with(self, choice: _Choice) -> Workload:
+        """The base, in one choice another; raises `FtaxError` where there is no such network."""
+        group, at, value = choice
+        settings = dict(self.base.settings)
+        for position, name in enumerate(self._architecture.parts[group]):
+            entries = settings[name]
+            settings[name] = entries[:at] if value is None else (*entries[:at], value[position], *entries[at + 1 :])
+        return _completed(self.base, settings)
+
+    def _base_of(self, like: Workload) -> Workload:
+        usual = {name: self._architecture.defaults[name] for name in names(like.architecture)}
+        self.base = like
+        with suppress(FtaxError):
+            self.base = _completed(like, {**like.settings, **usual})
+            for group, own, most in self._lists(like.settings):
+                if len(own) > len(most):
+                    return like
+                if len(own) < len(most):
+                    self._with((group, len(own), None))
+            return self.base
+        return like
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values; `take` is the way back."""
         return {
-            "base": [[name, list(self.base.settings[name])] for name in self.names],
             "proven": self.proven,
             "broken": self.broken,
             "vector": None if self._base is None else _sparse(self._base),
-            "more": [[*key, _sparse(value)] for key, value in self._more.items()],
+            "more": [[*choice, _sparse(value)] for choice, value in self._more.values()],
         }
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Take what `to_record` wrote; raises what reading anything else raises."""
-        words = {str(name): tuple(map(str, own)) for name, own in record["base"]}
-        if list(words) != self.names:
-            raise ValueError("other lists")
-        own = Workload(**{**self.base.to_record(), "hyperparameters": {**self.rest, **words}})
-        told = record["vector"]
-        more = {(int(place), int(at), str(word)): _dense(value) for place, at, word, value in record["more"]}
-        self._begin(architectures.complete(own))
-        self.proven, self.broken = int(record["proven"]), bool(record["broken"])
-        self._base, self._more = None if told is None else _dense(told), more
+        told, more = record["vector"], {}
+        for group, at, value, pairs in record["more"]:
+            choice = int(group), int(at), None if value is None else tuple(value)
+            self._with(choice)
+            more[self._key(choice)] = choice, _dense(pairs)
+        proven, broken = int(record["proven"]), bool(record["broken"])
+        base = None if told is None else _dense(told)
+        self._begin()
+        self.proven, self.broken, self._base, self._more = proven, broken, base, more
+
+
+def _completed(like: Workload, settings: Mapping[str, Any]) -> Workload:
+    return architectures.complete(Workload(**{**like.to_record(), "hyperparameters": settings}))
 
 
 def vector(trace: Trace, *, itemsize: int) -> NDArray[np.float64]:
@@ -138,10 +192,6 @@ def _equal(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     exact[_DEPTH] = False
     near = np.abs(one - other)[_LOGARITHMS] <= _CLOSE * np.maximum(np.abs(other)[_LOGARITHMS], 1.0)
     return bool((one[exact] == other[exact]).all() and near.all())
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) > 1 and all(isinstance(word, str) for word in value)
 
 
 def _sparse(values: NDArray[np.float64]) -> list[list[float]]:
