@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -11,15 +12,20 @@ from types import ModuleType
 
 import pytest
 
-from ftax_model.device import detect
-from ftax_model.errors import MissingError
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
+if BESIDE_OTHERS:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: each worker has a core
+
+from ftax_model.device import detect  # noqa: E402
+from ftax_model.errors import MissingError  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The user's cache is left alone; what tests trace is kept for the other tests."""
+    """The user's cache is left alone; what tests trace is kept for the other tests, of workers beside this one too."""
+    shared = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str((shared.parent if BESIDE_OTHERS else shared) / "cache"))
         yield
 
 
