@@ -138,13 +138,14 @@ class Claim(abc.ABC):
         return Verdict(name, self.statement, self.source, seen.name, verdict, reason, evidence)
 
     def _decided(self, counts: Mapping[str, int], low: float, high: float) -> str:
-        if self._is_no_rule(counts):
+        if self._is_no_rule(counts, low):
             return UNDECIDED
         return HOLDS if low >= self.needed else FAILS if high < self.needed else UNDECIDED
 
-    def _is_no_rule(self, counts: Mapping[str, int]) -> bool:
-        """Whether cases are of one architecture, and the claim of all."""
-        return counts["units"] == 1 and self.needed < EVERY and not self.alone
+    def _is_no_rule(self, counts: Mapping[str, int], low: float) -> bool:
+        """Whether cases are of one architecture and the claim is of more; one model can refute what is said of all."""
+        refutes = self.needed == EVERY and low < EVERY
+        return counts["units"] == 1 and not self.alone and not refutes
 
     def _reason(self, counts: Mapping[str, int], seen: Seen, low: float, high: float) -> str:
         total, units = counts["cases"], counts["units"]
@@ -153,7 +154,7 @@ class Claim(abc.ABC):
             f"refuted by {counts['refuted']}",
             f"{counts['within_noise']} within noise",
         ]
-        rule = ", which makes no rule" if self._is_no_rule(counts) else ""
+        rule = ", which makes no rule" if self._is_no_rule(counts, low) else ""
         of = f"of {units} {self.units}s" if units > 1 else f"of one {self.units} alone{rule}"
         ends = f"{100 * low:.0f} %" if round(low, 2) == round(high, 2) else f"{100 * low:.0f} to {100 * high:.0f} %"
         asked = "every one is needed" if self.needed == EVERY else f"{100 * self.needed:.0f} % needed"

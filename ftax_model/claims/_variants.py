@@ -19,6 +19,7 @@ class Variant(RatioClaim):
     original: ClassVar[str]
     frameworks: ClassVar[tuple[str, ...]] = ("eager", "unstated")
     needed = EVERY
+    alone = True
     wanted = (1.0, math.inf)
 
     def pairs(self, seen: Seen) -> pd.DataFrame:

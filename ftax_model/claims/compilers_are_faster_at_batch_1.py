@@ -10,4 +10,4 @@ class CompilersAreFasterAtBatch1(FasterAtBatchOne):
 
     statement = "At batch 1 compiled graphs are faster than eager PyTorch (today Inductor and OpenVINO)"
     source = "section 4.1, of frameworks that are younger than it"
-    frameworks = ("inductor", "inductor-max-autotune", "openvino")
+    frameworks = ("inductor", "openvino")

@@ -16,6 +16,7 @@ class FnetEagerBeatsBertCompiled(RatioClaim):
     test = "a case is one input size and precision at batch 1: FNet in eager mode takes less time, beyond the floor"
     lacking = "no FNet (base) in eager mode and BERT-Base in ONNX Runtime with one input size at batch 1"
     needed = EVERY
+    alone = True
     wanted = (0.0, 1.0)
     plan = (
         {"architecture": "fnet", "preset": "fnet-base", "input_size": 32, "batch_size": 1, "frameworks": "eager"},

@@ -18,6 +18,7 @@ class Table1WidthBatchAndSequenceAreFree(RatioClaim):
     test = "a case is one of the three in eager mode: it takes under 1.25 times as long"
     lacking = "no BERT-Base at batch 1 with 128 tokens in eager mode beside one of the three"
     needed = EVERY
+    alone = True
     wanted = (0.0, FLAT)
     plan = (
         {"architecture": "bert", "preset": "bert-base", "batch_size": [1, 4], "frameworks": "eager"},

@@ -105,6 +105,11 @@ def test_one_architecture_makes_no_rule() -> None:
     assert "makes no rule" in found.reason
 
 
+def test_one_architecture_refutes_what_is_said_of_all_and_cannot_prove_it() -> None:
+    assert verdict("constant-latency-over-batch", measured(0.02, 0.001)[:14]).verdict == "undecided"
+    assert verdict("constant-latency-over-batch", measured(1e-6, 0.001)[:14]).verdict == "fails"
+
+
 def test_an_architecture_counts_once_however_many_cases_it_has() -> None:
     many = [Case("", "bert", 1, 1, 1, True)] * 50
     assert share([*many, Case("", "gpt2", 1, 1, 1, False)], resampled=False) == (0.5, 0.5)
