@@ -12,7 +12,7 @@ from ftax_model.claims import _seen
 from ftax_model.claims._base import NOT_TESTABLE, VERDICTS, Claim, Verdict
 from ftax_model.claims._paper import NAME as PAPER
 from ftax_model.collection import plan, runner
-from ftax_model.collection.runner import Progress
+from ftax_model.collection.runner import Progress, Summary
 from ftax_model.device import detect
 from ftax_model.errors import InputError
 
@@ -108,17 +108,19 @@ def measure(
     budget_s: float | None = None,
     only: Iterable[str] | None = None,
     on_progress: Progress | None = None,
-) -> list[Verdict]:
+) -> tuple[Summary, list[Verdict]]:
     """Measure the plan of the claims here, append it to the dataset ``out``, and judge what that holds.
+
+    What the run did comes first: a budget may have stopped it, and another call goes on there.
 
     ``device`` is a kind, ``cpu`` or ``cuda``; ``budget_s`` as for `ftax_model.collection.runner.collect`, and raises as
     that does and as `judge`.
     """
     only = None if only is None else list(only)
-    runner.collect(
+    summary = runner.collect(
         plan_for(detect(device).kind, only=only), out, device=device, budget_s=budget_s, on_progress=on_progress
     )
-    return judge([out], only=only)
+    return summary, judge([out], only=only)
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:

@@ -45,7 +45,10 @@ def command(
             raise click.UsageError("--measure takes --out, a dataset to append to, and no DATASETS")
         with _print.progress("measuring") as advance:
             budget_s = _options.duration(budget)
-            found = claims.measure(out, device=device, budget_s=budget_s, only=names, on_progress=advance)
+            summary, found = claims.measure(out, device=device, budget_s=budget_s, only=names, on_progress=advance)
+        if summary.stopped_by:
+            cells = f"{summary.done} of {summary.planned} cells"
+            click.echo(f"note: stopped by {summary.stopped_by}, {cells}; run it again to go on", err=True)
     else:
         if out or budget:
             raise click.UsageError("--out and --budget are of --measure")

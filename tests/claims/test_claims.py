@@ -207,6 +207,7 @@ def test_all_of_the_page_is_what_the_command_gives() -> None:
 
 @pytest.mark.slow
 def test_what_is_measured_here_is_judged(tmp_path: Path) -> None:
-    found = claims.measure(tmp_path / "mine.jsonl", budget_s=60, only=["depth-costs-when-framework-bound"])
+    summary, found = claims.measure(tmp_path / "mine.jsonl", budget_s=60, only=["depth-costs-when-framework-bound"])
+    assert summary.measured
     assert [one.claim for one in found] == ["depth-costs-when-framework-bound"]
     assert pd.read_json(tmp_path / "mine.jsonl", lines=True)["status"].eq("ok").any()
