@@ -64,6 +64,12 @@ def _datasets(_: click.Context) -> list[str]:
     return dataset.names()
 
 
+def _judged(ctx: click.Context) -> list[str]:
+    from ftax_model import claims
+
+    return claims.shipped()
+
+
 def _plans(_: click.Context) -> list[str]:
     return plugins.names("ftax_model.plans", suffix=".yaml")
 
@@ -91,6 +97,7 @@ devices = _of(_devices, files=True)
 kinds = _of(lambda _: ["cpu", "cuda"])
 presets = _of(_presets)
 datasets = _of(_datasets, files=True)
+judged = _of(_judged, files=True)
 plans = _of(_plans, files=True)
 predictors = _of(_predictors, files=True)
 reported = _of(_reported, files=True)

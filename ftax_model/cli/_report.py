@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,14 +85,15 @@ def _check(word: str) -> None:
 
 
 def _of_datasets(names: Sequence[str], *, model: str | None, evaluate: bool) -> Content:
-    from ftax_model import dataset
+    from ftax_model import claims, dataset
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.report import content as made
 
     measurements = [one for name in names for one in dataset.read(dataset.find(name))]
     title = " and ".join(Path(name).name for name in names)
     known = LatencyPredictor.load(model) if model else None
-    return made.of_dataset(measurements, title, predictor=known, evaluate=evaluate)
+    content = made.of_dataset(measurements, title, predictor=known, evaluate=evaluate)
+    return dataclasses.replace(content, claims=claims.markdown(claims.decided(claims.judge(names))))
 
 
 def described() -> list[Mapping[str, str]]:

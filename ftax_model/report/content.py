@@ -49,8 +49,8 @@ class Content:
     ``cells`` holds one row for each workload, platform and batch size: `CELL`, `PREDICTED` and `MEASURED` (seconds,
     nan where there is none) and the features of traces. ``crossovers`` holds one row for each workload and platform:
     `CROSSOVER`, ``largest_batch`` being the bound above which one is censored. ``left_out`` are rows that
-    `ftax_model.modeling.judging.evaluation.evaluate` held out, ``card`` is Markdown, ``facts`` are counts by name, and
-    ``provenance`` says where all of it comes from.
+    `ftax_model.modeling.judging.evaluation.evaluate` held out, ``card`` and ``claims`` (verdicts on the paper's claims)
+    are Markdown, ``facts`` are counts by name, and ``provenance`` says where all of it comes from.
     """
 
     title: str
@@ -62,6 +62,7 @@ class Content:
     facts: Mapping[str, str] = field(default_factory=dict)
     left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
     card: str = ""
+    claims: str = ""
 
     @property
     def frameworks(self) -> list[str]:

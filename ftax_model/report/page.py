@@ -57,6 +57,7 @@ def page(content: Content) -> str:
         switches=_switches(content),
         embedded=Markup(_json(embedded)),
         card=Markup(_markdown(content.card)),
+        claims=Markup(_markdown(content.claims)),
         style=Markup(_text("page.css")),
         script=Markup(_text("page.js")),
         vega=Markup(_vega()),
