@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -121,7 +122,8 @@ def test_commands_and_python_run_in_order(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    names: dict[str, object] = {"__name__": "readme"}
+    names = ModuleType("page")
+    monkeypatch.setitem(sys.modules, names.__name__, names)  # what is pickled is looked for there
     printed = io.StringIO()
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.title == PRINTS:
@@ -132,7 +134,7 @@ def test_commands_and_python_run_in_order(
             printed = io.StringIO()
             code = "\n" * (block.line - 1) + block.text
             with contextlib.redirect_stdout(printed):
-                exec(compile(code, str(page), "exec"), names)  # noqa: S102
+                exec(compile(code, str(page), "exec"), vars(names))  # noqa: S102
         for command in block.commands() if block.language == "sh" else ():
             if not command.startswith(LEFT_ALONE):
                 code = main(shlex.split(command)[1:])
