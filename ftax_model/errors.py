@@ -36,6 +36,8 @@ class MissingError(FtaxError):
 def one_line(error: Exception) -> str:
     """What somebody else's code raised, in one line of at most 200 characters.
 
+    Examples
+    --------
     >>> one_line(KeyError("a"))
     "KeyError: 'a'"
     """

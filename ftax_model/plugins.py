@@ -21,6 +21,8 @@ LONGEST = 600
 def names(package: str, *, suffix: str = ".py") -> list[str]:
     """Names of all plugins in ``package``, sorted.
 
+    Examples
+    --------
     >>> "devices" in names("ftax_model")
     False
     """

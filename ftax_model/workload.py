@@ -34,6 +34,8 @@ MAX_INPUT_SIZE = 1_000_000
 class Workload:
     """One inference call: an architecture with its hyperparameters, on a batch of inputs, in one precision.
 
+    Raises `InputError` for a value outside its range. Frozen, hashable, ordered by nothing.
+
     Parameters
     ----------
     architecture : name of a plugin in ``ftax_model/architectures``; it is checked when the workload is completed. Or
@@ -44,8 +46,8 @@ class Workload:
     dtype : ``float32``, ``float16`` or ``bfloat16``; of a model from outside also `QUANTISED`.
     lengths : ``fixed``, or ``penn-treebank`` for padded text with an attention mask.
 
-    Raises `InputError` for a value outside its range. Frozen, hashable, ordered by nothing.
-
+    Examples
+    --------
     >>> Workload("bert", {"num_layers": 2}, batch_size=8)
     Workload('bert', num_layers=2, batch_size=8)
     """
@@ -134,6 +136,8 @@ def grid(architecture: str, **axes: Any) -> list[Workload]:
     hyperparameter.
     A hyperparameter that is itself a list (the depths of a ResNet) is given as a tuple.
 
+    Examples
+    --------
     >>> [w.batch_size for w in grid("mlp", num_layers=2, batch_size=[1, 8])]
     [1, 8]
     """

@@ -47,8 +47,8 @@ def test_paper_is_plausible(paper: pd.DataFrame) -> None:
     assert (parts["kernels"] + parts["overhead"]).to_numpy() == pytest.approx(parts["total"].to_numpy(), rel=1e-3)
 
 
-def test_the_readme_quotes_it(paper: pd.DataFrame) -> None:
-    quoted = re.search(r"latency_s = \[(.*?)\]", (ROOT / "README.md").read_text(encoding="utf-8"))
+def test_the_page_of_the_law_quotes_it(paper: pd.DataFrame) -> None:
+    quoted = re.search(r"latency_s = \[(.*?)\]", (ROOT / "docs/law.md").read_text(encoding="utf-8"))
     assert quoted
     curve = paper[(paper["source"] == "figure 4") & (paper["model"] == "ResNet-50") & (paper["framework"] == "eager")]
     curve = curve[curve["dtype"] == "float32"].sort_values("value")

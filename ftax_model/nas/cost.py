@@ -55,6 +55,13 @@ _FEW = 1000  # candidates that are checked by their architecture one by one, of 
 class LatencyCost:
     """Seconds of a candidate on one platform.
 
+    What hyperparameters make of operators is derived once for each architecture, in a few seconds, proven on traces
+    and kept on disk (`ftax_model.tracing.polynomials`); then nothing is traced any more, and torch is not needed. Where
+    that cannot be, candidates are traced, each once. A cost can be pickled, shared among threads and saved (`save`,
+    `load`).
+
+    Raises `InputError` where not exactly one platform matches, and for a quantile outside of 0 to 1.
+
     Parameters
     ----------
     predictor : the fitted predictor.
@@ -68,13 +75,8 @@ class LatencyCost:
     strict : refuse candidates far outside what was measured.
     workers : threads for tables; all cores if it is not told.
 
-    What hyperparameters make of operators is derived once for each architecture, in a few seconds, proven on traces
-    and kept on disk (`ftax_model.tracing.polynomials`); then nothing is traced any more, and torch is not needed. Where
-    that cannot be, candidates are traced, each once. A cost can be pickled, shared among threads and saved (`save`,
-    `load`).
-
-    Raises `InputError` where not exactly one platform matches, and for a quantile outside of 0 to 1.
-
+    Examples
+    --------
     >>> cost = LatencyCost(predictor, framework="eager", architecture="bert", batch_size=8)  # doctest: +SKIP
     >>> cost({"num_layers": 4, "hidden_size": 256, "num_heads": 4})  # doctest: +SKIP
     0.0123

@@ -33,6 +33,9 @@ _KEYS = ("name", "description", "architecture", *OWN, "hyperparameters")
 class SearchSpace:
     """Candidates of one architecture, each hyperparameter one value, choices, or a range.
 
+    Raises `InputError` for whatever means nothing: unknown names, values of another type, empty ranges, products of
+    themselves, choices that the architecture refuses, and where it refuses nearly all candidates.
+
     Parameters
     ----------
     architecture : name of a plugin in ``ftax_model/architectures``.
@@ -51,9 +54,8 @@ class SearchSpace:
     batch_size, input_size, dtype, lengths : the workload's own, in the same way; ``None`` leaves them open.
     name, description : for people.
 
-    Raises `InputError` for whatever means nothing: unknown names, values of another type, empty ranges, products of
-    themselves, choices that the architecture refuses, and where it refuses nearly all candidates.
-
+    Examples
+    --------
     >>> space = SearchSpace(
     ...     "bert",
     ...     {
@@ -114,6 +116,8 @@ class SearchSpace:
         Raises `DataError` for a file that cannot be read or is not YAML, and `InputError` for whatever in it means
         nothing; each names the file.
 
+        Examples
+        --------
         >>> SearchSpace.load("nasbench201").size
         15625
         """
@@ -160,6 +164,8 @@ class SearchSpace:
     def choices(self, variable: str) -> Choices:
         """What a variable may be: a `range`, or a tuple of values; raises `InputError` for another name.
 
+        Examples
+        --------
         >>> SearchSpace.load("text-encoder").choices("num_layers")
         range(1, 13)
         """
@@ -178,6 +184,8 @@ class SearchSpace:
     def bounds(self) -> tuple[Indices, Indices]:
         """The lowest and the highest index of each variable, both inclusive, each of shape (n_variables,).
 
+        Examples
+        --------
         >>> SearchSpace.load("nasbench201").bounds
         (array([0, 0, 0, 0, 0, 0]), array([4, 4, 4, 4, 4, 4]))
         """
@@ -218,6 +226,8 @@ class SearchSpace:
     def valid(self, indices: ArrayLike) -> NDArray[np.bool_]:
         """Whether the architecture takes each candidate (n,), for algorithms that make rows of their own.
 
+        Examples
+        --------
         >>> SearchSpace("bert", {"num_heads": [3, 4], "hidden_size": [64, 96]}).valid([[0, 0], [0, 1], [1, 0]])
         array([False,  True,  True])
         """
@@ -236,6 +246,8 @@ class SearchSpace:
     def decode(self, indices: ArrayLike) -> list[dict[str, Any]]:
         """Candidates of rows of indices: hyperparameters with ``architecture``, as `LatencyCost` takes them.
 
+        Examples
+        --------
         >>> SearchSpace("mlp", {"num_layers": [1, 2], "hidden_size": 64}).decode([[1]])
         [{'architecture': 'mlp', 'num_layers': 2, 'hidden_size': 64}]
         """
@@ -247,6 +259,8 @@ class SearchSpace:
     def table(self, indices: ArrayLike) -> dict[str, Any]:
         """The same candidates as columns by name, for `LatencyCost` to take all at once.
 
+        Examples
+        --------
         >>> SearchSpace("mlp", {"num_layers": [1, 2], "hidden_size": 64}).table([[1], [0]])["num_layers"]
         array([2, 1])
         """
@@ -279,6 +293,8 @@ class SearchSpace:
     def workload(self, candidate: Mapping[str, Any], **own: Any) -> Workload:
         """The workload of a candidate, with ``batch_size``, ``input_size``, ``dtype`` and ``lengths`` as given here.
 
+        Examples
+        --------
         >>> space = SearchSpace("mlp", {"num_layers": [1, 2], "hidden_size": 64})
         >>> space.workload(space.candidate({"num_layers": 2}), batch_size=8)
         Workload('mlp', hidden_size=64, num_layers=2, batch_size=8)
@@ -299,6 +315,8 @@ class SearchSpace:
     def contains(self, candidate: Mapping[str, Any] | Workload) -> bool:
         """Whether a candidate, a preset too, is one of this space that its architecture takes.
 
+        Examples
+        --------
         >>> SearchSpace.load("fbnet").contains({"preset": "fbnet-b"})
         True
         """

@@ -76,6 +76,8 @@ def tensors_in(leaf: Any) -> list[Any]:
 def trace_workload(workload: Workload) -> Trace:
     """The trace of a workload, built on the meta device; raises `InputError` for a workload that cannot be completed.
 
+    Examples
+    --------
     >>> trace_workload(Workload("toy", {"num_layers": 3, "width": 8}, batch_size=2)).features()["macs"]
     384.0
     """

@@ -66,9 +66,9 @@ def test_the_exit_codes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     for code, said in EXITS.items():
         assert f"{code} " in told
         assert said.split(":")[0].split(";")[0] in " ".join(told.split())
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(encoding="utf-8")
     for code in EXITS:
-        assert f"\n| {code} |" in readme
+        assert f"\n| {code} |" in page
 
 
 def test_an_interruption_has_a_code_of_its_own(

@@ -354,6 +354,8 @@ class Curve:
     def latency_s(self, batch_size: ArrayLike) -> Array:
         """Seconds of a call at these batch sizes.
 
+        Examples
+        --------
         >>> Curve(0.01, 0.001, 0.0, math.inf, 10.0, 9.0, 11.0, "").latency_s([1, 20]).tolist()
         [0.01, 0.02]
         """
