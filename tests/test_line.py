@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,9 +94,12 @@ def test_sweeps_tell_the_crossover_of_each_curve(table: pd.DataFrame, predictor:
 
 
 def test_proxies_change_places_between_regimes(table: pd.DataFrame) -> None:
-    found = proxies(table).set_index(["regime", "proxy"])["spearman"]
+    judged = proxies(table)
+    found = judged.table.set_index(["regime", "proxy"])["spearman"]
     assert found["framework-bound", "n_ops"] > 0.9 > found["framework-bound", "macs"]
     assert found["compute-bound", "macs"] > 0.9 > found["compute-bound", "n_ops"]
+    assert re.search(r"of framework-bound calls (depth|the operator count) \(.*; MACs \d+ %\)", judged.answer)
+    assert "of compute-bound calls MACs (" in judged.answer
 
 
 def test_a_saved_predictor_says_the_same(predictor: LatencyPredictor, tmp_path: Path) -> None:
