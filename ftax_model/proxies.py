@@ -129,7 +129,7 @@ def answer(of_regimes: pd.DataFrame, overall: pd.DataFrame) -> str:
     if len(fitted):
         best_fit = dataset.by_name(fitted.sort_values("pairs"))[-1]
         text += (
-            f"; {_NAMES[best_fit['proxy']]}, fitted to other families measured on the same platform, {_share(best_fit)}"
+            f"; {_NAMES[best_fit['proxy']]}, fitted to other families of this dataset, {_share(best_fit)}"
             f" with a mean error of {100 * best_fit['mape']:.0f} %"
         )
     return f"{text}."

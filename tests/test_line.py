@@ -14,7 +14,7 @@ import pytest
 from ftax_model import LatencyPredictor, RegimeModel, Workload, load_dataset
 from ftax_model.collection.frameworks.fake import Fake
 from ftax_model.collection.runner import collect
-from ftax_model.modeling.judging import evaluation
+from ftax_model.modeling.judging import evaluation, regimes
 from ftax_model.proxies import proxies
 from ftax_model.tracing import trace_workload
 
@@ -91,6 +91,14 @@ def test_sweeps_tell_the_crossover_of_each_curve(table: pd.DataFrame, predictor:
     law = predictor.predict(Workload("toy", {"num_layers": 8, "width": 64})).iloc[0]
     seen = sweeps.loc[law["curve"], "crossover_batch_size"]
     assert abs(np.log2(seen / law["crossover_batch_size"])) < 0.25
+
+
+def test_a_row_is_of_one_regime_in_every_table(table: pd.DataFrame, predictor: LatencyPredictor) -> None:
+    estimate = predictor.predict_frame(table)[["host_s", "constant_s", "regime"]]
+    found = regimes.measured(table, estimate.assign(regime="memory-bound"), regimes.sweeps(table))
+    first = table.assign(regime=found).sort_values("batch_size").drop_duplicates("curve").set_index("curve")["regime"]
+    told = evaluation.sweeps(table, predictor).set_index("curve")["regime"]
+    assert (first[told.index] == told).all(), "the sweep decides, whatever the law says of the row"
 
 
 def test_proxies_change_places_between_regimes(table: pd.DataFrame) -> None:

@@ -142,7 +142,7 @@ def proxies(found: Judged, *, statistic: str = "spearman", as_json: bool) -> Non
         _print.as_json(judged(found))
         return
     rows = [
-        {"proxy": row["proxy"], "rows": str(row["n"] or row["note"])}
+        {"proxy": row["proxy"], "rows": str(row["n"] or f"too few: {row['note']}")}
         | {name: _with_ends(row, name) if row["n"] else "" for name in STATISTICS}
         for row in by_name(found.overall)
     ]
@@ -190,10 +190,8 @@ def _with_ends(row: dict[str, Any], name: str, *, between: str = " ") -> str:
     form = _whole if name in ("pairs", "mape") else _two_digits
     if math.isnan(row[name]):
         return "-"
-    ends = [form(row[f"{name}{end}"]) for end in ("_low", "_high")]
-    return form(row[name]) + (
-        "" if "-" in ends else f"{between}[{ends[0].removesuffix(' %')}, {ends[1].removesuffix(' %')}]"
-    )
+    low, high = (form(row[f"{name}{end}"]).removesuffix(" %") for end in ("_low", "_high"))
+    return form(row[name]) + ("" if "-" in (low, high) else f"{between}[{low}, {high}]")
 
 
 def sweeps(frame: pd.DataFrame) -> None:
