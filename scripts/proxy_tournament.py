@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 from threadpoolctl import threadpool_limits
 
+from ftax_model import proxies
 from ftax_model.cli import _options, _print
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.modeling.estimators.averaged import AveragedLaw, rivals, telling
@@ -55,7 +56,6 @@ from ftax_model.modeling.judging.published import (
     middle,
     read,
 )
-from ftax_model.proxies import PROXIES
 
 COUNTS = (3, 10, 20, 30, 100)
 BUDGETS = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -89,7 +89,7 @@ PUBLISHED = (
 class Field:
     """Networks of one space on one device.
 
-    ``columns`` are the law's and ``proxies`` those of `PROXIES`, one row a network; ``latency_s`` what they take.
+    ``columns`` are the law's and ``proxies`` those of `COUNTS` there, one row a network; ``latency_s`` what they take.
     ``drawn`` and ``pool`` are positions of the networks that random and chosen rows come from, ``ranked`` and ``held``
     of those that ranks and regret are told of. ``coefs`` (n_others, n_columns) are the laws of other devices and
     ``others`` (n_networks, n_others) their latencies of the same networks, nan where they
@@ -144,7 +144,7 @@ def _help(table: pd.DataFrame) -> Iterator[Field]:
                 device=str(key),
                 columns=own.columns(space.block)[asked],
                 latency_s=latency_s,
-                proxies=features.rename(columns={"n_conv_layers": "depth"})[list(PROXIES)].astype(float),
+                proxies=features.rename(columns={"n_conv_layers": "depth"})[list(proxies.COUNTS)].astype(float),
                 drawn=middle(latency_s, pool),
                 pool=pool,
                 ranked=middle(latency_s, held),
@@ -187,7 +187,7 @@ def play(field: Field, counts: tuple[int, ...], *, draws: int, seed: int) -> lis
         about = {"space": field.space, "device": field.device}
         found = [
             {**about, "by": name, "rows": "-", "k": 0, "draw": 0, **_figures(field, field.proxies[name].to_numpy())}
-            for name in PROXIES
+            for name in proxies.COUNTS
         ]
         everything = Transfer(strength=0).fit(field.columns[field.pool], field.latency_s[field.pool])
         said = everything.predict(field.columns)
@@ -288,13 +288,13 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     drawing = Figure(figsize=(3.4 * len(spaces), 5.8), layout="constrained")
     FigureCanvasAgg(drawing)
     panels = drawing.subplots(2, len(spaces), squeeze=False, sharey="row", sharex=True)
-    names = (*LAWS, *PROXIES)
+    names = (*LAWS, *proxies.COUNTS)
     for space, column in zip(spaces, panels.T, strict=True):
         own = table[table["space"] == space]
         for name, colour in zip(names, COLOURS, strict=True):
             part = own[own["by"] == name]
             for panel, figure, unit in zip(column, ("spearman", "regret_mean"), (1, 100), strict=True):
-                if name in PROXIES:
+                if name in proxies.COUNTS:
                     panel.axhline(unit * part[figure].iloc[0], color=colour, linewidth=1, linestyle=":", label=name)
                 for way, style in zip(WAYS if name in LAWS else (), ("o--", "o-"), strict=False):
                     line = part[part["rows"] == way]

@@ -228,23 +228,29 @@ def test_models_of_ours_are_traced_and_can_be_fitted(tmp_path, capsys):
 
 def test_proxies_are_those_that_a_table_counts(timm, tmp_path, capsys):
     out = tmp_path / "timm.jsonl"
-    timm.write_text(TIMM + TIMM.partition("\n")[2].replace("_net", "_other"))
+    lines = TIMM.partition("\n")[2]
+    timm.write_text(TIMM + "".join(lines.replace("_net", f"_other{at}") for at in range(4)))
     constants = [word for one in CONSTANTS for word in ("--set", one)]
     assert main(["import", str(timm), "--map", "timm", *constants, "--out", str(out)]) == 0
     capsys.readouterr()
     assert main(["proxies", str(out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {one["proxy"] for one in found} == {"macs", "params", "activations"}
+    assert {one["proxy"] for one in found["overall"]} == {"macs", "params", "activations", "law"}
+    assert any("no device file tells its peaks" in note for note in found["notes"])
+    assert found["answer"].startswith("To rank calls before they are measured: ")
 
 
-def test_rows_that_lack_what_the_law_looks_at_have_no_regime(tmp_path):
-    rows = pd.DataFrame({"batch_size": [1, 2, 4, 8], "latency_s": [1.0, 2.0, 4.0, 8.0], "macs": [1.0, 2.0, 4.0, 8.0]})
+def test_rows_that_lack_what_the_law_looks_at_have_no_regime():
+    rows = pd.DataFrame({"batch_size": range(1, 13), "latency_s": range(1, 13), "macs": range(1, 13)}, dtype=float)
     rows = rows.assign(framework="eager", device="some-gpu", dtype="float32", threads=1, status="ok", model="a")
-    more = rows.assign(macs=np.nan, params=[1.0, 2.0, 3.0, 4.0])[:3]
-    found = proxies(pd.concat([rows, more], ignore_index=True)).set_index(["regime", "proxy"])
-    assert found.loc[("unknown", "params"), "n"] == 3
+    rows = rows.assign(curve="a", repeat=0, architecture="a")
+    more = rows.assign(macs=np.nan, params=rows["batch_size"], model="b", curve="b", architecture="b")[:11]
+    judged = proxies(pd.concat([rows, more], ignore_index=True))
+    found = judged.table.set_index(["regime", "proxy"])
+    assert found.loc[("unknown", "params"), "n"] == 11
     assert found.loc[("unknown", "params"), "spearman"] == pytest.approx(1.0)
     assert set(found.index.get_level_values("regime")) > {"unknown"}
+    assert "unknown" not in judged.answer
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from ftax_model import LatencyPredictor, RegimeModel, Workload, load_dataset
 from ftax_model.collection.frameworks.fake import Fake
 from ftax_model.collection.runner import collect
-from ftax_model.modeling.judging import evaluation
+from ftax_model.modeling.judging import evaluation, regimes
 from ftax_model.proxies import proxies
 from ftax_model.tracing import trace_workload
 
@@ -92,10 +93,21 @@ def test_sweeps_tell_the_crossover_of_each_curve(table: pd.DataFrame, predictor:
     assert abs(np.log2(seen / law["crossover_batch_size"])) < 0.25
 
 
+def test_a_row_is_of_one_regime_in_every_table(table: pd.DataFrame, predictor: LatencyPredictor) -> None:
+    estimate = predictor.predict_frame(table)[["host_s", "constant_s", "regime"]]
+    found = regimes.measured(table, estimate.assign(regime="memory-bound"), regimes.sweeps(table))
+    first = table.assign(regime=found).sort_values("batch_size").drop_duplicates("curve").set_index("curve")["regime"]
+    told = evaluation.sweeps(table, predictor).set_index("curve")["regime"]
+    assert (first[told.index] == told).all(), "the sweep decides, whatever the law says of the row"
+
+
 def test_proxies_change_places_between_regimes(table: pd.DataFrame) -> None:
-    found = proxies(table).set_index(["regime", "proxy"])["spearman"]
+    judged = proxies(table)
+    found = judged.table.set_index(["regime", "proxy"])["spearman"]
     assert found["framework-bound", "n_ops"] > 0.9 > found["framework-bound", "macs"]
     assert found["compute-bound", "macs"] > 0.9 > found["compute-bound", "n_ops"]
+    assert re.search(r"of framework-bound calls (depth|the operator count) \(.*; MACs \d+ %\)", judged.answer)
+    assert "of compute-bound calls MACs (" in judged.answer
 
 
 def test_a_saved_predictor_says_the_same(predictor: LatencyPredictor, tmp_path: Path) -> None:

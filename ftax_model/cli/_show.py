@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ftax_model.modeling.platforms.platform import PlatformFit
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.operators import Trace
+    from ftax_model.proxies import Judged
     from ftax_model.schedule import Estimate
     from ftax_model.tracing.sources import Source
 
@@ -132,19 +134,64 @@ def crossovers(frame: pd.DataFrame, *, as_json: bool) -> None:
     _notes(frame)
 
 
-def proxies(frame: pd.DataFrame, *, as_json: bool) -> None:
-    """Rank correlations, one line a group, one column a proxy."""
+def proxies(found: Judged, *, statistic: str = "spearman", as_json: bool) -> None:
+    """Every figure of each proxy over all rows, then one of them by group, the notes, and which proxy to use."""
+    from ftax_model.modeling.judging.ranking import FEWEST, STATISTICS
+
     if as_json:
-        _print.as_json(_print.records(frame))
+        _print.as_json(judged(found))
         return
-    groups = [name for name in frame.columns if name not in ("proxy", "spearman", "kendall", "n")]
-    names = list(dict.fromkeys(frame["proxy"]))
-    rows = []
-    for key, part in frame.groupby(groups, sort=False):
-        cells = {row["proxy"]: f"{signed(row['spearman'])} {signed(row['kendall'])}" for row in by_name(part)}
-        own = dict(zip(groups, key, strict=True))
-        rows.append({**own, "rows": str(part["n"].max()), **{name: cells[name] for name in names}})
-    _print.table(rows, dict.fromkeys(rows[0]), title="Spearman and Kendall correlation with measured latency")
+    rows = [
+        {"proxy": row["proxy"], "rows": str(row["n"] or f"too few: {row['note']}")}
+        | {name: _with_ends(row, name) if row["n"] else "" for name in STATISTICS}
+        for row in by_name(found.overall)
+    ]
+    title = "Every proxy over all rows, with 90 % intervals over families"
+    _print.table(rows, dict.fromkeys(rows[0]), title=title)
+    groups = list(found.table.columns[: found.table.columns.get_loc("proxy")])
+    names = list(dict.fromkeys(found.table["proxy"]))
+    lines, few = [], []
+    for key, part in found.table.groupby(groups, sort=False):
+        own = {name: str(value) for name, value in zip(groups, key, strict=True)}
+        if most := part["n"].max():
+            cells = {
+                row["proxy"]: _with_ends(row, statistic, between="\n") if row["n"] else "" for row in by_name(part)
+            }
+            lines.append({**own, "rows": str(most), **{name: cells[name] for name in names}})
+        else:
+            few.append(f"{' '.join(own.values())} ({part['note'].iloc[0]})")
+    if lines:
+        _print.table(lines, dict.fromkeys(lines[0]), title=f"\nBy {', '.join(groups)}: {STATISTICS[statistic]}")
+    click.echo()
+    if few:
+        click.echo(f"No figure below {FEWEST} rows of one platform: {'; '.join(few)}.\n")
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    click.echo(f"Which proxy should I use? {found.answer}")
+
+
+def judged(found: Judged) -> dict[str, Any]:
+    """Figures of proxies as JSON values."""
+    tables = {"proxies": found.table, "overall": found.overall}
+    own: dict[str, Any] = {name: _print.records(table) for name, table in tables.items()}
+    return {**own, "notes": list(found.notes), "answer": found.answer}
+
+
+def _whole(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.0f} %"
+
+
+def _two_digits(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _with_ends(row: dict[str, Any], name: str, *, between: str = " ") -> str:
+    """A figure of a proxy with its interval."""
+    form = _whole if name in ("pairs", "mape") else _two_digits
+    if math.isnan(row[name]):
+        return "-"
+    low, high = (form(row[f"{name}{end}"]).removesuffix(" %") for end in ("_low", "_high"))
+    return form(row[name]) + ("" if "-" in (low, high) else f"{between}[{low}, {high}]")
 
 
 def sweeps(frame: pd.DataFrame) -> None:

@@ -59,6 +59,7 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
         predictor.about_ = {**mine.about(here), "device": predictor.fits_[0].platform.device}
         predictor.save(folder / "model.json.gz")
         left_out = evaluation.hold_out(table, known=known)
+    left_out = left_out.assign(regime=_regimes(left_out, predictor))
     whole = left_out[left_out["family"] != "block"] if (left_out["family"] != "block").any() else left_out
     every = evaluation.summary(whole, by=["framework"]).assign(regime="all")
     figures = pd.concat([evaluation.summary(whole), every], ignore_index=True)
@@ -73,7 +74,7 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
             "held_out": _print.records(whole),
             "errors": _print.records(figures),
             "outside": _print.records(other),
-            "proxies": _print.records(correlations),
+            "proxies": _show.judged(correlations),
             "picture": str(picture),
         }
         _print.as_json(result)
@@ -94,6 +95,14 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
     _show.proxies(correlations, as_json=False)
     click.echo(f"\n6. The picture: {picture}")
     click.echo(f"   Measurements: {measured}. {_keep(predictor, here.name, plan)}")
+
+
+def _regimes(rows: pd.DataFrame, predictor: LatencyPredictor) -> pd.Series[Any]:
+    """The regimes of measured rows, as the tables of workloads and of proxies have them."""
+    from ftax_model.modeling.judging import regimes
+
+    names = ["host_s", "constant_s", "regime"]
+    return regimes.measured(rows, predictor.predict_frame(rows)[names], regimes.sweeps(rows))
 
 
 def _outside(predictor: LatencyPredictor, frameworks: Any) -> pd.DataFrame:

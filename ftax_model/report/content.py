@@ -15,7 +15,7 @@ import ftax_model
 from ftax_model import architectures, dataset, plugins
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Measurement, Platform, in_threads
-from ftax_model.modeling.judging import evaluation
+from ftax_model.modeling.judging import evaluation, regimes
 from ftax_model.modeling.platforms.known import kind_of, platform_of
 from ftax_model.modeling.platforms.platform import BLOCK, PlatformFit
 from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, SWEEP, LatencyPredictor, with_features
@@ -46,11 +46,12 @@ Sources = Iterable[Workload | Source]
 class Content:
     """What a report is made of.
 
-    ``cells`` holds one row for each workload, platform and batch size: `CELL`, `PREDICTED` and `MEASURED` (seconds,
-    nan where there is none) and the features of traces. ``crossovers`` holds one row for each workload and platform:
-    `CROSSOVER`, ``largest_batch`` being the bound above which one is censored. ``left_out`` are rows that
-    `ftax_model.modeling.judging.evaluation.evaluate` held out, ``card`` and ``claims`` (verdicts on the paper's claims)
-    are Markdown, ``facts`` are counts by name, and ``provenance`` says where all of it comes from.
+    ``cells`` holds one row for each workload, platform and batch size: `CELL`, ``dtype``, `PREDICTED` and `MEASURED`
+    (seconds, nan where there is none) and the features of traces; the ``regime`` of what was measured is that of its
+    sweep where there is one (`ftax_model.modeling.judging.regimes`).
+    ``crossovers`` holds one row for each workload and platform: `CROSSOVER`, ``largest_batch`` being the bound above
+    which one is censored. ``left_out`` are rows that `ftax_model.modeling.judging.evaluation.evaluate` held out,
+    ``card`` and ``claims`` (verdicts on the paper's claims) are Markdown, ``facts`` are counts by name, and ``provenance`` says where all of it comes from.
     """
 
     title: str
@@ -173,7 +174,7 @@ def of_dataset(
     rows = with_features(dataset.good(table)).reset_index(drop=True)
     rows = with_operators(rows, jobs=jobs)
     known, origin = (predictor, "the predictor that was named") if predictor else _of_rows(rows)
-    left_out = pd.DataFrame()
+    left_out, swept = pd.DataFrame(), regimes.sweeps(rows)
     if evaluate:
         left_out = evaluation.evaluate(rows, jobs=jobs)
         told, origin = _of_left_out(left_out), "fits that saw nothing of the model"
@@ -184,12 +185,12 @@ def of_dataset(
         )
         seen = {fit.platform.device for fit in known.fits_} & set(rows["device"])
         origin += f", which has seen measurements of {', '.join(sorted(seen))}" if seen else ""
-    cells = _cells_of(told)
+    cells = _cells_of(told.assign(regime=_regimes(told, swept)))
     return Content(
         title=f"dataset {name}",
         lead=f"Measured latency. Predictions beside it are by {origin}.",
         cells=cells,
-        crossovers=_sweeps(rows, known),
+        crossovers=_sweeps(rows, known, swept),
         predictor=known,
         provenance={"dataset": name} | _measured_with(measurements) | _provenance(made) | {"predictions": origin},
         facts=_facts(cells) | _counts(table, rows),
@@ -231,7 +232,7 @@ def _predicted(
     bounds = {key: _largest_batch(predictor, part) for key, part in told.groupby(list(PLATFORM))}
     told["largest_batch"] = [bounds[key] for key in told[list(PLATFORM)].itertuples(index=False, name=None)]
     told = _with_threads(told).assign(**dict.fromkeys(MEASURED, math.nan))
-    cells = told[[*CELL, *PREDICTED, *MEASURED, *_held(told)]].drop_duplicates(list(CELL))
+    cells = told[[*CELL, "dtype", *PREDICTED, *MEASURED, *_held(told)]].drop_duplicates(list(CELL))
     first = told.sort_values("batch_size", kind="stable").drop_duplicates(list(CELL[:-1])).sort_index()
     return cells.reset_index(drop=True), first[list(CROSSOVER)].reset_index(drop=True)
 
@@ -277,7 +278,14 @@ def _of_rows(rows: pd.DataFrame) -> tuple[LatencyPredictor, str]:
 def _of_left_out(left_out: pd.DataFrame) -> pd.DataFrame:
     split = "model" if (left_out["split"] == "model").any() else str(left_out["split"].iloc[0])
     rows = left_out[left_out["split"] == split]
-    return rows.assign(notes="", law_host_s=rows["host_part_s"], law_device_s=rows["device_part_s"])
+    names = {"host_part_s": "law_host_s", "device_part_s": "law_device_s", "constant_part_s": "constant_s"}
+    return rows.assign(notes="", **{own: rows[name] for name, own in names.items()})
+
+
+def _regimes(told: pd.DataFrame, swept: pd.DataFrame) -> pd.Series[Any]:
+    """The regimes of measured rows that were predicted."""
+    estimate = told[["constant_s", "regime"]].assign(host_s=told["law_host_s"])
+    return regimes.measured(told, estimate, swept)
 
 
 def _cells_of(told: pd.DataFrame) -> pd.DataFrame:
@@ -295,14 +303,14 @@ def _cells_of(told: pd.DataFrame) -> pd.DataFrame:
     numbers += ["host_s", "device_s", *_held(own)]
     own[numbers] = own[numbers].apply(pd.to_numeric).astype(float)
     cells = own.groupby(list(CELL), as_index=False).agg(
-        {**dict.fromkeys(numbers, "median"), "regime": "first", "notes": "first"}
+        {**dict.fromkeys(numbers, "median"), "regime": "first", "notes": "first", "dtype": "first"}
     )
-    return cells[[*CELL, *PREDICTED, *MEASURED, *_held(cells)]]
+    return cells[[*CELL, "dtype", *PREDICTED, *MEASURED, *_held(cells)]]
 
 
-def _sweeps(rows: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
+def _sweeps(rows: pd.DataFrame, predictor: LatencyPredictor, swept: pd.DataFrame) -> pd.DataFrame:
     """Crossovers of the sweeps themselves, where they were measured at three batch sizes or more."""
-    told = evaluation.sweeps(rows, predictor).dropna(subset="crossover_batch_size")
+    told = evaluation.sweeps(rows, predictor, swept=swept).dropna(subset="crossover_batch_size")
     families = rows.drop_duplicates("curve").set_index("curve")["family"]
     largest = rows.groupby(["curve", *PLATFORM])["batch_size"].max()
     keys = told[["curve", *PLATFORM]].itertuples(index=False, name=None)

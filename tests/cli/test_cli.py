@@ -87,11 +87,22 @@ def test_crossover_is_the_same_as_predicts(folder: Path, capsys: pytest.CaptureF
 def test_proxies_depth_ranks_the_framework_bound_and_macs_the_compute_bound(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = printed(capsys, "proxies", folder / "toy.jsonl", "--json")
-    assert isinstance(rows, list)
-    best = {(row["regime"], row["proxy"]): row["spearman"] for row in rows}
+    found = printed(capsys, "proxies", folder / "toy.jsonl", "--json")
+    assert isinstance(found, dict)
+    best = {(row["regime"], row["proxy"]): row["spearman"] for row in found["proxies"]}
     assert best["framework-bound", "n_ops"] > best["framework-bound", "macs"]
     assert best["compute-bound", "macs"] > best["compute-bound", "n_ops"]
+
+
+def test_proxies_says_in_words_where_rows_are_few_and_ends_with_the_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["proxies", str(folder / "toy.jsonl"), "--by", "batch_size,model", "--statistic", "pairs"]) == 0
+    shown = capsys.readouterr().out
+    assert "No figure below 10 rows of one platform: 1 " in shown
+    assert shown.splitlines()[-1].startswith("Which proxy should I use? To rank calls before they are measured: ")
+    assert main(["proxies", str(folder / "toy.jsonl"), "--statistic", "pair"]) == 2
+    assert "did you mean 'pairs'" in capsys.readouterr().err
 
 
 def test_list_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

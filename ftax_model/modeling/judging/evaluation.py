@@ -22,13 +22,12 @@ from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.baselines import BASELINES
 from ftax_model.modeling.estimators.crossover import compare, cross_predict, figures
-from ftax_model.modeling.estimators.regime import fit_curve
-from ftax_model.modeling.judging import machines
+from ftax_model.modeling.judging import machines, regimes
 from ftax_model.modeling.judging.intervals import Errors, kinds
 from ftax_model.modeling.judging.machines import MACHINE
 from ftax_model.modeling.platforms import memory
 from ftax_model.modeling.platforms.known import design, law, platform_of
-from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, predict_left_out, regimes, turns
+from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, predict_left_out, turns
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.rows import PLATFORM, of_operators, with_operators
 
@@ -328,29 +327,24 @@ def crossover_summary(sweeps: pd.DataFrame, *, by: Iterable[str] = ("split", "fr
     return pd.DataFrame(rows)
 
 
-def sweeps(table: pd.DataFrame, predictor: LatencyPredictor) -> pd.DataFrame:
+def sweeps(table: pd.DataFrame, predictor: LatencyPredictor, *, swept: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row for each measured sweep of batch sizes: its latency, regime and crossover.
 
     Columns: ``curve``, the platform, ``batch_size`` (the smallest measured) with its ``latency_s`` (median over
     repeats); ``crossover_batch_size``, ``crossover_low``, ``crossover_high`` and ``censored`` from the sweep itself
     (`fit_curve`; nan below three batch sizes); ``regime`` at the smallest batch. Below its
     crossover a sweep is flat, and the law says whether the framework or the traffic of weights makes the floor.
+    ``swept`` are the sweeps' crossovers where they were told before (`ftax_model.modeling.judging.regimes.sweeps`).
     """
     rows = dataset.good(table)
     told = dict.fromkeys(design(rows).columns.drop("batch_size"), "first")
     cells = rows.groupby(list(CELL), as_index=False).agg({"latency_s": "median", **told})
-    cells = cells.join(predictor.predict_frame(cells)[["regime", "host_s", "constant_s"]])
-    found = []
-    for key, part in cells.groupby(["curve", *PLATFORM]):
-        part = part.sort_values("batch_size")
-        first = part.iloc[0]
-        crossover = _crossover(part)
-        own = {"batch_size": int(first["batch_size"]), "latency_s": first["latency_s"]}
-        own["regime"] = str(first["regime"])
-        if not math.isnan(crossover["crossover_batch_size"]):
-            own["regime"] = str(regimes(part[:1], part["batch_size"][:1], crossover["crossover_batch_size"])[0])
-        found.append({**dict(zip(["curve", *PLATFORM], key, strict=True)), **own, **crossover})
-    return pd.DataFrame(found)
+    estimate = predictor.predict_frame(cells)[["regime", "host_s", "constant_s"]]
+    swept = regimes.sweeps(cells) if swept is None else swept
+    cells = cells.assign(regime=regimes.measured(cells, estimate, swept))
+    first = cells.sort_values("batch_size", kind="stable").drop_duplicates(list(regimes.SWEEP))
+    found = first[[*regimes.SWEEP, "batch_size", "latency_s", "regime"]].merge(swept, on=list(regimes.SWEEP))
+    return found.sort_values(list(regimes.SWEEP), ignore_index=True).drop(columns=["sizes", "overlap"])
 
 
 def memory_summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", "process")) -> pd.DataFrame:
@@ -368,14 +362,6 @@ def memory_summary(left_out: pd.DataFrame, *, by: Iterable[str] = ("framework", 
         own |= {"width": float(((high - low) / (2 * predicted)).median()), "by weights + activations": alone}
         found.append({**dict(zip(by, key, strict=True)), **own})
     return pd.DataFrame(found)
-
-
-def _crossover(part: pd.DataFrame) -> dict[str, Any]:
-    names = ("crossover_batch_size", "crossover_low", "crossover_high", "censored")
-    if len(part) < 3:
-        return dict(zip(names, (float("nan"),) * 3 + ("",), strict=True))
-    curve = fit_curve(part["batch_size"].to_numpy(float), part["latency_s"].to_numpy(float))
-    return {name: getattr(curve, name) for name in names}
 
 
 def errors(predicted: Iterable[float], measured: Iterable[float]) -> dict[str, float]:

@@ -611,8 +611,8 @@ def parts(model: RegimeModel | Model, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**found, "regime": regime.astype(object)}, index=rows.index)
 
 
-def regimes(estimate: pd.DataFrame, sizes: pd.Series[Any], crossover: float) -> NDArray[Any]:
-    """The regime of each row of one curve: flat below its crossover, where host or weights make the floor."""
+def regimes(estimate: pd.DataFrame, sizes: pd.Series[Any], crossover: float | Array) -> NDArray[Any]:
+    """The regime of each row of curves that cross over there: flat below, where host or weights make the floor."""
     flat = np.where(estimate["host_s"] >= estimate["constant_s"], "framework-bound", "memory-bound")
     grows = np.where(estimate["regime"] == "framework-bound", "compute-bound", estimate["regime"])
     return np.where(sizes < crossover, flat, grows)

@@ -1,4 +1,4 @@
-"""What proxies are worth: MACs, depth and the rest against latency, by regime."""
+"""What proxies are worth: latency over MACs, depth or another, and what it would be if that told all of it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Proxies(Plot):
     place = 4
     title = "Proxies"
     reading = (
-        "Where marks of one regime rise along a narrow line, the proxy ranks latency there; MACs do so where models "
-        "are compute-bound, the number of operators where they are framework-bound."
+        "The line is latency if the proxy told all of it, at the rate of compute-bound models: marks far above it take "
+        "longer than the proxy says, and where marks of one regime rise along no line, the proxy ranks nothing there."
     )
     lacking = "no row holds MACs or another proxy"
     columns = {
@@ -66,17 +66,22 @@ class Proxies(Plot):
         title = alt.Chart(alt.InlineData([{}])).mark_text(
             x=alt.expr("width / 2"), y=alt.expr("height + 34"), text=alt.expr(words), fontSize=12
         )
-        marks = (
-            alt.Chart(rows())
-            .mark_point(filled=True, size=34, opacity=0.65)
-            .transform_calculate(value="datum[proxy]")
-            .transform_filter("datum.value > 0")
-            .encode(
-                x=alt.X("value:Q", title=None, axis=axis, scale=scale),
-                y=log_y("latency_ms", "latency (ms)"),
-                color=regime_colour(),
-                shape=regime_shape(),
-                tooltip=tooltip(self),
-            )
+        base = alt.Chart(rows()).transform_calculate(value="datum[proxy]").transform_filter("datum.value > 0")
+        x = alt.X("value:Q", title=None, axis=axis, scale=scale)
+        marks = base.mark_point(filled=True, size=34, opacity=0.65).encode(
+            x=x,
+            y=log_y("latency_ms", "latency (ms)"),
+            color=regime_colour(),
+            shape=regime_shape(),
+            tooltip=tooltip(self),
         )
-        return alt.layer(marks, title).add_params(proxy).properties(height=HEIGHT)
+        each = "datum.regime == 'compute-bound' ? datum.latency_ms / datum.value : null"
+        line = (
+            base.transform_calculate(each=each)
+            .transform_joinaggregate(rate="median(each)", least="min(latency_ms)")
+            .transform_calculate(told="datum.rate * datum.value")
+            .transform_filter("isValid(datum.rate) && datum.told > datum.least / 2")
+            .mark_line(strokeDash=[6, 3], color="#888888")
+            .encode(x=x, y=log_y("told", "latency (ms)"))
+        )
+        return alt.layer(line, marks, title).add_params(proxy).properties(height=HEIGHT)
