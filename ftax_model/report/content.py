@@ -51,7 +51,8 @@ class Content:
     sweep where there is one (`ftax_model.modeling.judging.regimes`).
     ``crossovers`` holds one row for each workload and platform: `CROSSOVER`, ``largest_batch`` being the bound above
     which one is censored. ``left_out`` are rows that `ftax_model.modeling.judging.evaluation.evaluate` held out,
-    ``card`` and ``claims`` (verdicts on the paper's claims) are Markdown, ``facts`` are counts by name, and ``provenance`` says where all of it comes from.
+    ``card`` and ``claims`` (verdicts on the paper's claims) are Markdown, ``facts`` are counts by name, and
+    ``provenance`` says where all of it comes from.
     """
 
     title: str
