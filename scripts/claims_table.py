@@ -41,8 +41,10 @@ def counts(verdicts: Sequence[claims.Verdict]) -> str:
     """A table of how many claims hold and fail on each dataset."""
     found = Counter((one.dataset, one.verdict) for one in verdicts if ", " not in one.dataset)
     lines = [f"| dataset | {' | '.join(claims.VERDICTS)} |", f"|---{'|---' * len(claims.VERDICTS)}|"]
-    for name in dict.fromkeys(dataset for dataset, _ in found):
-        lines.append(f"| `{name}` | {' | '.join(str(found[name, one]) for one in claims.VERDICTS)} |")
+    lines += [
+        f"| `{name}` | {' | '.join(str(found[name, one]) for one in claims.VERDICTS)} |"
+        for name in dict.fromkeys(dataset for dataset, _ in found)
+    ]
     return "\n".join(lines)
 
 
