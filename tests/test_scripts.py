@@ -305,7 +305,7 @@ FILES = "python -m pip --disable-pip-version-check show -q magika rapidocr-onnxr
     ("script", "program", "called"),
     [
         ("demo", "ftax", ["ftax demo --x 'a b'"]),
-        ("test", "python", [FILES, "python -m pytest --x 'a b'"]),
+        ("test", "python", [FILES, "python -m pytest -n 2 --dist loadfile --x 'a b'"]),
         ("lint", "python", ["python -m ruff check", "python -m ruff format --check", "python -m mypy"]),
         ("bench", "python", ["python bench_one.py --x 'a b'", "python bench_two.py --x 'a b'"]),
         (
@@ -316,7 +316,7 @@ FILES = "python -m pip --disable-pip-version-check show -q magika rapidocr-onnxr
                 "python -m ruff format --check",
                 "python -m mypy",
                 FILES,
-                "python -m pytest -m 'not slow and not gpu' --x 'a b'",
+                "python -m pytest -n 2 --dist loadfile -m 'not slow and not gpu' --x 'a b'",
             ],
         ),
     ],
