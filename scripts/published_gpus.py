@@ -105,22 +105,22 @@ def figures(missed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Errors of what was left out (`gpus.left_out`), for each value of the columns ``by``."""
     found = []
     for key, part in missed.groupby(by, sort=False):
-        ratio = part["ratio"].to_numpy()
-        error = np.abs(np.expm1(-ratio))
         plain = {name: float(part[name].abs().median()) for name in PLAIN}
-        found.append(
-            {
-                **dict(zip(by, key, strict=True)),
-                "rows": float(len(part)),
-                "median": float(np.median(error)),
-                "mape": float(error.mean()),
-                "within 25": float((error < 0.25).mean()),
-                "worst": float(np.exp(np.abs(ratio).max())),
-                "covered": float(part["covered"].mean()),
-                **plain,
-            }
-        )
+        inside = float(part["covered"].mean())
+        found.append({**dict(zip(by, key, strict=True)), **_errors(part["ratio"]), "covered": inside, **plain})
     return pd.DataFrame(found)
+
+
+def _errors(ratio: pd.Series[float]) -> dict[str, float]:
+    """Errors of predictions, given the logarithms of what was measured over them."""
+    error = np.expm1(-ratio).abs()
+    return {
+        "rows": float(len(ratio)),
+        "median": float(error.median()),
+        "mape": float(error.mean()),
+        "within 25": float((error < 0.25).mean()),
+        "worst": float(np.exp(ratio.abs().max())),
+    }
 
 
 def covered(missed: pd.DataFrame, confidence: float = 0.9) -> np.ndarray:
@@ -314,14 +314,7 @@ def _unseen(rows: pd.DataFrame, framework: str) -> list[dict[str, Any]]:
             said = parts(found.model(begin, gpus.needed(Platform(framework, str(card), "float32", 1))), part)
             ratios["the one" if at_home else "others"].append(np.log(part["latency_s"] / said["latency_s"]))
     return [
-        {
-            "framework": framework,
-            "machines": name,
-            "rows": float(len(ratio)),
-            "median": float(np.expm1(-ratio).abs().median()),
-            "mape": float(np.expm1(-ratio).abs().mean()),
-            "worst": float(np.exp(ratio.abs().max())),
-        }
+        {"framework": framework, "machines": name, **_errors(ratio)}
         for name, ratio in ((name, pd.concat(own)) for name, own in ratios.items() if own)
     ]
 
@@ -439,34 +432,24 @@ def own(dataset: str) -> None:
             ways.append(("calibrated on other families", pd.concat(left_out)))
         for way, said in ways:
             for dtype, own_rows in [*said.groupby("dtype"), ("all", said)]:
-                found.append({"framework": framework, "way": way, "dtype": dtype, **_errors(own_rows)})
+                about = {"framework": framework, "way": way, "dtype": dtype}
+                inside = own_rows["latency_s"].between(own_rows["low_s"], own_rows["high_s"])
+                found.append({**about, **_errors(own_rows["ratio"]), "covered": float(inside.mean())})
     shown = dict.fromkeys(("framework", "way", "dtype")) | {name: SHOWN[name] for name in list(SHOWN)[:6]}
     _print.table(found, shown, title=f"{dataset}, of which nothing was learnt")
 
 
 def _predictions(predictor: LatencyPredictor, rows: pd.DataFrame, host: str | None = None) -> pd.DataFrame:
-    """The rows with ``predicted_s``, ``low_s`` and ``high_s``."""
+    """The rows with ``ratio``, the logarithm of measured over predicted, ``low_s`` and ``high_s``."""
     found = []
     for (framework, device, dtype), part in rows.groupby(["framework", "device", "dtype"]):
         (fit,) = predictor.select(framework=str(framework), device=str(device), dtype=str(dtype), host=host)
         said = fit.estimate(part)
         low, high = fit.quantiles(part, said, ((1 - predictor.confidence) / 2, (1 + predictor.confidence) / 2))
         seconds = said["latency_s"].to_numpy()
-        found.append(part.assign(predicted_s=seconds, low_s=seconds * np.exp(low), high_s=seconds * np.exp(high)))
+        ratio = np.log(part["latency_s"] / seconds)
+        found.append(part.assign(ratio=ratio, low_s=seconds * np.exp(low), high_s=seconds * np.exp(high)))
     return pd.concat(found)
-
-
-def _errors(rows: pd.DataFrame) -> dict[str, Any]:
-    ratio = rows["latency_s"] / rows["predicted_s"]
-    error = (1 / ratio - 1).abs()
-    return {
-        "rows": float(len(rows)),
-        "median": float(error.median()),
-        "mape": float(error.mean()),
-        "within 25": float((error < 0.25).mean()),
-        "worst": float(np.exp(np.log(ratio).abs().max())),
-        "covered": float(rows["latency_s"].between(rows["low_s"], rows["high_s"]).mean()),
-    }
 
 
 OF_SWEEP = {"batch sizes": None, **dict.fromkeys(("median", "mape", "covered"), _print.percent)}
