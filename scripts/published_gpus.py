@@ -431,16 +431,16 @@ def own(dataset: str) -> None:
                 left_out.append(_predictions(calibrated, part.iloc[test], host="here"))
             ways.append(("calibrated on other families", pd.concat(left_out)))
         for way, said in ways:
-            for dtype, own_rows in [*said.groupby("dtype"), ("all", said)]:
-                about = {"framework": framework, "way": way, "dtype": dtype}
+            for of, own_rows in [*said.groupby("dtype"), *said.groupby("regime"), ("all", said)]:
+                about = {"framework": framework, "way": way, "of": of}
                 inside = own_rows["latency_s"].between(own_rows["low_s"], own_rows["high_s"])
                 found.append({**about, **_errors(own_rows["ratio"]), "covered": float(inside.mean())})
-    shown = dict.fromkeys(("framework", "way", "dtype")) | {name: SHOWN[name] for name in list(SHOWN)[:6]}
+    shown = dict.fromkeys(("framework", "way", "of")) | {name: SHOWN[name] for name in list(SHOWN)[:6]}
     _print.table(found, shown, title=f"{dataset}, of which nothing was learnt")
 
 
 def _predictions(predictor: LatencyPredictor, rows: pd.DataFrame, host: str | None = None) -> pd.DataFrame:
-    """The rows with ``ratio``, the logarithm of measured over predicted, ``low_s`` and ``high_s``."""
+    """The rows with ``ratio``, the logarithm of measured over predicted, ``regime``, ``low_s`` and ``high_s``."""
     found = []
     for (framework, device, dtype), part in rows.groupby(["framework", "device", "dtype"]):
         (fit,) = predictor.select(framework=str(framework), device=str(device), dtype=str(dtype), host=host)
@@ -448,7 +448,9 @@ def _predictions(predictor: LatencyPredictor, rows: pd.DataFrame, host: str | No
         low, high = fit.quantiles(part, said, ((1 - predictor.confidence) / 2, (1 + predictor.confidence) / 2))
         seconds = said["latency_s"].to_numpy()
         ratio = np.log(part["latency_s"] / seconds)
-        found.append(part.assign(ratio=ratio, low_s=seconds * np.exp(low), high_s=seconds * np.exp(high)))
+        found.append(
+            part.assign(ratio=ratio, regime=said["regime"], low_s=seconds * np.exp(low), high_s=seconds * np.exp(high))
+        )
     return pd.concat(found)
 
 

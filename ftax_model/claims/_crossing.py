@@ -11,7 +11,6 @@ import pandas as pd
 
 from ftax_model.claims._base import DRAWS, EVERY, Case, Claim, Range, RatioClaim, beside, models
 from ftax_model.claims._seen import THEIRS, Seen
-from ftax_model.dataset import by_name
 
 SMALLEST = 2.0**-10
 """A crossover batch size of zero counts as this one, so that it has a logarithm."""
@@ -109,10 +108,10 @@ class MeanSpeedUp(Claim):
         return [Case.within(what, "mean", value, (float(low), float(high)), wanted)]
 
 
-def crossing(seen: Seen, *, but: str, one: pd.DataFrame, other: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of `Seen.crossovers` that agree in all but one column, in one row each."""
+def crossing(one: pd.DataFrame, other: pd.DataFrame, *, but: str) -> pd.DataFrame:
+    """Rows of `Seen.crossovers` that agree in all but one column, in one row each; the other's end in _other."""
     on = ["model", "input_size", "lengths", "setup", "framework", "device", "dtype", "threads"]
-    return by_name(one.merge(other, on=[name for name in on if name != but], suffixes=("", "_other")))
+    return one.merge(other, on=[name for name in on if name != but], suffixes=("", "_other"))
 
 
 def theirs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ftax_model.claims._base import FLAT, Case, Claim, models
-from ftax_model.claims._crossing import later
+from ftax_model.claims._crossing import crossing, later
 from ftax_model.claims._seen import Seen
 from ftax_model.dataset import by_name
 
@@ -28,9 +28,8 @@ class FasterDeviceCrossesLater(Claim):
     def cases(self, seen: Seen) -> list[Case]:
         """The faster device beside the slower, framework by framework."""
         rows, found = models(seen.crossovers), []
-        on = ["model", "input_size", "lengths", "setup", "framework", "dtype", "threads"]
         for one, other in itertools.combinations(sorted(rows["device"].unique()), 2):
-            both = rows[rows["device"] == one].merge(rows[rows["device"] == other], on=on, suffixes=("", "_other"))
+            both = crossing(rows[rows["device"] == one], rows[rows["device"] == other], but="device")
             both = both[(both["slope_s"] > 0) & (both["slope_s_other"] > 0)]
             for _, own in both.groupby(["framework", "dtype", "threads"]):
                 pace = float(np.median(np.log(own["slope_s"] / own["slope_s_other"])))

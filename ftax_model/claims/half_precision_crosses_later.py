@@ -5,6 +5,7 @@ from __future__ import annotations
 from ftax_model.claims._base import Case, Claim, models
 from ftax_model.claims._crossing import crossing, later
 from ftax_model.claims._seen import Seen
+from ftax_model.dataset import by_name
 
 
 class HalfPrecisionCrossesLater(Claim):
@@ -37,7 +38,7 @@ class HalfPrecisionCrossesLater(Claim):
         """Half beside single precision; sweeps that are compute-bound from batch 1 in both say nothing."""
         rows = models(seen.crossovers)
         half, single = rows[rows["dtype"].isin(["float16", "bfloat16"])], rows[rows["dtype"] == "float32"]
-        pairs = crossing(seen, but="dtype", one=half, other=single)
+        pairs = by_name(crossing(half, single, but="dtype"))
         found = (
             later(row, f"{row['model']}, {row['framework']}: octaves from {row['dtype_other']} to {row['dtype']}")
             for row in pairs
