@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import fcntl
-import gzip
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from ftax_model import architectures, plugins
+from ftax_model import architectures, files, plugins
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.measurement import CLOCKS, WIDE_SPREAD, Cell, Measurement, Profile, Record
 from ftax_model.operators import FEATURES, SIGNATURE, TIMES, Operator, OperatorTiming
@@ -158,18 +157,13 @@ def read(path: str | os.PathLike[str], kind: type[Any] = Measurement) -> list[An
     cannot be read, a line in the middle that is not a record, a schema of another version, or a key that comes twice.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError) as error:
-        raise DataError("a dataset is a readable file", f"{path}: {_why(error)}", "check the path") from error
-    good, cut = _whole_lines(content)
-    if cut:
-        message = f"{path}: the last line is cut off and was left out; ftax collect measures that cell again"
-        warnings.warn(message, DatasetWarning, stacklevel=2)
     found: dict[str, Record] = {}
-    for number, line in enumerate(good.splitlines(), start=1):
+    for number, line in enumerate(files.lines(path, law="a dataset is a readable file", do="check the path"), start=1):
         if not line.strip():
+            continue
+        if not line.endswith(b"\n") and _is_cut(line):
+            message = f"{path}: the last line is cut off and was left out; ftax collect measures that cell again"
+            warnings.warn(message, DatasetWarning, stacklevel=2)
             continue
         record = _parse(line, kind, where=f"{path} line {number}")
         key = record.cell.key
@@ -442,18 +436,21 @@ def _family(architecture: str) -> str:
 def _whole_lines(content: bytes) -> tuple[bytes, bool]:
     """Content without a last line that a crash cut off, and whether there was one."""
     head, newline, tail = content.rpartition(b"\n")
-    if not tail.strip():
-        return content, False
+    return (head + newline, True) if tail.strip() and _is_cut(tail) else (content, False)
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line without an end lacks more than that."""
     try:
-        json.loads(tail)
+        files.parse_json(line)
     except ValueError:
-        return head + newline, True
-    return content, False
+        return True
+    return False
 
 
 def _parse(line: bytes, kind: type[Record], *, where: str) -> Record:
     try:
-        record = json.loads(line)
+        record = files.parse_json(line)
     except ValueError as error:
         raise DataError(
             "every line of a dataset is a JSON record", f"{where}: {error}", "mend or drop the line"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ftax_model import plugins
-from ftax_model.errors import DataError, MissingError
+from ftax_model.errors import MissingError
+from ftax_model.files import read_toml
 
 KINDS = ("cpu", "cuda", "fake")
 CPUINFO = Path("/proc/cpuinfo")
@@ -161,12 +161,7 @@ def _shipped(name: str) -> dict[str, Any]:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError("a device file can be read", f"{file}: {error.strerror}", "check the path") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DataError("a device file is TOML", f"{file.name}: {error}", "mend the file") from error
+    return read_toml(file, law="a device file is TOML")
 
 
 def detect(kind: str = "cpu") -> Device:

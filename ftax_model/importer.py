@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections import Counter
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from ftax_model import plugins
+from ftax_model import files, plugins
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Cell, Measurement
 from ftax_model.operators import FEATURES
@@ -230,20 +228,19 @@ def _source(target: str, text: str) -> Source:
 
 def _known(name: str) -> dict[str, Source]:
     plugins.check(name, names(), what="layout of a table of others, or NAME=COLUMN[:UNIT],")
-    content = yaml.safe_load(plugins.path(_FOLDER, name, suffix=".yaml").read_text(encoding="utf-8"))
+    content = files.read_yaml(plugins.path(_FOLDER, name, suffix=".yaml"), law="a layout is a YAML file")
     return {target: _source(target, text) for target, text in content["columns"].items()}
 
 
 def _table(path: Path) -> pd.DataFrame:
+    law = "a table of others is a CSV file, or JSON whose name ends in .json"
     try:
         if path.suffix == ".json":
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return pd.json_normalize(content)
+            return pd.json_normalize(files.read_json(path, law=law))
         return pd.read_csv(path, dtype=object, keep_default_na=False)
     except OSError as error:
         raise DataError(
             "a table of others is a readable file", f"{path}: {error.strerror}", "check the path"
         ) from error
     except (ValueError, NotImplementedError, AttributeError, pd.errors.ParserError) as error:
-        law = "a table of others is a CSV file, or JSON whose name ends in .json"
         raise DataError(law, f"{path}: {error}", "check the file") from error

@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ftax_model import architectures, plugins
+from ftax_model import architectures, files, plugins
 from ftax_model.collection import frameworks
 from ftax_model.collection.adaptive import PROTOCOL, Adaptive
 from ftax_model.collection.timing import Protocol
 from ftax_model.dataset import Outcome
 from ftax_model.device import Device
-from ftax_model.errors import DataError, FtaxError, InputError
+from ftax_model.errors import FtaxError, InputError
 from ftax_model.measurement import Cell
 from ftax_model.workload import Workload, grid
 
@@ -209,13 +207,7 @@ def load_plan(name_or_path: str | os.PathLike[str]) -> Plan:
     unknown keys, architectures, hyperparameters, frameworks, values out of range. Each names the file.
     """
     path = _find(name_or_path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DataError("a plan is a readable text file", f"{path}: {why}", "check the path") from error
-    except yaml.YAMLError as error:
-        raise DataError("a plan is YAML", f"{path}: {error}", "mend the file") from error
+    content = files.read_yaml(path, law="a plan is a YAML file")
     try:
         return parse(content, name=path.stem.replace("_", "-"))
     except FtaxError as error:
@@ -229,7 +221,7 @@ def parse(content: Any, *, name: str) -> Plan:
     values that the file gives.
 
     >>> text = "{frameworks: fake, workloads: [{architecture: toy, batch_size: [1, 2]}]}"
-    >>> len(parse(yaml.safe_load(text), name="two").grids[0].workloads)
+    >>> len(parse(files.parse_yaml(text), name="two").grids[0].workloads)
     2
     """
     plan = _mapping("a plan", content)

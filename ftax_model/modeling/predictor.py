@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
-import json
 import math
 import os
 import zlib
@@ -20,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from ftax_model import architectures, dataset, plugins
 from ftax_model.device import canonical
 from ftax_model.errors import DataError, InputError
-from ftax_model.files import write_json
+from ftax_model.files import read_json, write_json
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, have_operators
 from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, compare, sweep_columns
@@ -537,13 +535,7 @@ class LatencyPredictor:
         law = "a model file is one that ftax fit wrote"
         cure = "fit one: ftax fit DATASET --out MODEL.json"
         path = find_file(path)
-        try:
-            content = path.read_bytes()
-            record = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
-        except (OSError, EOFError) as error:
-            raise DataError(law, f"{path}: {getattr(error, 'strerror', None) or error}", cure) from error
-        except ValueError as error:
-            raise DataError(law, f"{path}: not JSON", cure) from error
+        record = read_json(path, law=law, do=cure)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise DataError(law, f"{path}: another JSON file", cure)
         if record.get("schema") != SCHEMA:

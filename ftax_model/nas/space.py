@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import ArrayLike, NDArray
 
 from ftax_model import architectures, files, plugins
-from ftax_model.errors import DataError, FtaxError, InputError
+from ftax_model.errors import FtaxError, InputError
 from ftax_model.nas._fields import Axis, Choices, Field, Joined, Listed, axis, check_extent, field, frozen, plain
 from ftax_model.nas._layout import Indices, Layout, names_in, take
 from ftax_model.workload import Workload
@@ -122,13 +122,7 @@ class SearchSpace:
         15625
         """
         path = _find(name_or_path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise DataError("a search space is a readable text file", f"{path}: {why}", "check the path") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise DataError("a search space is YAML", f"{path}: {error}", "mend the file") from error
+        content = files.read_yaml(path, law="a search space is a YAML file")
         try:
             return cls.from_record(content, name=path.stem.replace("_", "-"))
         except FtaxError as error:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
-import json
 import os
 import re
 from collections import Counter
@@ -12,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from ftax_model import architectures
+from ftax_model import architectures, files
 from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.measurement import Cell, Measurement
 from ftax_model.operators import Trace
@@ -60,20 +58,15 @@ def read_traces(path: str | os.PathLike[str]) -> dict[str, Traced]:
     """
     path, found = Path(path), dict[str, dict[int, Trace]]()
     law = "a file of traces holds a JSON object a line, with model, batch_size, params and operators"
-    try:
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    record = json.loads(line)
-                    own = found.setdefault(str(record["model"]), {})
-                    for one in record.get("traces", [record]):
-                        own[int(one.get("batch_size", 1))] = Trace.from_record(one)
-                except (AttributeError, LookupError, TypeError, ValueError) as error:
-                    got = f"{path} line {number}: {type(error).__name__}: {error}"
-                    raise DataError(law, got, "mend or drop the line") from error
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise DataError(law, f"{path}: {getattr(error, 'strerror', None) or error}", "check the path") from error
+    for number, line in enumerate(files.lines(path, law=law, do="check the path"), start=1):
+        try:
+            record = files.parse_json(line)
+            own = found.setdefault(str(record["model"]), {})
+            for one in record.get("traces", [record]):
+                own[int(one.get("batch_size", 1))] = Trace.from_record(one)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            got = f"{path} line {number}: {type(error).__name__}: {error}"
+            raise DataError(law, got, "mend or drop the line") from error
     return {name: partial(held, name, traces) for name, traces in found.items()}
 
 

@@ -6,10 +6,8 @@ kept is found again while the versions of torch and transformers, and our own co
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -20,15 +18,15 @@ from typing import Any
 import platformdirs
 
 from ftax_model.errors import DataError
-from ftax_model.files import write_json
+from ftax_model.files import read_json, write_json
 from ftax_model.operators import Trace
 from ftax_model.workload import Workload
 
 MOST = 512
 """Files that are kept of each; of more, those that were written first are removed."""
 
-_UNREADABLE = (OSError, EOFError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
-"""What no file, or a damaged one, raises."""
+_UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""What a damaged record raises."""
 
 _PACKAGES = ("torch", "transformers")
 _OURS = ("architectures", "tracing", "operators.py", "workload.py")
@@ -51,8 +49,8 @@ class Record:
 
     def read(self) -> Any:
         """What was kept last; ``None`` where nothing was, or it is damaged."""
-        with suppress(*_UNREADABLE):
-            return json.loads(gzip.decompress(self._path.read_bytes()))
+        with suppress(DataError):
+            return read_json(self._path, law="what is kept is JSON")
         return None
 
     def keep(self, record: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ftax_model import files
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
 from ftax_model.tracing.sweeps import ModuleSweep
@@ -37,7 +38,7 @@ def read_config(path: str | os.PathLike[str]) -> Any:
     try:
         if not file.exists():
             return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(files.read(file, law=_LAW))  # infinity is a value there
         kind = values["model_type"]
         return AutoConfig.for_model(**{**values, "model_type": kind})
     except FtaxError:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gzip
 import importlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ftax_model import architectures, outside, plugins
+from ftax_model import architectures, files, outside, plugins
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.files import write_json
 from ftax_model.operators import Trace
@@ -272,19 +270,15 @@ def script(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]
 
 def read(path: str | os.PathLike[str]) -> Source:
     """The traces in a file that `write` wrote; needs no torch. Raises `DataError` for any other file."""
-    path = Path(path)
     law = "a file of traces is one that ftax trace wrote"
+    record = files.read_json(path, law=law, do="write it anew: ftax trace")
     try:
-        content = path.read_bytes()
-        record = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
         if record["format"] != FORMAT or record["schema"] != SCHEMA:
             raise ValueError(f"format {record['format']}, schema {record['schema']}")
         plugins.check(record["dtype"], (*DTYPES, QUANTISED), what="dtype")
         traces = {int(one["batch_size"]): Trace.from_record(one) for one in record["traces"]}
         own = min(traces)
         label = str(record["model"])
-    except (OSError, EOFError) as error:
-        raise DataError(law, f"{path}: {getattr(error, 'strerror', None) or error}", "check the path") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(law, f"{path}: {type(error).__name__}: {error}"[:200], "write it anew: ftax trace") from error
     return Source(label, own, record["dtype"], partial(held, label, traces))

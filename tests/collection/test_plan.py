@@ -104,8 +104,8 @@ def test_the_same_cell_from_two_grids_is_one():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("workloads: [", "a plan is YAML"),
-        ("\tworkloads: 1", "a plan is YAML"),
+        ("workloads: [", "a plan is a YAML file"),
+        ("\tworkloads: 1", "a plan is a YAML file"),
         ("", "a plan is a mapping"),
         ("[1, 2]", "a plan is a mapping"),
         ("{1: 2}", "a plan is a mapping"),
@@ -167,10 +167,10 @@ def test_files_that_are_none(tmp_path):
         load_plan("toyy")
     with pytest.raises(DataError, match="No such file"):
         load_plan(tmp_path / "nosuch.yaml")
-    with pytest.raises(DataError, match="readable"):
+    with pytest.raises(DataError, match="a plan is a YAML file"):
         load_plan(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="readable"):
+    with pytest.raises(DataError, match="a plan is a YAML file"):
         load_plan(tmp_path / "binary.yaml")
 
 

@@ -7,8 +7,6 @@ traces are kept as well, for a measurement says something once its operators are
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -23,6 +21,7 @@ import platformdirs
 from ftax_model import dataset, outside
 from ftax_model.device import Device, detect
 from ftax_model.errors import DataError, FtaxError
+from ftax_model.files import read_json
 from ftax_model.measurement import Measurement
 from ftax_model.operators import Trace
 from ftax_model.tracing import sources
@@ -206,11 +205,11 @@ def kept() -> list[Kept]:
     for path in sorted(folder().glob("*.json.gz")):
         device = path.name.removesuffix(".json.gz")
         try:
-            said = json.loads(gzip.decompress(path.read_bytes()))["about"]
+            said = read_json(path, law="a calibration is JSON")["about"]
             here = detect("cpu")
             why = "; ".join(stale(said, here)) if device == here.name else "another device"
             found.append(Kept(device, str(said.get("calibrated_at", "")), why))
-        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             found.append(Kept(device, "", "it cannot be read: calibrate again"))
     return found
 
