@@ -29,6 +29,9 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 BESIDE = "torture_"
 
+OWN = ("what", "runs", "bad")
+"""What every row has."""
+
 Row = dict[str, Any]
 
 
@@ -78,18 +81,16 @@ def broken(found: Iterable[dict[str, Any]]) -> int:
 
 def show(found: dict[str, Any], console: Console) -> None:
     """The rows of a harness as a table."""
-    columns = dict.fromkeys(key for one in found["rows"] for key in one)
     table = Table(title=f"{found['harness']}, {found['seconds']:,.0f} s", title_justify="left")
-    for name in columns:
-        table.add_column(name, justify="left" if name == "what" else "right", overflow="fold")
+    for name in (*OWN, "counted"):
+        table.add_column(name, justify="right" if name in OWN[1:] else "left", overflow="fold")
     for one in found["rows"]:
-        table.add_row(*(_shown(one.get(name)) for name in columns))
+        more = [f"{name} {_shown(value)}" for name, value in one.items() if name not in OWN]
+        table.add_row(*(_shown(one[name]) for name in OWN), ", ".join(more))
     console.print(table)
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return ""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 

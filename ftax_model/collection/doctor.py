@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -36,13 +37,10 @@ class Finding:
     do: str = ""
 
 
-def examine(
-    *, device: str = "cpu", root: Path = Path("/"), repeatability: Callable[[], float] | None = None
-) -> list[Finding]:
-    """Look at everything that spoils measurements on this machine.
+def examine(*, device: str = "cpu", root: Path = Path("/")) -> list[Finding]:
+    """Look at everything that spoils measurements on this machine, without measuring any.
 
-    ``device`` cuda looks at the GPU too; ``root`` is where ``sys`` is found; ``repeatability`` measures sentinel
-    cells in fresh processes and returns the relative difference between them, and is left out where ``None``.
+    ``device`` cuda looks at the GPU too; ``root`` is where ``sys`` is found.
     """
     findings = [
         governor(root),
@@ -55,7 +53,6 @@ def examine(
         drift(),
     ]
     findings += gpu() if device == "cuda" else []
-    findings += [floor(repeatability())] if repeatability else []
     return findings
 
 
@@ -191,7 +188,9 @@ def gpu() -> list[Finding]:
 
 
 def floor(difference: float) -> Finding:
-    """Whether sentinel cells measured in fresh processes agree."""
+    """Whether sentinel cells measured in fresh processes agree; nan where none was measured twice."""
+    if math.isnan(difference):
+        return Finding("repeatability", "unknown", "no sentinel cell was measured twice")
     saw = f"sentinel cells differ by {100 * difference:.1f} % between fresh processes"
     if difference <= WIDE_FLOOR:
         return Finding("repeatability", "good", saw)
