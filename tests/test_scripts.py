@@ -558,3 +558,31 @@ def test_measuring_a_gpu_where_there_is_none_is_one_line(tmp_path: Path) -> None
     assert found.stderr.count("\n") == 1
     assert "device cuda needs an NVIDIA GPU" in found.stderr
     assert not (tmp_path / "out" / "doctor.json").exists()
+
+
+def test_audit_tells_what_is_vulnerable_and_what_was_not_looked_up(script: Callable[[str], ModuleType]) -> None:
+    found = [
+        {"name": "torch", "version": "2.0", "vulns": [{"id": "CVE-1", "fix_versions": ["2.1", "3.0"]}]},
+        {"name": "numpy", "version": "1.0", "vulns": []},
+        {"name": "click", "skip_reason": "not found"},
+    ]
+    assert script("audit").vulnerabilities({"dependencies": found}) == (
+        ["torch 2.0: CVE-1, mended in 2.1, 3.0"],
+        ["click"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("licence", "refused"),
+    [("GPL-3.0-only", True), ("AGPL-3.0", True), ("GNU General Public License v2", True), ("UNKNOWN", True),
+     ("LGPL-2.1", False), ("GNU Lesser General Public License", False), ("MIT", False)],
+)  # fmt: skip
+def test_audit_refuses_licences_of_what_is_needed_alone(
+    script: Callable[[str], ModuleType], licence: str, refused: bool
+) -> None:
+    report = [{"Name": "Needed_One", "License": licence}, {"Name": "atheris", "License": "UNKNOWN"}]
+    counts, bad = script("audit").licences(report, {"needed-one"})
+    assert bool(bad) == refused
+    assert counts == {licence: 1, "Apache-2.0": 1}
+    assert {"torch", "numpy", "click"} <= script("audit").needed()
+    assert "hypothesis" not in script("audit").needed()
