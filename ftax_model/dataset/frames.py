@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import json
 import math
 import statistics
@@ -13,13 +13,16 @@ from ftax_model import architectures
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.measurement import CLOCKS, WIDE_SPREAD, Cell, Measurement, Profile
 from ftax_model.operators import FEATURES, SIGNATURE, TIMES, Operator, OperatorTiming
+from ftax_model.workload import Workload
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
-    """One row a measurement, tidy.
+    """One row a measurement, tidy; they may come one after the other, and none is kept.
 
     Columns: ``key``; ``architecture``, ``family``, ``model`` (label of architecture and hyperparameters), ``curve``
     (model, input size, dtype: what one batch sweep shares), ``hyperparameters`` (JSON), ``batch_size``, ``input_size``,
@@ -27,13 +30,20 @@ def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
     (`ftax_model.measurement.CLOCKS`); ``energy_j``; the features of the trace (`ftax_model.operators.FEATURES`);
     ``spread``, ``prepare_s``, ``first_call_s``, ``peak_memory_bytes``; ``status``, ``reason`` and ``warnings`` (joined
     by commas): what the measurement holds against itself (`ftax_model.measurement.Measurement.warnings`), and
-    ``non-monotone`` where a larger batch of the same sweep was clearly faster.
+    ``non-monotone`` where a larger batch of the same sweep was clearly faster. A number that is missing is nan.
     """
     import pandas as pd
 
-    labels: dict[object, str] = {}
-    rows = list(_rows(list(measurements), labels))
-    return pd.DataFrame(rows, columns=None if rows else ["key", "status", "latency_s"])
+    coming, labels, parts = iter(measurements), _Labels(), []
+    while own := list(itertools.islice(coming, _AT_ONCE)):
+        parts.append(pd.DataFrame(_columns(own, labels)))
+    if not parts:
+        return pd.DataFrame(columns=["key", "status", "latency_s"])
+    table = pd.concat(parts, ignore_index=True)
+    said = table["warnings"].to_list()
+    for at in _non_monotone(table):
+        said[at] = f"{said[at]},non-monotone" if said[at] else "non-monotone"
+    return table.assign(warnings=said)
 
 
 def operator_frame(profiles: Iterable[Profile]) -> pd.DataFrame:
@@ -49,7 +59,7 @@ def operator_frame(profiles: Iterable[Profile]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    labels: dict[object, str] = {}
+    labels = _Labels()
     rows = [row for profile in profiles for row in _operator_rows(profile, labels)]
     table = pd.DataFrame(rows, columns=None if rows else ["key", "kind", "count", *TIMES])
     return table.astype(dict.fromkeys(TIMES, float))
@@ -82,68 +92,76 @@ def good(table: pd.DataFrame, *, what: str = "the dataset") -> pd.DataFrame:
     return rows
 
 
-def _rows(measurements: Sequence[Measurement], labels: dict[object, str]) -> Iterator[dict[str, object]]:
-    slow = _non_monotone(measurements)
-    for measurement in measurements:
-        cell, workload = measurement.cell, measurement.cell.workload
-        yield {
-            **_workload_columns(cell, labels),
-            "hyperparameters": json.dumps(workload.settings, sort_keys=True),
-            "batch_size": workload.batch_size,
-            "input_size": workload.input_size,
-            "lengths": workload.lengths,
-            **_platform_columns(cell),
-            "repeat": cell.repeat,
-            **{clock: getattr(measurement, clock) for clock in CLOCKS},
-            "energy_j": measurement.energy_j,
-            **{name: measurement.features.get(name) for name in FEATURES},
-            "spread": measurement.spread,
-            "prepare_s": measurement.prepare_s,
-            "first_call_s": measurement.first_call_s,
-            "peak_memory_bytes": measurement.peak_memory_bytes,
-            "status": measurement.status,
-            "reason": measurement.reason,
-            "warnings": ",".join([*measurement.warnings(), *["non-monotone"] * (cell.key in slow)]),
-        }
+_AT_ONCE = 4096  # measurements in memory at a time
 
 
-def _non_monotone(measurements: Iterable[Measurement]) -> set[str]:
-    """Keys of those that took longer than a larger batch of the same sweep and repeat did, by more than both spreads.
+def _columns(measurements: Sequence[Measurement], labels: _Labels) -> dict[str, Any]:
+    """The columns of a frame, but for what all its rows together tell."""
+    cells = [one.cell for one in measurements]
+    return {
+        **labels.columns(cells),
+        "batch_size": _numbers(cell.workload.batch_size for cell in cells),
+        "input_size": _numbers(cell.workload.input_size for cell in cells),
+        "lengths": [cell.workload.lengths for cell in cells],
+        "framework": [cell.framework for cell in cells],
+        "device": [cell.device for cell in cells],
+        "dtype": [cell.workload.dtype for cell in cells],
+        "threads": _numbers(cell.threads for cell in cells),
+        "repeat": _numbers(cell.repeat for cell in cells),
+        **{name: _numbers(getattr(one, name) for one in measurements) for name in (*CLOCKS, "energy_j")},
+        **{name: _numbers(one.features.get(name) for one in measurements) for name in FEATURES},
+        **{name: _numbers(getattr(one, name) for one in measurements) for name in _BESIDE_CLOCKS},
+        "status": [one.status for one in measurements],
+        "reason": [one.reason for one in measurements],
+        "warnings": [",".join(one.warnings()) for one in measurements],
+    }
+
+
+_BESIDE_CLOCKS = ("spread", "prepare_s", "first_call_s", "peak_memory_bytes")
+
+
+def _numbers(values: Iterable[Any]) -> NDArray[Any]:
+    """Whole numbers where all of them are; else floats, nan where one is missing."""
+    import numpy as np
+
+    known = list(values)
+    found = np.array(known)
+    return found if found.dtype.kind in "if" else np.array(known, dtype=float)
+
+
+def _non_monotone(table: pd.DataFrame) -> NDArray[np.intp]:
+    """Where a row took longer than a larger batch of the same sweep and repeat did, by more than both spreads.
 
     What disturbs a measurement makes it slower, so it is the smaller batch that is doubted.
     """
-    sweeps: dict[Cell, list[Measurement]] = {}
-    for measurement in measurements:
-        if measurement.status == "ok":
-            curve = dataclasses.replace(measurement.cell, workload=measurement.cell.workload.curve)
-            sweeps.setdefault(curve, []).append(measurement)
-    found = set()
-    for sweep in sweeps.values():
-        fastest = math.inf
-        for one in sorted(sweep, key=lambda one: one.cell.workload.batch_size, reverse=True):
-            low, high = _range(one)
-            if low > fastest:
-                found.add(one.cell.key)
-            fastest = min(fastest, high)
-    return found
+    import numpy as np
+
+    rows = table[table["status"] == "ok"]
+    rows = rows.assign(sweep=rows.groupby(_SWEEP, dropna=False, sort=False).ngroup())
+    rows = rows.sort_values(["sweep", "batch_size"], ascending=[True, False], kind="stable")
+    spread = rows["spread"].fillna(WIDE_SPREAD)  # of too few samples, as wide as it may be
+    fastest = (rows["latency_s"] * (1 + spread)).groupby(rows["sweep"]).cummin()
+    before = fastest.groupby(rows["sweep"]).shift(fill_value=math.inf)
+    slow = rows.index[rows["latency_s"] * (1 - spread) > before]
+    return np.sort(slow.to_numpy())
 
 
-def _range(measurement: Measurement) -> tuple[float, float]:
-    """Latency less and plus its spread, that of a measurement with too few samples as wide as it may be."""
-    assert measurement.latency_s is not None
-    spread = WIDE_SPREAD if measurement.spread is None else measurement.spread
-    return measurement.latency_s * (1 - spread), measurement.latency_s * (1 + spread)
+_SWEEP = [
+    "architecture", "hyperparameters", "input_size", "lengths", "framework", "device", "dtype", "threads", "repeat",
+]  # fmt: skip
+"""Columns that all batch sizes of one sweep share."""
 
 
-def _operator_rows(profile: Profile, labels: dict[object, str]) -> Iterator[dict[str, object]]:
+def _operator_rows(profile: Profile, labels: _Labels) -> Iterator[dict[str, object]]:
     alike: dict[str, list[OperatorTiming]] = {}
     for timing in profile.timings:
         alike.setdefault(json.dumps(timing.operator.signature), []).append(timing)
+    called = {name: own for name, (own,) in labels.columns([profile.cell]).items() if name != "hyperparameters"}
     for timings in alike.values():
         operator = timings[0].operator
         matched = [timing for timing in timings if timing.host_s is not None]
         yield {
-            **_workload_columns(profile.cell, labels),
+            **called,
             "batch_size": profile.cell.workload.batch_size,
             **_platform_columns(profile.cell),
             **{name: getattr(profile, name) for name in ("latency_s", "profiled_s", "events")},
@@ -162,18 +180,42 @@ _BESIDE_OPERATORS = {
 """Columns of an `operator_frame` that are of the call, or what was measured."""
 
 
-def _workload_columns(cell: Cell, labels: dict[object, str]) -> dict[str, object]:
-    workload = cell.workload
-    for part in (workload.model, workload.curve):
-        if part not in labels:
-            labels[part] = _label(part)
-    return {
-        "key": cell.key,
-        "architecture": workload.architecture,
-        "family": _family(workload.architecture),
-        "model": labels[workload.model],
-        "curve": labels[workload.curve],
-    }
+class _Labels:
+    """What cells are called, worked out once a model."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], str] = {}
+
+    def columns(self, cells: Sequence[Cell]) -> dict[str, list[str]]:
+        """The columns that say which model each cell is of."""
+        workloads = [cell.workload for cell in cells]
+        settings = [json.dumps(one.settings, sort_keys=True) for one in workloads]
+        return {
+            "key": [cell.key for cell in cells],
+            "architecture": [one.architecture for one in workloads],
+            "family": [self._family(one.architecture) for one in workloads],
+            "model": [self._model(one, own) for one, own in zip(workloads, settings, strict=True)],
+            "curve": [self._curve(one, own) for one, own in zip(workloads, settings, strict=True)],
+            "hyperparameters": settings,
+        }
+
+    def _family(self, architecture: str) -> str:
+        key = (architecture,)
+        if key not in self._known:
+            self._known[key] = _family(architecture)
+        return self._known[key]
+
+    def _model(self, workload: Workload, settings: str) -> str:
+        key = (workload.architecture, settings)
+        if key not in self._known:
+            self._known[key] = _label(workload.model)
+        return self._known[key]
+
+    def _curve(self, workload: Workload, settings: str) -> str:
+        key = (workload.architecture, settings, workload.input_size, workload.dtype, workload.lengths)
+        if key not in self._known:
+            self._known[key] = _label(workload.curve)
+        return self._known[key]
 
 
 def _platform_columns(cell: Cell) -> dict[str, object]:
@@ -185,10 +227,7 @@ def _median(values: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _label(workload: object) -> str:
-    from ftax_model.workload import Workload
-
-    assert isinstance(workload, Workload)
+def _label(workload: Workload) -> str:
     try:
         return architectures.label(workload)
     except FtaxError:  # imported, or measured by a version that had another architecture folder
