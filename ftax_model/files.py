@@ -37,7 +37,9 @@ LARGEST_NUMBER = 2**63
 
 T = TypeVar("T")
 
-_UNPACKED = 200  # bytes a byte of a compressed file may become; JSON becomes ten to thirty
+UNPACKED = 200
+"""Bytes that a byte of a compressed file may become; JSON becomes ten to thirty."""
+
 _ANYWAY = 1 << 24  # bytes from which on that is looked at
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a character beyond 16 bits; alone it is none
 
@@ -80,14 +82,33 @@ def lines(path: str | os.PathLike[str], *, law: str, do: str = "check the file")
     """
     count, packed = 0, Path(path).suffix == ".gz"
     with _opened(path, law=law, do=do) as file:
-        most = max(_ANYWAY, _UNPACKED * os.fstat(file.fileno()).st_size) if packed else math.inf
+        most = most_unpacked(os.fstat(file.fileno()).st_size) if packed else math.inf
         while line := file.readline(LONGEST_LINE + 1):
             count += len(line)
             if len(line) > LONGEST_LINE:
                 raise DataError(law, f"{path}: a line of more than {LONGEST_LINE >> 20} MiB", do)
             if count > most:
-                raise DataError(law, f"{path}: unpacks to more than {_UNPACKED} times its size", do)
+                raise DataError(law, f"{path}: unpacks to more than {UNPACKED} times its size", do)
             yield line
+
+
+def unpacked_size(path: str | os.PathLike[str]) -> int:
+    """Bytes of a file once it is unpacked, as far as it says so itself; 0 where it does not."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if path.suffix != ".gz":
+                return size
+            file.seek(max(size - 4, 0))
+            return int.from_bytes(file.read(4), "little")
+    except OSError:
+        return 0
+
+
+def most_unpacked(size: int) -> int:
+    """Bytes that a compressed file of a size may unpack to."""
+    return max(_ANYWAY, UNPACKED * size)
 
 
 def read_json(path: str | os.PathLike[str], *, law: str, do: str = "check the file") -> Any:

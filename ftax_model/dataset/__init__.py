@@ -1,4 +1,4 @@
-"""A dataset: measurements as JSON Lines on disk, operator profiles beside them, and tidy frames in memory."""
+"""A dataset: measurements as JSON Lines on disk, or packed, operator profiles beside them, and frames in memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import fcntl
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from ftax_model import files, plugins
-from ftax_model.dataset.frames import by_name, frame, good, operator_frame, operators
+from ftax_model.dataset import packed
+from ftax_model.dataset.frames import Tell, Where, by_name, chosen, frame, good, operator_frame, operators
+from ftax_model.dataset.overview import Seen, counts, glance
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.measurement import Measurement, Profile, Record
 
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
 __all__ = [
     "OPERATORS", "SUFFIXES", "DatasetWarning", "Outcome", "Writer", "by_name", "find", "folder", "frame", "good",
     "load_dataset", "load_operators", "load_profiles", "names", "operator_frame", "operators", "operators_file",
-    "operators_files", "overview", "read",
+    "operators_files", "overview", "pack", "read", "unpack",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=Record)
 
-SUFFIXES = (".jsonl", ".jsonl.gz")
+SUFFIXES = (".jsonl", ".jsonl.gz", packed.SUFFIX)
 
 OPERATORS = ".operators"
 """What the name of a file of operator profiles has before its suffix, behind the name of its dataset."""
@@ -42,31 +44,30 @@ class DatasetWarning(UserWarning):
 
 def names() -> list[str]:
     """Datasets that come with the project."""
-    files = folder().glob("*.jsonl*") if folder().is_dir() else []
-    return sorted(stem for file in files if not (stem := _stem(file)).endswith(OPERATORS))
+    files = [file for file in folder().glob("*") if file.name.endswith(SUFFIXES)] if folder().is_dir() else []
+    return sorted({stem for file in files if not (stem := _stem(file)).endswith(OPERATORS)})
 
 
-def overview(name: str) -> dict[str, Any]:
-    """What a dataset that comes with the project holds.
+def overview(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a dataset holds, by name or path, counted without building its records.
 
     ``name``, ``measurements`` (good ones), ``failed``, ``models``, ``architectures``, and lists of ``frameworks``,
-    ``devices`` and ``dtypes``; ``operators``, how many of its cells were profiled operator by operator. Raises as
-    `read` does.
+    ``devices`` and ``dtypes``; ``operators``, how many of its cells were profiled operator by operator. Raises
+    `DataError` where there is no such file, or it cannot be read.
     """
-    measurements = read(find(name))
-    good = [one.cell for one in measurements if one.status == "ok"]
-    beside = _profiled(find(name))
-    return {
-        "name": name,
-        "measurements": len(good),
-        "failed": len(measurements) - len(good),
-        "models": len({cell.workload.model for cell in good}),
-        "architectures": len({cell.workload.architecture for cell in good}),
-        "frameworks": sorted({cell.framework for cell in good}),
-        "devices": sorted({cell.device for cell in good}),
-        "dtypes": sorted({cell.workload.dtype for cell in good}),
-        "operators": sum(one.status == "ok" for one in read(beside, Profile)) if beside else 0,
-    }
+    path = find(name_or_path)
+    beside = _profiled(path)
+    profiled = _counts(beside, Profile)["measurements"] if beside else 0
+    return {"name": _stem(path), **_counts(path, Measurement), "operators": profiled}
+
+
+def _counts(path: Path, kind: type[Record]) -> dict[str, Any]:
+    if path.suffix == packed.SUFFIX:
+        found: dict[str, Any] = packed.read_facts(path)["counts"]
+        return found
+    return counts(
+        glance(line) or Seen.of(_parse(line, kind, where=f"{path} line {number}")) for number, line in _lines(path)
+    )
 
 
 def folder() -> Path:
@@ -81,12 +82,27 @@ def folder() -> Path:
     return beside
 
 
-def load_dataset(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
+def load_dataset(
+    name_or_path: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] | None = None,
+    where: Where | None = None,
+    tell: Tell | None = None,
+) -> pd.DataFrame:
     """The tidy frame of a dataset, by the name of one that comes with the project or by path; see `frame`.
 
-    Raises `DataError` where there is no such file or no readable record in it.
+    ``columns`` are those to keep; ``where`` says which rows, by the values, one or several, that columns may have. Of
+    a packed dataset nothing else is read. ``tell`` hears how far reading is. Raises `DataError` where there is no such
+    file or no readable record in it, `InputError` for a column that a frame does not have.
+
+    >>> eager = {"framework": "eager", "dtype": ["float16", "bfloat16"]}
+    >>> load_dataset("nvidia-h200", columns=["model", "latency_s"], where=eager).shape[1]
+    2
     """
-    return frame(read(find(name_or_path)))
+    path = find(name_or_path)
+    if path.suffix == packed.SUFFIX:
+        return packed.read_frame(path, columns=columns, where=where, tell=tell)
+    return chosen(frame(_records(path, Measurement, tell)), columns=columns, where=where)
 
 
 def load_operators(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -101,7 +117,7 @@ def load_operators(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
             cure = "measure them: ftax collect --operators"
             raise DataError("operator profiles lie beside their dataset", f"no file {operators_file(path)}", cure)
         path = found
-    return operator_frame(read(path, Profile))
+    return operator_frame(_records(path, Profile))
 
 
 def load_profiles(names: Iterable[str]) -> pd.DataFrame | None:
@@ -122,7 +138,7 @@ def operators_file(path: str | os.PathLike[str]) -> Path:
 
 
 def operators_files(path: str | os.PathLike[str]) -> list[Path]:
-    """Where the operator profiles of a dataset may lie: as written, and compressed."""
+    """Where the operator profiles of a dataset may lie: as written, compressed, and packed."""
     plain = operators_file(path)
     return [plain.with_name(f"{_stem(plain)}{suffix}") for suffix in SUFFIXES]
 
@@ -139,43 +155,113 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         return path
     if path.suffix or len(path.parts) > 1:
         raise DataError(
-            "a dataset is a file of JSON Lines", f"no file {path}", "check the path, or measure one: ftax collect"
+            "a dataset is a file of JSON Lines or Parquet",
+            f"no file {path}",
+            "check the path, or measure one: ftax collect",
         )
     plugins.check(str(name_or_path), names(), what="dataset")
     return next(file for suffix in SUFFIXES if (file := folder() / f"{path}{suffix}").exists())
 
 
 @overload
-def read(path: str | os.PathLike[str]) -> list[Measurement]: ...
+def read(path: str | os.PathLike[str], *, tell: Tell | None = None) -> list[Measurement]: ...
 
 
 @overload
-def read(path: str | os.PathLike[str], kind: type[R]) -> list[R]: ...
+def read(path: str | os.PathLike[str], kind: type[R], *, tell: Tell | None = None) -> list[R]: ...
 
 
-def read(path: str | os.PathLike[str], kind: type[Any] = Measurement) -> list[Any]:
-    """All records of one kind, measurements or profiles, in a ``.jsonl`` or ``.jsonl.gz`` file, in order.
+def read(path: str | os.PathLike[str], kind: type[Any] = Measurement, *, tell: Tell | None = None) -> list[Any]:
+    """All records of one kind, measurements or profiles, in a dataset's file, in order; ``tell`` hears how far it is.
 
     A last line that was cut off by a crash is left out with a `DatasetWarning`. Raises `DataError` for a file that
     cannot be read, a line in the middle that is not a record, a schema of another version, or a key that comes twice.
     """
-    path = Path(path)
-    found: dict[str, Record] = {}
-    for number, line in enumerate(files.lines(path, law="a dataset is a readable file", do="check the path"), start=1):
+    return list(_records(Path(path), kind, tell))
+
+
+def _records(path: Path, kind: type[R], tell: Tell | None = None, *, keep: list[bytes] | None = None) -> Iterator[R]:
+    """The records of a file one after the other, as `read` gives them; ``keep`` takes their lines."""
+    seen: set[str] = set()
+    for number, line in _lines(path, tell):
+        record = cast(R, _parse(line, kind, where=f"{path} line {number}"))
+        key = record.cell.key
+        if key in seen:
+            raise DataError(
+                "a key is unique in a dataset", f"{path} line {number}: {key} again", "drop one of the lines"
+            )
+        seen.add(key)
+        if keep is not None:
+            keep.append(line.strip())
+        yield record
+
+
+def _lines(path: Path, tell: Tell | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that hold something, with their numbers."""
+    if path.suffix == packed.SUFFIX:
+        yield from enumerate(packed.read_lines(path, tell=tell), start=1)
+        return
+    law, done = "a dataset is a readable file", 0
+    size = files.unpacked_size(path) if tell else 0
+    for number, line in enumerate(files.lines(path, law=law, do="check the path"), start=1):
+        done += len(line)
+        if tell and number % _OFTEN == 0:
+            tell(number, min(done / size, 1.0) if size else 1.0)
         if not line.strip():
             continue
         if not line.endswith(b"\n") and _is_cut(line):
             message = f"{path}: the last line is cut off and was left out; ftax collect measures that cell again"
             warnings.warn(message, DatasetWarning, stacklevel=2)
             continue
-        record = _parse(line, kind, where=f"{path} line {number}")
-        key = record.cell.key
-        if key in found:
-            raise DataError(
-                "a key is unique in a dataset", f"{path} line {number}: {key} again", "drop one of the lines"
-            )
-        found[key] = record
-    return list(found.values())
+        yield number, line
+
+
+_OFTEN = 500  # lines from one word of how far it is to the next
+
+
+def pack(name_or_path: str | os.PathLike[str], out: str | os.PathLike[str], *, tell: Tell | None = None) -> list[Path]:
+    """Pack a dataset, and the operator profiles beside it, as Parquet; returns the files, ``out`` first.
+
+    Whatever takes a dataset takes ``out``, whose name ends in ``.parquet``; `unpack` gives the very records back.
+    Raises `DataError` as `read` does, where there is no record, and where the output cannot be written.
+    """
+    path, out = find(name_or_path), Path(out)
+    if out.suffix != packed.SUFFIX:
+        raise DataError("a packed dataset is Parquet", str(out), f"choose a name that ends in {packed.SUFFIX}")
+    if _stem(path).endswith(OPERATORS):
+        return [_packed_profiles(path, out, tell)]
+    lines: list[bytes] = []
+    table = frame(_records(path, Measurement, tell, keep=lines))
+    if not lines:
+        raise DataError("a dataset that is packed holds records", f"{path}: none", "measure some: ftax collect")
+    columns = (table[name] for name in ("architecture", "hyperparameters", "dtype", "framework", "device", "status"))
+    seen = counts(map(Seen._make, zip(*columns, strict=True)))
+    facts = {"kind": packed.MEASUREMENTS, "counts": seen}
+    beside, written = _profiled(path), [packed.write(out, table, lines, facts, tell=tell)]
+    return [*written, _packed_profiles(beside, operators_file(out).with_suffix(packed.SUFFIX))] if beside else written
+
+
+def _packed_profiles(path: Path, out: Path, tell: Tell | None = None) -> Path:
+    import pandas as pd
+
+    lines: list[bytes] = []
+    rows, seen = [], []
+    for one in _records(path, Profile, tell, keep=lines):
+        seen.append(Seen.of(one))
+        rows.append({"key": one.cell.key, **seen[-1]._asdict()})
+    table = pd.DataFrame(rows, columns=["key", *Seen._fields]).drop(columns="hyperparameters")
+    return packed.write(out, table, lines, {"kind": packed.PROFILES, "counts": counts(seen)}, tell=tell)
+
+
+def unpack(name_or_path: str | os.PathLike[str], out: str | os.PathLike[str], *, tell: Tell | None = None) -> Path:
+    """Write the records of a packed dataset as JSON Lines, as they were before; returns ``out``.
+
+    Raises `DataError` where they cannot be read, where ``out`` is there, and where it cannot be written.
+    """
+    path, out = find(name_or_path), Path(out)
+    if out.exists():
+        raise DataError("what is unpacked overwrites nothing", f"{out} is there", "choose another output")
+    return files.write(out, b"".join(line + b"\n" for line in packed.read_lines(path, tell=tell)))
 
 
 class Outcome(NamedTuple):
@@ -196,7 +282,7 @@ class Writer:
     def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement) -> None:
         self.path = Path(path)
         self._kind = kind
-        if self.path.suffix == ".gz":
+        if self.path.suffix in (".gz", packed.SUFFIX):
             raise DataError(
                 "a dataset that grows is not compressed", str(self.path), "choose a name that ends in .jsonl"
             )
@@ -281,7 +367,7 @@ def _parse(line: bytes, kind: type[Record], *, where: str) -> Record:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+    return path.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(packed.SUFFIX)
 
 
 def _why(error: Exception) -> str:

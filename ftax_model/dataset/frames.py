@@ -5,20 +5,45 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import numbers
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ftax_model import architectures
+from ftax_model import architectures, plugins
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.measurement import CLOCKS, WIDE_SPREAD, Cell, Measurement, Profile
+from ftax_model.files import LARGEST_NUMBER, parse_json
+from ftax_model.measurement import CLOCKS, STATUSES, WIDE_SPREAD, Cell, Measurement, Profile
 from ftax_model.operators import FEATURES, SIGNATURE, TIMES, Operator, OperatorTiming
-from ftax_model.workload import Workload
+from ftax_model.workload import DTYPES, LENGTHS, MAX_BATCH_SIZE, MAX_INPUT_SIZE, QUANTISED, Workload
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+
+TEXTS = (
+    "key", "architecture", "family", "model", "curve", "hyperparameters", "lengths", "framework", "device", "dtype",
+    "status", "reason", "warnings",
+)  # fmt: skip
+"""Columns of a `frame` that are words."""
+
+_BESIDE_FEATURES = ("spread", "prepare_s", "first_call_s", "peak_memory_bytes")
+
+WHOLE = ("batch_size", "threads", "repeat")
+"""Columns that are whole numbers in every row."""
+
+NUMBERS = (
+    *WHOLE, "input_size", *CLOCKS, "energy_j", *FEATURES, *_BESIDE_FEATURES
+)  # fmt: skip
+"""Columns that are numbers."""
+
+Where = Mapping[str, Any]
+"""Which rows: a value, or several in a list, a tuple or a set, by the name of a column."""
+
+Tell = Callable[[int, float], None]
+"""Takes how many rows are done, and which share of all that is, from 0 to 1."""
 
 
 def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
@@ -76,6 +101,61 @@ def operators(table: pd.DataFrame) -> list[Operator]:
     return found
 
 
+def values(where: Where | None) -> dict[str, list[Any]]:
+    """The values that rows may have, by the name of a column, those alone that are of its type.
+
+    Raises `InputError` for a column that a frame lacks.
+    """
+    check_columns(where or ())
+    found: dict[str, list[Any]] = {}
+    for name, own in (where or {}).items():
+        several = own if isinstance(own, list | tuple | set) else [own]
+        if name in TEXTS:
+            found[name] = [one for one in several if isinstance(one, str)]
+        else:
+            found[name] = [float(one) for one in several if isinstance(one, numbers.Real)]
+    return found
+
+
+def check_columns(asked: Iterable[str]) -> None:
+    """Raise `InputError` for a column that a `frame` does not have."""
+    for name in asked:
+        plugins.check(name, (*TEXTS, *NUMBERS), what="column")
+
+
+def chosen(table: pd.DataFrame, *, columns: Sequence[str] | None, where: Where | None) -> pd.DataFrame:
+    """The columns and rows of a frame that were asked for; raises `InputError` for a column that it lacks."""
+    check_columns(columns or ())
+    for name, own in values(where).items():
+        table = table[table[name].isin(own)]
+    return table.reset_index(drop=True) if columns is None else table[list(columns)].reset_index(drop=True)
+
+
+def check_values(table: pd.DataFrame) -> None:
+    """Raise `ValueError` where the values in columns of a frame are none that measurements have."""
+    import numpy as np
+
+    for name in table.columns.intersection([*NUMBERS]):
+        if np.isinf(table[name]).any():
+            raise ValueError(f"{name} is not finite")
+    for name in table.columns.intersection([*CLOCKS, "energy_j"]):
+        if (table[name] < 0).any():
+            raise ValueError(f"{name} is negative")
+    for name, allowed in {"status": STATUSES, "lengths": LENGTHS, "dtype": (*DTYPES, QUANTISED)}.items():
+        if name in table and not table[name].isin(allowed).all():
+            raise ValueError(f"{name} is one of {', '.join(allowed)}")
+    for name, most in {"batch_size": MAX_BATCH_SIZE, "input_size": MAX_INPUT_SIZE, "threads": LARGEST_NUMBER}.items():
+        if name in table and not table[name].dropna().between(1, most).all():
+            raise ValueError(f"{name} lies outside 1 to {most}")
+    if {"status", "latency_s"} <= {*table} and not (table.loc[table["status"] == "ok", "latency_s"] > 0).all():
+        raise ValueError("a good row has a positive latency_s")
+    if "key" in table and not table["key"].is_unique:
+        raise ValueError("a key comes twice")
+    for own in table["hyperparameters"].unique() if "hyperparameters" in table else ():
+        if not isinstance(parse_json(own), dict):
+            raise ValueError("hyperparameters are a JSON object")
+
+
 def by_name(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of any frame as dictionaries of its own values, by the names of columns."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
@@ -110,14 +190,11 @@ def _columns(measurements: Sequence[Measurement], labels: _Labels) -> dict[str, 
         "repeat": _numbers(cell.repeat for cell in cells),
         **{name: _numbers(getattr(one, name) for one in measurements) for name in (*CLOCKS, "energy_j")},
         **{name: _numbers(one.features.get(name) for one in measurements) for name in FEATURES},
-        **{name: _numbers(getattr(one, name) for one in measurements) for name in _BESIDE_CLOCKS},
+        **{name: _numbers(getattr(one, name) for one in measurements) for name in _BESIDE_FEATURES},
         "status": [one.status for one in measurements],
         "reason": [one.reason for one in measurements],
         "warnings": [",".join(one.warnings()) for one in measurements],
     }
-
-
-_BESIDE_CLOCKS = ("spread", "prepare_s", "first_call_s", "peak_memory_bytes")
 
 
 def _numbers(values: Iterable[Any]) -> NDArray[Any]:
