@@ -192,6 +192,8 @@ def test_columns_of_strangers_are_looked_at(file: Path, change: Any, why: str) -
         ({"kind": "profiles"}, "profiles"),
         ({"kind": ["measurements"]}, "of what"),
         ({"counts": {"measurements": 10}}, "failed is not counted"),
+        ({"ranges": []}, "what lies where"),
+        ({"ranges": [{"device": ["a", 1]}]}, "what lies where"),
     ],
 )
 def test_footers_of_strangers_are_looked_at(file: Path, metadata: dict[str, Any], why: str) -> None:

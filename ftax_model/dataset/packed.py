@@ -58,25 +58,23 @@ def write(
     order = table.sort_values([*SORTED, _LINE]).index
     kinds = {"i": pa.int64(), "f": pa.float64()}
     plain = pa.schema([(name, kinds.get(table[name].dtype.kind, pa.string())) for name in table])
-    told = json.dumps({"format": FORMAT, "schema": SCHEMA, **facts}, allow_nan=False)
     schema = plain.append(pa.field(_RECORD, pa.string()))
     repeated = [name for name in frames.TEXTS if name in table and name != "key"]
     sink = pa.BufferOutputStream()
-    options = {
-        "compression": "zstd",
-        "use_dictionary": repeated,
-        "write_statistics": list(table),
-        "store_schema": False,
-    }
+    ranges = []
+    options = {"compression": "zstd", "use_dictionary": repeated, "write_statistics": False, "store_schema": False}
     with pq.ParquetWriter(sink, schema, **options) as writer:
-        writer.add_key_value_metadata({_FACTS: told.encode()})
         for begin in range(0, len(order), GROUP):
             at = order[begin : begin + GROUP]
-            part = pa.Table.from_pandas(table.loc[at], schema=plain, preserve_index=False)
+            rows = table.loc[at]
+            ranges.append({name: [rows[name].min(), rows[name].max()] for name in SORTED})
+            part = pa.Table.from_pandas(rows, schema=plain, preserve_index=False)
             records = pa.array([lines[one].decode() for one in at], pa.string())
             writer.write_table(part.append_column(_RECORD, records))
             if tell:
                 tell(begin + len(at), (begin + len(at)) / len(order))
+        told = json.dumps({"format": FORMAT, "schema": SCHEMA, **facts, "ranges": ranges}, allow_nan=False)
+        writer.add_key_value_metadata({_FACTS: told.encode()})
     return files.write(path, sink.getvalue())
 
 
@@ -88,8 +86,8 @@ def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def read_lines(path: str | os.PathLike[str], *, tell: Tell | None = None) -> Iterator[bytes]:
     """The records of a packed dataset as lines of JSON, in the order in which they were packed."""
-    with _opened(path) as (file, _):
-        found = _together(_groups(path, file, [_LINE, _RECORD], {}, tell))
+    with _opened(path) as (file, facts):
+        found = _together(_groups(path, file, facts["ranges"], [_LINE, _RECORD], {}, tell))
     for chunk in found[_RECORD].chunks:
         for one in chunk:
             yield one.as_py().encode()
@@ -111,7 +109,7 @@ def read_frame(
         held = [name for name in file.schema_arrow.names if name in _COLUMNS[MEASUREMENTS]]
         wanted = list(columns) if columns is not None else held
         names = list(dict.fromkeys([*wanted, *values, _LINE]))
-        found: pd.DataFrame = _together(_groups(path, file, names, values, tell)).to_pandas()
+        found: pd.DataFrame = _together(_groups(path, file, facts["ranges"], names, values, tell)).to_pandas()
         frames.check_values(found)
     return found[wanted]
 
@@ -146,7 +144,19 @@ def _facts(file: pq.ParquetFile) -> dict[str, Any]:
     if facts.get("kind") not in (MEASUREMENTS, PROFILES):
         raise ValueError("its footer does not say of what")
     overview.check(facts.get("counts"))
+    ranges = facts.get("ranges")
+    if not isinstance(ranges, list) or len(ranges) != file.metadata.num_row_groups or not all(map(_is_range, ranges)):
+        raise ValueError("its footer does not say what lies where")
     return facts
+
+
+def _is_range(one: Any) -> bool:
+    """Whether it is the least and the greatest text of each column that rows are sorted by."""
+    return (
+        isinstance(one, dict)
+        and {*one} == {*SORTED}
+        and all(isinstance(own, list) and list(map(type, own)) == [str, str] for own in one.values())
+    )
 
 
 def _check(file: pq.ParquetFile, kind: str, size: int) -> None:
@@ -172,6 +182,7 @@ def _check(file: pq.ParquetFile, kind: str, size: int) -> None:
 def _groups(
     path: str | os.PathLike[str],
     file: pq.ParquetFile,
+    ranges: list[dict[str, list[str]]],
     names: list[str],
     values: Mapping[str, list[Any]],
     tell: Tell | None,
@@ -183,10 +194,9 @@ def _groups(
     rows, left = 0, files.most_unpacked(Path(path).stat().st_size)
     plain = pa.schema([(name, _plain(file.schema_arrow.field(name).type)) for name in names])
     yield plain.empty_table()
-    for number in range(file.metadata.num_row_groups):
-        group = file.metadata.row_group(number)
-        rows += group.num_rows
-        if _may_hold(group, values):
+    for number, own_ranges in enumerate(ranges):
+        rows += file.metadata.row_group(number).num_rows
+        if _may_hold(own_ranges, values):
             part = file.read_row_group(number, columns=names, use_threads=False)
             part.validate(full=True)
             left -= _unpacked(part)
@@ -204,16 +214,12 @@ def _groups(
             tell(rows, rows / file.metadata.num_rows)
 
 
-def _may_hold(group: pq.RowGroupMetaData, values: Mapping[str, list[Any]]) -> bool:
-    """Whether a group of rows can hold one with such values, by the least and the greatest value of its columns."""
-    for place in range(group.num_columns):
-        column = group.column(place)
-        asked, told = values.get(column.path_in_schema), column.statistics
-        if asked is None or told is None or not told.has_min_max:
-            continue
-        if not any(told.min <= one <= told.max for one in asked):
-            return False
-    return True
+def _may_hold(ranges: Mapping[str, list[str]], values: Mapping[str, list[Any]]) -> bool:
+    """Whether a group of rows can hold one with such values, by the least and the greatest text of its columns."""
+    return all(
+        name not in ranges or any(ranges[name][0] <= one <= ranges[name][1] for one in own)
+        for name, own in values.items()
+    )
 
 
 def _unpacked(part: pa.Table) -> int:
