@@ -37,10 +37,11 @@ LARGEST_NUMBER = 2**63
 
 T = TypeVar("T")
 
-_UNPACKED = 200  # bytes a byte of a compressed file may become; JSON becomes ten to thirty
+UNPACKED = 200
+"""Bytes that a byte of a compressed file may become; JSON becomes ten to thirty."""
+
 _ANYWAY = 1 << 24  # bytes from which on that is looked at
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a character beyond 16 bits; alone it is none
-_OUTSIZE = re.compile(r"[eE]\+?\d{3}|\d{18}")  # nothing else in JSON can be infinite, or too large
 
 
 def write(path: str | os.PathLike[str], content: bytes) -> Path:
@@ -81,14 +82,33 @@ def lines(path: str | os.PathLike[str], *, law: str, do: str = "check the file")
     """
     count, packed = 0, Path(path).suffix == ".gz"
     with _opened(path, law=law, do=do) as file:
-        most = max(_ANYWAY, _UNPACKED * os.fstat(file.fileno()).st_size) if packed else math.inf
+        most = most_unpacked(os.fstat(file.fileno()).st_size) if packed else math.inf
         while line := file.readline(LONGEST_LINE + 1):
             count += len(line)
             if len(line) > LONGEST_LINE:
                 raise DataError(law, f"{path}: a line of more than {LONGEST_LINE >> 20} MiB", do)
             if count > most:
-                raise DataError(law, f"{path}: unpacks to more than {_UNPACKED} times its size", do)
+                raise DataError(law, f"{path}: unpacks to more than {UNPACKED} times its size", do)
             yield line
+
+
+def unpacked_size(path: str | os.PathLike[str]) -> int:
+    """Bytes of a file once it is unpacked, as far as it says so itself; 0 where it does not."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if path.suffix != ".gz":
+                return size
+            file.seek(max(size - 4, 0))
+            return int.from_bytes(file.read(4), "little")
+    except OSError:
+        return 0
+
+
+def most_unpacked(size: int) -> int:
+    """Bytes that a compressed file of a size may unpack to."""
+    return max(_ANYWAY, UNPACKED * size)
 
 
 def read_json(path: str | os.PathLike[str], *, law: str, do: str = "check the file") -> Any:
@@ -122,12 +142,12 @@ def parse_json(text: str | bytes) -> Any:
     """
     try:
         text = text if isinstance(text, str) else text.decode("utf-8")
-        found = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        found = _DECODER.decode(text)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
         raise ValueError(f"values within each other more than {DEEPEST} times") from None
-    if text.count("[") + text.count("{") > DEEPEST or _OUTSIZE.search(text):
+    if text.count("[") + text.count("{") > DEEPEST:
         check_parts(found)
     if _HALF.search(text):
         json.dumps(found, ensure_ascii=False).encode()
@@ -162,10 +182,8 @@ def check_parts(content: Any, *, most: float = math.inf) -> None:
             if depth == DEEPEST:
                 raise ValueError(f"values within each other more than {DEEPEST} times")
             waiting += [(part, depth + 1) for part in (one.values() if isinstance(one, Mapping) else one)]
-        elif (isinstance(one, float) and not math.isfinite(one)) or (
-            isinstance(one, int) and abs(one) >= LARGEST_NUMBER
-        ):
-            raise ValueError("a number that is not finite" if isinstance(one, float) else "a number beyond 64 bits")
+        elif isinstance(one, int | float):
+            _within(one)
 
 
 class _Loader(yaml.SafeLoader):
@@ -193,6 +211,23 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> Never:
     raise ValueError(f"{text}, which is no number")
+
+
+def _within(number: float) -> float:
+    """The number; raises `ValueError` where it is not finite or outsize."""
+    if isinstance(number, float) and not math.isfinite(number):
+        raise ValueError("a number that is not finite")
+    if isinstance(number, int) and abs(number) >= LARGEST_NUMBER:
+        raise ValueError("a number beyond 64 bits")
+    return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_no_number,
+    parse_float=lambda text: _within(float(text)),
+    parse_int=lambda text: _within(int(text)),
+)
 
 
 def _parse_toml(content: bytes) -> dict[str, Any]:

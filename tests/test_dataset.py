@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ftax_model import dataset
+from ftax_model import architectures, dataset
 from ftax_model.errors import DataError, InputError
-from ftax_model.measurement import Cell, Measurement, Profile
-from ftax_model.operators import Operator, OperatorTiming
+from ftax_model.measurement import CLOCKS, Cell, Measurement, Profile
+from ftax_model.operators import FEATURES, Operator, OperatorTiming
 from ftax_model.workload import Workload
 
 
@@ -290,3 +290,38 @@ def test_operators_that_are_not_there_are_refused(path: Path) -> None:
     with dataset.Writer(failed, Profile) as writer:
         writer.write(Profile(measured(4).cell, status="crashed", reason="signal 11"))
     assert dataset.load_operators(path).empty
+
+
+@pytest.mark.parametrize("name", dataset.names())
+def test_a_frame_holds_what_its_measurements_say(name: str) -> None:
+    measurements = dataset.read(dataset.find(name))
+    table = dataset.frame(iter(measurements))
+    assert list(table["key"]) == [one.cell.key for one in measurements]
+    for one, row in list(zip(measurements, dataset.by_name(table), strict=True))[::17]:
+        workload = one.cell.workload
+        known = {
+            **{name: getattr(workload, name) for name in ("architecture", "batch_size", "input_size", "lengths")},
+            **{name: getattr(one.cell.platform, name) for name in ("framework", "device", "dtype", "threads")},
+            **{name: getattr(one, name) for name in (*CLOCKS, "spread", "peak_memory_bytes", "status", "reason")},
+            **{name: one.features.get(name) for name in FEATURES},
+            "hyperparameters": json.dumps(workload.settings, sort_keys=True),
+            "repeat": one.cell.repeat,
+        }
+        assert {name: None if row[name] != row[name] else row[name] for name in known} == known
+        assert row["warnings"].removesuffix("non-monotone").rstrip(",") == ",".join(one.warnings())
+        assert architectures.label(workload.model) == row["model"]
+        assert architectures.label(workload.curve) == row["curve"]
+
+
+def test_a_dataset_of_lines_in_any_form_is_counted(path: Path) -> None:
+    failed = Measurement(measured(8).cell, status="timeout", reason="took longer than 1 s")
+    with dataset.Writer(path) as writer:
+        writer.write(failed)
+    found = dataset.overview(path)
+    assert (found["measurements"], found["failed"], found["models"], found["frameworks"]) == (3, 1, 1, ["fake"])
+    spaced = [json.dumps(dict(sorted(json.loads(line).items()))) for line in path.read_text().splitlines()]
+    path.write_text("\n".join([*spaced, ""]))
+    assert dataset.overview(path) == found
+    path.write_text("\n".join([*spaced, "{}", ""]))
+    with pytest.raises(DataError, match="line 5"):
+        dataset.overview(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftax_model.advice import compare
-from ftax_model.cli import _options
+from ftax_model.cli import _data, _options
 from ftax_model.errors import InputError
 from ftax_model.measurement import in_threads
 from ftax_model.modeling.predictor import SWEEP
@@ -71,9 +71,7 @@ def _is_device(word: str) -> bool:
 
 
 def _datasets(pair: tuple[str, str], rest: tuple[str, ...], asked: dict[str, Any]) -> list[Compared]:
-    from ftax_model import dataset
-
-    tables = [dataset.load_dataset(word) for word in pair]
+    tables = [_data.table([word]) for word in pair]
     if asked["framework"]:
         tables = [table[table["framework"] == asked["framework"]] for table in tables]
     found = compare.measured(*tables)

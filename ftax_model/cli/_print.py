@@ -85,6 +85,26 @@ def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 @contextmanager
+def counting(what: str) -> Iterator[Callable[[int, float], None]]:
+    """A bar once it is told how many rows are done, and which share of all that is; shown where `progress` is."""
+    from rich.markup import escape
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    shown = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    bar = _live(*shown, transient=True)
+    task = bar.add_task(escape(what), total=1.0)
+
+    def tell(rows: int, share: float) -> None:
+        bar.start()
+        bar.update(task, completed=share, description=escape(f"{what}, {rows:,} rows"))
+
+    try:
+        yield tell
+    finally:
+        bar.stop()
+
+
+@contextmanager
 def working(what: str) -> Iterator[None]:
     """A spinner with the time since, for what takes seconds and nobody knows how many; shown where `progress` is."""
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn

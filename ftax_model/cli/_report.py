@@ -85,11 +85,12 @@ def _check(word: str) -> None:
 
 
 def _of_datasets(names: Sequence[str], *, model: str | None, evaluate: bool) -> Content:
-    from ftax_model import claims, dataset
+    from ftax_model import claims
+    from ftax_model.cli import _data
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.report import content as made
 
-    measurements = [one for name in names for one in dataset.read(dataset.find(name))]
+    measurements = _data.measurements(names)
     title = " and ".join(Path(name).name for name in names)
     known = LatencyPredictor.load(model) if model else None
     content = made.of_dataset(measurements, title, predictor=known, evaluate=evaluate)

@@ -30,20 +30,18 @@ def command(
 
     Each table stands beside plain baselines and the repeatability floor. The whole takes some minutes.
     """
-    import pandas as pd
-
-    from ftax_model.cli import _print, _show
+    from ftax_model.cli import _data, _print, _show
     from ftax_model.collection.plan import load_plan
-    from ftax_model.dataset import load_dataset, load_profiles
+    from ftax_model.dataset import load_profiles
     from ftax_model.modeling.judging import evaluation
     from ftax_model.report import evaluation_page
 
     jobs = _options.processes(jobs)
-    table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
+    table = _data.table(datasets)
     several = table["device"].nunique() > 1
     asked = splits or tuple(evaluation.SPLITS if several else evaluation.WITHIN)
     plan = {workload.key for one in load_plan("calibrate").grids for workload in one.workloads}
-    with _print.working(f"holding out by {', '.join(asked)}"):
+    with _print.working(f"{len(table):,} rows, holding out by {', '.join(asked)}"):
         report = evaluation.report(
             table, load_profiles(datasets), splits=asked, confidence=confidence, plan=plan, jobs=jobs
         )

@@ -26,15 +26,13 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     Operator profiles that lie beside a dataset are learnt from too. Prints what was learnt of each platform, with
     standard errors.
     """
-    import pandas as pd
-
-    from ftax_model.cli import _print, _show
-    from ftax_model.dataset import good, load_dataset, load_profiles
+    from ftax_model.cli import _data, _print, _show
+    from ftax_model.dataset import good, load_profiles
     from ftax_model.modeling.predictor import LatencyPredictor, with_features
 
     before = None if known == "none" else LatencyPredictor.load(known)
-    table = pd.concat([load_dataset(name) for name in datasets], ignore_index=True)
-    with _print.working("fitting"):
+    table = _data.table(datasets)
+    with _print.working(f"fitting {len(table):,} rows"):
         predictor = LatencyPredictor(confidence=confidence).fit(table, load_profiles(datasets), known=before)
     predictor.save(out)
     measured = good(table)

@@ -36,17 +36,17 @@ def command(dataset: str, model: Path | None, by: str, statistic: str, full: boo
     over MACs, `ftax plot proxy-quality` which proxy is good at which batch size.
     """
     from ftax_model import plugins
-    from ftax_model.cli import _print, _show
-    from ftax_model.dataset import load_dataset
+    from ftax_model.cli import _data, _print, _show
     from ftax_model.modeling.judging.ranking import STATISTICS
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.proxies import proxies
 
     plugins.check(statistic, STATISTICS, what="statistic")
     predictor = LatencyPredictor.load(model) if model else None
+    table = _data.table([dataset])
     with _print.working("judging proxies"):
         found = proxies(
-            load_dataset(dataset),
+            table,
             predictor=predictor,
             by=by.split(","),
             full=full,

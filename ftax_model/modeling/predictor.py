@@ -213,7 +213,7 @@ class LatencyPredictor:
 
     def _of_machine(self, name: str) -> LatencyPredictor:
         """With the fits of one machine alone, by the name of its dataset."""
-        devices = set(dataset.load_dataset(name)["device"])
+        devices = set(dataset.overview(name)["devices"])
         self.fits_ = [fit for fit in self.fits_ if fit.platform.device in devices]
         return self
 
@@ -229,7 +229,9 @@ class LatencyPredictor:
             plugins.check(device, machines, what="device to do without")
         if not left:
             raise InputError("without a device, others are known", f"{device} alone", "choose another predictor")
-        tables = [one for one in map(dataset.load_dataset, dataset.names()) if one["device"].isin(left).any()]
+        tables = [
+            dataset.load_dataset(name) for name in dataset.names() if {*dataset.overview(name)["devices"]} & {*left}
+        ]
         rows = dataset.good(pd.concat(tables, ignore_index=True))
         rows = rows[rows["device"].isin(left)].reset_index(drop=True)
         rows = with_operators(rows, jobs=self.jobs)

@@ -1,0 +1,374 @@
+"""A dataset: measurements as JSON Lines on disk, or packed, operator profiles beside them, and frames in memory."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+
+from ftax_model import files, plugins
+from ftax_model.dataset import packed
+from ftax_model.dataset.frames import Tell, Where, by_name, chosen, frame, good, operator_frame, operators
+from ftax_model.dataset.overview import Seen, counts, glance
+from ftax_model.errors import DataError, FtaxError
+from ftax_model.measurement import Measurement, Profile, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "OPERATORS", "SUFFIXES", "DatasetWarning", "Outcome", "Writer", "by_name", "find", "folder", "frame", "good",
+    "load_dataset", "load_operators", "load_profiles", "names", "operator_frame", "operators", "operators_file",
+    "operators_files", "overview", "pack", "read", "unpack",
+]  # fmt: skip
+
+R = TypeVar("R", bound=Record)
+
+SUFFIXES = (".jsonl", ".jsonl.gz", packed.SUFFIX)
+
+OPERATORS = ".operators"
+"""What the name of a file of operator profiles has before its suffix, behind the name of its dataset."""
+
+
+class DatasetWarning(UserWarning):
+    """Something in a dataset file that was mended by leaving it out."""
+
+
+def names() -> list[str]:
+    """Datasets that come with the project."""
+    files = [file for file in folder().glob("*") if file.name.endswith(SUFFIXES)] if folder().is_dir() else []
+    return sorted({stem for file in files if not (stem := _stem(file)).endswith(OPERATORS)})
+
+
+def overview(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a dataset holds, by name or path, counted without building its records.
+
+    ``name``, ``measurements`` (good ones), ``failed``, ``models``, ``architectures``, and lists of ``frameworks``,
+    ``devices`` and ``dtypes``; ``operators``, how many of its cells were profiled operator by operator. Raises
+    `DataError` where there is no such file, or it cannot be read.
+    """
+    path = find(name_or_path)
+    beside = _profiled(path)
+    profiled = _counts(beside, Profile)["measurements"] if beside else 0
+    return {"name": _stem(path), **_counts(path, Measurement), "operators": profiled}
+
+
+def _counts(path: Path, kind: type[Record]) -> dict[str, Any]:
+    if path.suffix == packed.SUFFIX:
+        found: dict[str, Any] = packed.read_facts(path)["counts"]
+        return found
+    return counts(
+        glance(line) or Seen.of(_parse(line, kind, where=f"{path} line {number}")) for number, line in _lines(path)
+    )
+
+
+def folder() -> Path:
+    """Where the datasets of the project lie: beside the package, or where its installation put them."""
+    beside = Path(__file__).resolve().parents[2] / "datasets"
+    if beside.is_dir():
+        return beside
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("ftax-model") or ():
+            if file.parts[-2:] == ("datasets", "README.md"):
+                return Path(str(file.locate())).resolve().parent
+    return beside
+
+
+def load_dataset(
+    name_or_path: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] | None = None,
+    where: Where | None = None,
+    tell: Tell | None = None,
+) -> pd.DataFrame:
+    """The tidy frame of a dataset, by the name of one that comes with the project or by path; see `frame`.
+
+    ``columns`` are those to keep; ``where`` says which rows, by the values, one or several, that columns may have. Of
+    a packed dataset nothing else is read. ``tell`` hears how far reading is. Raises `DataError` where there is no such
+    file or no readable record in it, `InputError` for a column that a frame does not have.
+
+    >>> eager = {"framework": "eager", "dtype": ["float16", "bfloat16"]}
+    >>> load_dataset("nvidia-h200", columns=["model", "latency_s"], where=eager).shape[1]
+    2
+    """
+    path = find(name_or_path)
+    if path.suffix == packed.SUFFIX:
+        return packed.read_frame(path, columns=columns, where=where, tell=tell)
+    return chosen(frame(_records(path, Measurement, tell)), columns=columns, where=where)
+
+
+def load_operators(name_or_path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The tidy frame of the operator profiles beside a dataset, or in a file of their own; see `operator_frame`.
+
+    Raises `DataError` where there are none, or nothing readable in them.
+    """
+    path = find(name_or_path)
+    if not _stem(path).endswith(OPERATORS):
+        found = _profiled(path)
+        if found is None:
+            cure = "measure them: ftax collect --operators"
+            raise DataError("operator profiles lie beside their dataset", f"no file {operators_file(path)}", cure)
+        path = found
+    return operator_frame(_records(path, Profile))
+
+
+def load_profiles(names: Iterable[str]) -> pd.DataFrame | None:
+    """The operator profiles beside several datasets, in one frame; ``None`` where none of them has any."""
+    import pandas as pd
+
+    found = [load_operators(name) for name in names if _profiled(find(name))]
+    return pd.concat(found, ignore_index=True) if found else None
+
+
+def operators_file(path: str | os.PathLike[str]) -> Path:
+    """Where the operator profiles of a dataset are written, by the path of its file.
+
+    >>> operators_file("some/cpu.jsonl").name
+    'cpu.operators.jsonl'
+    """
+    return Path(path).with_name(f"{_stem(Path(path))}{OPERATORS}.jsonl")
+
+
+def operators_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Where the operator profiles of a dataset may lie: as written, compressed, and packed."""
+    plain = operators_file(path)
+    return [plain.with_name(f"{_stem(plain)}{suffix}") for suffix in SUFFIXES]
+
+
+def _profiled(path: Path) -> Path | None:
+    """The file of operator profiles beside a dataset, ``None`` where there is none."""
+    return next((file for file in operators_files(path) if file.exists()), None)
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Path:
+    """Path of a dataset given by name or by path; raises `FtaxError` where there is none."""
+    path = Path(name_or_path)
+    if path.exists():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise DataError(
+            "a dataset is a file of JSON Lines or Parquet",
+            f"no file {path}",
+            "check the path, or measure one: ftax collect",
+        )
+    plugins.check(str(name_or_path), names(), what="dataset")
+    return next(file for suffix in SUFFIXES if (file := folder() / f"{path}{suffix}").exists())
+
+
+@overload
+def read(path: str | os.PathLike[str], *, tell: Tell | None = None) -> list[Measurement]: ...
+
+
+@overload
+def read(path: str | os.PathLike[str], kind: type[R], *, tell: Tell | None = None) -> list[R]: ...
+
+
+def read(path: str | os.PathLike[str], kind: type[Any] = Measurement, *, tell: Tell | None = None) -> list[Any]:
+    """All records of one kind, measurements or profiles, in a dataset's file, in order; ``tell`` hears how far it is.
+
+    A last line that was cut off by a crash is left out with a `DatasetWarning`. Raises `DataError` for a file that
+    cannot be read, a line in the middle that is not a record, a schema of another version, or a key that comes twice.
+    """
+    return list(_records(Path(path), kind, tell))
+
+
+def _records(path: Path, kind: type[R], tell: Tell | None = None, *, keep: list[bytes] | None = None) -> Iterator[R]:
+    """The records of a file one after the other, as `read` gives them; ``keep`` takes their lines."""
+    seen: set[str] = set()
+    for number, line in _lines(path, tell):
+        record = cast(R, _parse(line, kind, where=f"{path} line {number}"))
+        key = record.cell.key
+        if key in seen:
+            raise DataError(
+                "a key is unique in a dataset", f"{path} line {number}: {key} again", "drop one of the lines"
+            )
+        seen.add(key)
+        if keep is not None:
+            keep.append(line.strip())
+        yield record
+
+
+def _lines(path: Path, tell: Tell | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that hold something, with their numbers."""
+    if path.suffix == packed.SUFFIX:
+        yield from enumerate(packed.read_lines(path, tell=tell), start=1)
+        return
+    law, done = "a dataset is a readable file", 0
+    size = files.unpacked_size(path) if tell else 0
+    for number, line in enumerate(files.lines(path, law=law, do="check the path"), start=1):
+        done += len(line)
+        if tell and number % _OFTEN == 0:
+            tell(number, min(done / size, 1.0) if size else 1.0)
+        if not line.strip():
+            continue
+        if not line.endswith(b"\n") and _is_cut(line):
+            message = f"{path}: the last line is cut off and was left out; ftax collect measures that cell again"
+            warnings.warn(message, DatasetWarning, stacklevel=2)
+            continue
+        yield number, line
+
+
+_OFTEN = 500  # lines from one word of how far it is to the next
+
+
+def pack(name_or_path: str | os.PathLike[str], out: str | os.PathLike[str], *, tell: Tell | None = None) -> list[Path]:
+    """Pack a dataset, and the operator profiles beside it, as Parquet; returns the files, ``out`` first.
+
+    Whatever takes a dataset takes ``out``, whose name ends in ``.parquet``; `unpack` gives the very records back.
+    Raises `DataError` as `read` does, where there is no record, and where the output cannot be written.
+    """
+    path, out = find(name_or_path), Path(out)
+    if out.suffix != packed.SUFFIX:
+        raise DataError("a packed dataset is Parquet", str(out), f"choose a name that ends in {packed.SUFFIX}")
+    if _stem(path).endswith(OPERATORS):
+        return [_packed_profiles(path, out, tell)]
+    lines: list[bytes] = []
+    table = frame(_records(path, Measurement, tell, keep=lines))
+    if not lines:
+        raise DataError("a dataset that is packed holds records", f"{path}: none", "measure some: ftax collect")
+    columns = (table[name] for name in ("architecture", "hyperparameters", "dtype", "framework", "device", "status"))
+    seen = counts(map(Seen._make, zip(*columns, strict=True)))
+    facts = {"kind": packed.MEASUREMENTS, "counts": seen}
+    beside, written = _profiled(path), [packed.write(out, table, lines, facts, tell=tell)]
+    return [*written, _packed_profiles(beside, operators_file(out).with_suffix(packed.SUFFIX))] if beside else written
+
+
+def _packed_profiles(path: Path, out: Path, tell: Tell | None = None) -> Path:
+    import pandas as pd
+
+    lines: list[bytes] = []
+    rows, seen = [], []
+    for one in _records(path, Profile, tell, keep=lines):
+        seen.append(Seen.of(one))
+        rows.append({"key": one.cell.key, **seen[-1]._asdict()})
+    table = pd.DataFrame(rows, columns=["key", *Seen._fields]).drop(columns="hyperparameters")
+    return packed.write(out, table, lines, {"kind": packed.PROFILES, "counts": counts(seen)}, tell=tell)
+
+
+def unpack(name_or_path: str | os.PathLike[str], out: str | os.PathLike[str], *, tell: Tell | None = None) -> Path:
+    """Write the records of a packed dataset as JSON Lines, as they were before; returns ``out``.
+
+    Raises `DataError` where they cannot be read, where ``out`` is there, and where it cannot be written.
+    """
+    path, out = find(name_or_path), Path(out)
+    if out.exists():
+        raise DataError("what is unpacked overwrites nothing", f"{out} is there", "choose another output")
+    return files.write(out, b"".join(line + b"\n" for line in packed.read_lines(path, tell=tell)))
+
+
+class Outcome(NamedTuple):
+    """How looking at a cell ended: its status, and the seconds of one call, ``None`` where it failed."""
+
+    status: str
+    latency_s: float | None
+
+
+class Writer:
+    """Appends records of one kind to a file of JSON Lines; each is on disk before `write` returns.
+
+    Opening takes a lock against a second writer, drops a last line that a crash cut off (with a `DatasetWarning`), and
+    reads which cells are ``done``: the `Outcome` of each by its key. Raises `DataError` where the file cannot be
+    written, is locked, or holds records of another kind or none; nothing already written is touched then.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement) -> None:
+        self.path = Path(path)
+        self._kind = kind
+        if self.path.suffix in (".gz", packed.SUFFIX):
+            raise DataError(
+                "a dataset that grows is not compressed", str(self.path), "choose a name that ends in .jsonl"
+            )
+        try:
+            self._file = self.path.open("ab+", buffering=0)
+        except OSError as error:
+            raise DataError("the output can be written", f"{path}: {_why(error)}", "choose another path") from error
+        try:
+            self.done = self._take_over()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, record: Record) -> None:
+        """Append one record as one line; a line that the disk cannot take leaves no part of itself behind."""
+        line = json.dumps(record.to_record(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(end)
+            cure = "make room and run again; it goes on where it stopped"
+            raise DataError("the output can be written", f"{self.path}: {_why(error)}", cure) from error
+        self.done[record.cell.key] = Outcome(record.status, record.latency_s)
+
+    def _take_over(self) -> dict[str, Outcome]:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            cure = "wait for it, or choose another output"
+            raise DataError("one collection writes to a file", f"{self.path}: another one at work", cure) from error
+        self._file.seek(0)
+        content = self._file.read()
+        good, cut = _whole_lines(content)
+        if cut:
+            self._file.truncate(len(good))
+            message = f"{self.path}: the last line was cut off and is measured again"
+            warnings.warn(message, DatasetWarning, stacklevel=3)
+        elif content and not content.endswith(b"\n"):
+            self._file.write(b"\n")
+        lines = enumerate(good.splitlines(), start=1)
+        records = (_parse(line, self._kind, where=f"{self.path} line {n}") for n, line in lines if line.strip())
+        return {record.cell.key: Outcome(record.status, record.latency_s) for record in records}
+
+
+def _whole_lines(content: bytes) -> tuple[bytes, bool]:
+    """Content without a last line that a crash cut off, and whether there was one."""
+    head, newline, tail = content.rpartition(b"\n")
+    return (head + newline, True) if tail.strip() and _is_cut(tail) else (content, False)
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line without an end lacks more than that."""
+    try:
+        files.parse_json(line)
+    except ValueError:
+        return True
+    return False
+
+
+def _parse(line: bytes, kind: type[Record], *, where: str) -> Record:
+    try:
+        record = files.parse_json(line)
+    except ValueError as error:
+        raise DataError(
+            "every line of a dataset is a JSON record", f"{where}: {error}", "mend or drop the line"
+        ) from error
+    try:
+        return kind.from_record(record)
+    except FtaxError as error:
+        raise DataError(error.law, f"{where}: {error.got}", error.do) from error
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(packed.SUFFIX)
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
