@@ -284,7 +284,7 @@ class Writer:
                 raise DataError("one collection writes to a file", f"{self.path}: another one at work", cure) from error
             except OSError as error:
                 message = f"{self.path}: no lock can be had there ({_why(error)}); let nothing else write to it"
-                warnings.warn(message, DatasetWarning, stacklevel=4)
+                warnings.warn(message, DatasetWarning, stacklevel=3)
             if self._in_place(file):  # not replaced before it was locked
                 return file
             file.close()

@@ -57,17 +57,29 @@ def write(path: str | os.PathLike[str], content: bytes | Iterable[bytes]) -> Pat
     standard output goes, is written to as it is. A process that was killed may leave a file ``NAME.xxxxxxxx.part``,
     hexadecimal digits in the middle, which the next one that writes ``NAME`` removes.
     """
+    check(path)
     path, parts = Path(path), [content] if isinstance(content, bytes) else content
-    try:
+    with _refusing(path):
         before = _status(path)
-        if before is None or (stat.S_ISREG(before.st_mode) and _stream(before) is None):
+        if before is None or _is_replaced(before):
             _replace(Path(os.path.realpath(path)), parts, before)
         else:
             _pour(path if (stream := _stream(before)) is None else stream, parts)
-    except OSError as error:
-        got = f"{path}: {error.strerror or error}"
-        raise DataError("the output can be written", got, "choose another path") from error
     return path
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """Raise `DataError` where `write` could not write a file as things are: before the work for it, not after."""
+    with _refusing(Path(path)):
+        before = _status(Path(path))
+        target = Path(os.path.realpath(path))
+        if before and stat.S_ISDIR(before.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if before is None or _is_replaced(before):
+            for place in (target.parent, target) if before else (target.parent,):
+                place.stat()
+                if not os.access(place, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def sync_folder(folder: Path) -> None:
@@ -207,6 +219,20 @@ class _Loader(yaml.SafeLoader):
         super().flatten_mapping(node)
 
 
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Whatever the system refuses of an output is a `DataError`."""
+    try:
+        yield
+    except OSError as error:
+        got = f"{path}: {error.strerror or error}"
+        raise DataError("the output can be written", got, "choose another path") from error
+
+
+def _is_replaced(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and _stream(status) is None
+
+
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
@@ -218,8 +244,6 @@ def _status(path: Path) -> os.stat_result | None:
 
 def _replace(target: Path, parts: Iterable[bytes], before: os.stat_result | None) -> None:
     """Write all of a file beside its target, and only then in its place."""
-    if before and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     _remove_leftovers(target)
     with _part(target) as (part, file):
         file.writelines(parts)

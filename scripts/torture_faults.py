@@ -49,13 +49,10 @@ from ftax_model.device import detect
 from ftax_model.errors import FtaxError
 from ftax_model.measurement import Measurement, Profile, Record
 from ftax_model.modeling.platforms import mine
-from ftax_model.modeling.predictor import LatencyPredictor
-from ftax_model.nas import LatencyCost, SearchSpace
-from ftax_model.report import curves
 from ftax_model.tracing import cache, sources
 from ftax_model.workload import grid
 
-FULL = {"kills": 100, "stops": 30, "cold": 10, "disks": 30, "others": 30, "clocks": 30, "bytes_apart": 1, "writes": 30}
+FULL = {"kills": 80, "stops": 30, "cold": 10, "disks": 30, "others": 30, "clocks": 30, "bytes_apart": 1, "writes": 15}
 QUICK = {"kills": 6, "stops": 3, "cold": 1, "disks": 3, "others": 2, "clocks": 2, "bytes_apart": 61, "writes": 2}
 
 LAYERS, SIZES = (2, 3, 4), (1, 2, 4, 8)
@@ -90,10 +87,7 @@ def run(
     folder.chmod(0o755)
 
     def collections(what: str, runs: int, one: Callable[[Trial], None], **how: Any) -> None:
-        count = Count(what)
-        for _ in range(runs):
-            with trial(folder, draw, count, **how) as own:
-                one(own)
+        count = collections_of(folder, draw, what, runs, one, **how)
         rows.append(count.row())
         tell(f"{what}: {count.runs} runs, {count.bad} bad{count.why()}")
 
@@ -256,6 +250,17 @@ class Trial:
             holds(len(dataset.read(file, kind)) == len(wanted), f"{file.name} cannot be read")
         holds(sorted(self.out.parent.iterdir()) == sorted(file for file, _ in self.files()), "other files are left")
         return summary.measured + (summary.operators.measured if summary.operators else 0)
+
+
+def collections_of(
+    folder: Path, draw: random.Random, what: str, runs: int, one: Callable[[Trial], None], **how: Any
+) -> Count:
+    """What was counted of so many collections with one kind of fault."""
+    count = Count(what)
+    for _ in range(runs):
+        with trial(folder, draw, count, **how) as own:
+            one(own)
+    return count
 
 
 @contextlib.contextmanager
@@ -628,6 +633,10 @@ def write_on(path: Path, content: bytes, child: Child) -> int:
 
 def writers(place: Path) -> dict[str, tuple[list[Path], Callable[[], object]]]:
     """What writes files, and which, made so that only writing is left to do."""
+    from ftax_model.modeling.predictor import LatencyPredictor
+    from ftax_model.nas import LatencyCost, SearchSpace
+    from ftax_model.report import curves
+
     os.environ["XDG_DATA_HOME"], os.environ["XDG_CACHE_HOME"] = str(place / "data"), str(place / "cache")
     here = detect("cpu")
     toy, learnt = place / "toy.jsonl", place / "learnt.json.gz"
@@ -776,6 +785,8 @@ def appended(path: Path) -> bool:
 
 def whole(path: Path, content: bytes) -> bool:
     """Whether a file is what its name says, to the end."""
+    from ftax_model.nas import LatencyCost, SearchSpace
+
     try:
         if path.suffix == ".gz":
             json.loads(gzip.decompress(content))
