@@ -350,7 +350,7 @@ def cut_within_a_line(own: Trial) -> None:
 
 def limited(own: Trial) -> None:
     """Let the file grow to a random size, and no further."""
-    own.end(own.begin(prepare=limit(own.draw, 40_000, deadly=False)), wanted=[0, REFUSED])
+    own.end(own.begin(prepare=limit(own.draw, 20_000, deadly=False)), wanted=[0, REFUSED])
     whole = all(file.read_bytes()[-1:] in (b"", b"\n") for file, _ in own.files() if file.exists())
     holds(whole, "a part of a line is left")
 
@@ -864,7 +864,7 @@ class Child:
         os.close(self._log)
 
     def _work(self, work: Callable[[Child], int]) -> Never:
-        code = ABORTED
+        code, said = ABORTED, ""
         try:
             os.close(self._readable)
             for stream in (1, 2):
@@ -872,11 +872,12 @@ class Child:
             sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
             code = work(self)
         except FtaxError as error:
-            os.write(self._log, str(error).encode())
-            code = REFUSED
+            code, said = REFUSED, str(error)
         except BaseException:
-            os.write(self._log, traceback.format_exc().encode())
+            said = traceback.format_exc()
         finally:
+            with contextlib.suppress(OSError):  # where the size of files is limited, that of the log is, too
+                os.write(self._log, said.encode())
             os._exit(code)
 
 

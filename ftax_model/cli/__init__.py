@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -117,9 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(message: str) -> int:
-    click.echo(f"ftax: {' '.join(message.split())}", err=True)
+    with suppress(OSError):  # the code tells, where there is no room for the line
+        click.echo(f"ftax: {' '.join(message.split())}", err=True)
     return EXIT_BAD_INPUT
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"ftax: warning: {message}", err=True)
+    with suppress(OSError):
+        click.echo(f"ftax: warning: {message}", err=True)
