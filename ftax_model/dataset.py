@@ -189,15 +189,17 @@ class Writer:
 
     Opening takes a lock against a second writer, drops a last line that a crash cut off (with a `DatasetWarning`), and
     reads which cells are ``done``: the `Outcome` of each by its key. Raises `DataError` where the file cannot be
-    written, is locked, or holds records of another kind or none; nothing already written is touched then.
+    written, is locked, or holds records of another kind or none; nothing already written is touched then. With ``wait``
+    one that is locked is waited for.
 
     Nobody else writes to the file meanwhile. Where a file system has no locks a `DatasetWarning` says so; a file that
     another program changed, moved or replaced is found out before the next record is written, and takes none.
     """
 
-    def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement) -> None:
+    def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement, *, wait: bool = False) -> None:
         self.path = Path(path)
         self._kind = kind
+        self._wait = wait
         if self.path.suffix == ".gz":
             raise DataError(
                 "a dataset that grows is not compressed", str(self.path), "choose a name that ends in .jsonl"
@@ -277,7 +279,7 @@ class Writer:
         for _ in range(_TRIES):
             file = self.path.open("ab+", buffering=0)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if self._wait else fcntl.LOCK_NB))
             except BlockingIOError as error:
                 file.close()
                 cure = "wait for it, or choose another output"

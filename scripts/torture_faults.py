@@ -52,7 +52,7 @@ from ftax_model.modeling.platforms import mine
 from ftax_model.tracing import cache, sources
 from ftax_model.workload import grid
 
-FULL = {"kills": 80, "stops": 30, "cold": 10, "disks": 30, "others": 30, "clocks": 30, "bytes_apart": 1, "writes": 15}
+FULL = {"kills": 60, "stops": 30, "cold": 10, "disks": 30, "others": 30, "clocks": 30, "bytes_apart": 1, "writes": 10}
 QUICK = {"kills": 6, "stops": 3, "cold": 1, "disks": 3, "others": 2, "clocks": 2, "bytes_apart": 61, "writes": 2}
 
 LAYERS, SIZES = (2, 3, 4), (1, 2, 4, 8)
@@ -110,9 +110,8 @@ def run(
         collections("three at once, one is killed", others, three_at_once(own_s))
         for name, meddle in MEDDLING.items():
             collections(f"file {name} meanwhile", max(others // 3, 1), meddled(meddle))
-        if os.getuid() == 0:
-            collections("read-only file", max(others // 5, 1), forbidden(0o444, 0o777))
-            collections("read-only folder", max(others // 5, 1), forbidden(None, 0o555))
+        collections("read-only file", max(others // 5, 1), forbidden(0o444, 0o777))
+        collections("read-only folder", max(others // 5, 1), forbidden(None, 0o555))
         collections("wall clock jumps", clocks, wall_clock, operators=True)
         collections("timer jumps", clocks, timer)
         rows.append(every_cut(folder, draw, apart=bytes_apart))
@@ -483,6 +482,14 @@ def meddled(meddle: Callable[[Path], None]) -> Callable[[Trial], None]:
     return one
 
 
+def without_rights() -> None:
+    """Be a user who may write nothing that is not for all; root may write all."""
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
 def forbidden(file: int | None, folder: int) -> Callable[[Trial], None]:
     """A user without rights collects: one line says so, and nothing is touched."""
 
@@ -494,12 +501,7 @@ def forbidden(file: int | None, folder: int) -> Callable[[Trial], None]:
             own.out.chmod(file)
         own.out.parent.chmod(folder)
 
-        def prepare() -> None:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-
-        child = own.begin(prepare=prepare)
+        child = own.begin(prepare=without_rights)
         code, _ = child.wait()
         holds(code == REFUSED and "Permission denied" in child.log(), f"it ended with {code}: {child.log()}")
         holds((own.out.read_bytes() if own.out.exists() else b"") == content, "the file has changed")
@@ -587,11 +589,12 @@ def quick_disk() -> Iterator[Path]:
 
 
 def commands(folder: Path, draw: random.Random, runs: int, tell: Tell) -> list[Row]:
-    """Rows of what writes files: killed at each thing it does to one, within writes, on a full disk, forbidden."""
+    """Rows of what writes files: killed at each thing it does to one and within writes, cut short, forbidden."""
     place = folder / "commands"
     place.mkdir()
     rows = []
-    for name, (paths, write) in writers(place).items():
+    found = writers(place)
+    for name, (paths, write) in found.items():
         count = Count(f"writes: {name}")
         spoilt = Spoilt(count, place, paths, write)
         spoilt.at_every_step()
@@ -600,7 +603,23 @@ def commands(folder: Path, draw: random.Random, runs: int, tell: Tell) -> list[R
         spoilt.forbidden()
         rows.append({"what": count.what, "runs": count.runs, "bad": count.bad, "stopped": count.stopped})
         tell(f"{count.what}: {count.runs} runs, {count.bad} bad{count.why()}")
-    return [*rows, at_once(place / "shared.json", draw, runs)]
+    rows.append(both_kept(*found["ftax measure --save"], runs))
+    rows.append(at_once(place / "shared.json", draw, runs))
+    return rows
+
+
+def both_kept(paths: Sequence[Path], write: Callable[[], object], runs: int) -> Row:
+    """Two commands add to what is kept of this machine: one waits for the other."""
+    count = Count("writes: ftax measure --save, two at once")
+    for _ in range(runs):
+        count.runs += 1
+        before = len(dataset.read(paths[0]))
+        for child in [Child(write_and_end(write)) for _ in range(2)]:
+            code, _ = child.wait()
+            count.broken += [] if code == 0 else [f"it ended with {code}: {child.log()}"]
+        after = len(dataset.read(paths[0]))
+        count.broken += [] if after == before + 2 else [f"{before} and 2 are {after}"]
+    return {"what": count.what, "runs": count.runs, "bad": count.bad, "stopped": 0}
 
 
 def at_once(path: Path, draw: random.Random, runs: int) -> Row:
@@ -738,19 +757,12 @@ class Spoilt:
 
     def forbidden(self) -> None:
         """Write as a user without rights."""
-        if os.getuid() == 0:
-            modes = {folder: stat.S_IMODE(folder.stat().st_mode) for folder in {path.parent for path in self.paths}}
-            for folder in modes:
-                folder.chmod(0o555)
-
-            def prepare() -> None:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-
-            self._one(prepare, [0, REFUSED])
-            for folder, mode in modes.items():
-                folder.chmod(mode)
+        modes = {folder: stat.S_IMODE(folder.stat().st_mode) for folder in {path.parent for path in self.paths}}
+        for folder in modes:
+            folder.chmod(0o555)
+        self._one(without_rights, [0, REFUSED])
+        for folder, mode in modes.items():
+            folder.chmod(mode)
 
     def _one(self, prepare: Callable[[], object], wanted: Sequence[int]) -> int:
         self.count.runs += 1

@@ -102,6 +102,20 @@ def test_a_second_writer_is_refused(path: Path) -> None:
         assert len(writer.done) == 3
 
 
+def test_a_second_writer_may_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, first = dataset.fcntl.flock, dataset.Writer(path)
+
+    def waits(file: IO[bytes], how: int) -> None:
+        assert not how & dataset.fcntl.LOCK_NB
+        first.write(measured(8))
+        first.__exit__(None, None, None)
+        lock(file, how)
+
+    monkeypatch.setattr(dataset.fcntl, "flock", waits)
+    with dataset.Writer(path, wait=True) as writer:
+        assert measured(8).cell.key in writer.done
+
+
 @pytest.mark.parametrize("name", ["missing/some.jsonl", "some.jsonl.gz", "."])
 def test_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError):
