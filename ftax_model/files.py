@@ -5,16 +5,22 @@ What is read is plain values (JSON, YAML, TOML) and nothing else. Limits are far
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import glob
 import gzip
 import json
 import math
 import os
 import re
+import secrets
+import stat
+import sys
 import tomllib
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Never, TypeVar
 
@@ -44,17 +50,47 @@ _ANYWAY = 1 << 24  # bytes from which on that is looked at
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a character beyond 16 bits; alone it is none
 
 
-def write(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write a file in one step; returns its path, raises `DataError` where it cannot be written."""
-    path = Path(path)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DataError("the output can be written", f"{path}: {error.strerror}", "choose another path") from error
+def write(path: str | os.PathLike[str], content: bytes | Iterable[bytes]) -> Path:
+    """Write a file in one step; returns its path, raises `DataError` where it cannot be written.
+
+    Whatever happens meanwhile, a crash, a full disk or a loss of power, the file is the old one or the new one. Of a
+    link, what it points to is replaced; permissions stay. What is no plain file (a pipe, a terminal), or is where
+    standard output goes, is written to as it is. A process that was killed may leave a file ``NAME.xxxxxxxx.part``,
+    hexadecimal digits in the middle, which the next one that writes ``NAME`` removes.
+    """
+    check(path)
+    path, parts = Path(path), [content] if isinstance(content, bytes) else content
+    with _refusing(path):
+        before = _status(path)
+        if before is None or _is_replaced(before):
+            _replace(Path(os.path.realpath(path)), parts, before)
+        else:
+            _pour(path if (stream := _stream(before)) is None else stream, parts)
     return path
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """Raise `DataError` where `write` could not write a file as things are: before the work for it, not after."""
+    with _refusing(Path(path)):
+        before = _status(Path(path))
+        target = Path(os.path.realpath(path))
+        if before and stat.S_ISDIR(before.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if before is None or _is_replaced(before):
+            for place in (target.parent, target) if before else (target.parent,):
+                place.stat()
+                if not os.access(place, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk know which files a folder holds, where its file system can be asked to."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def write_json(path: str | os.PathLike[str], record: Any) -> Path:
@@ -199,6 +235,86 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem="<< names one mapping, not several", problem_mark=node.start_mark)
             node.flat = True  # type: ignore[attr-defined]
         super().flatten_mapping(node)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Whatever the system refuses of an output is a `DataError`."""
+    try:
+        yield
+    except OSError as error:
+        got = f"{path}: {error.strerror or error}"
+        raise DataError("the output can be written", got, "choose another path") from error
+
+
+def _is_replaced(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and _stream(status) is None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except ValueError as error:  # no path at all
+        raise OSError(errno.EINVAL, str(error)) from error
+
+
+def _replace(target: Path, parts: Iterable[bytes], before: os.stat_result | None) -> None:
+    """Write all of a file beside its target, and only then in its place."""
+    _remove_leftovers(target)
+    with _part(target) as (part, file):
+        file.writelines(parts)
+        file.flush()
+        if before:
+            with suppress(OSError):
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+        os.fsync(file.fileno())
+        part.replace(target)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def _part(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A new file beside a target, locked as long as somebody writes it; removed unless it takes the target's place."""
+    while True:
+        part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+        with part.open("xb") as file:
+            try:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                if os.fstat(file.fileno()).st_nlink == 0:  # taken for a leftover before it was locked
+                    continue
+                yield part, file
+                return
+            except BaseException:
+                with suppress(OSError):
+                    part.unlink()
+                raise
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what processes that were killed left beside a target; what is locked is being written."""
+    for part in target.parent.glob(f"{glob.escape(target.name)}.{'[0-9a-f]' * 8}.part"):
+        with suppress(OSError), part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+
+
+def _pour(into: Path | int, parts: Iterable[bytes]) -> None:
+    sys.stdout.flush()
+    with open(into, "wb", closefd=isinstance(into, Path)) as file:
+        file.writelines(parts)
+
+
+def _stream(status: os.stat_result) -> int | None:
+    """The descriptor of standard output or error, where a file is what it goes to."""
+    for stream in (1, 2):
+        with suppress(OSError):  # closed
+            if os.path.samestat(status, os.fstat(stream)):
+                return stream
+    return None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from ftax_model import claims
+from ftax_model import claims, files
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- claims: verdicts -->\n", "<!-- claims: end -->"
@@ -33,7 +33,7 @@ def main(check: bool) -> None:
         after = re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _, own=own: own, before, flags=re.S)
         stale |= after != before
         if not check:
-            (ROOT / name).write_text(after, encoding="utf-8")
+            files.write(ROOT / name, after.encode())
     sys.exit(check and stale)
 
 

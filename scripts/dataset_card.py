@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from ftax_model import dataset
+from ftax_model import dataset, files
 from ftax_model.report.card import card
 from ftax_model.report.curves import figure
 
@@ -46,7 +46,7 @@ def main(name: str, check: bool) -> None:
         raise click.UsageError(f"{page} has no lines '{begin.strip()}' and '{end}'")
     if check:
         sys.exit(after != before)
-    page.write_text(after, encoding="utf-8")
+    files.write(page, after.encode())
     table = dataset.frame(measurements)
     labels = [label for label in SHOWN.get(name, []) if (table["curve"] == label).any()]
     wanted = table[table["curve"].isin(labels)] if labels else table

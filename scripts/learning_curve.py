@@ -11,6 +11,7 @@ is one formula from no rows to all; ``three factors`` multiply the known machine
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from ftax_model import dataset
+from ftax_model import dataset, files
 from ftax_model.cli import _print
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.modeling.judging.machines import factored
@@ -97,7 +98,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             panel.grid(linewidth=0.4, alpha=0.6)
         line[0].set_ylabel("median error, %")
     panels[0][0].legend(fontsize=7)
-    drawing.savefig(path, dpi=110, format="png")
+    picture = io.BytesIO()
+    drawing.savefig(picture, dpi=110, format="png")
+    files.write(path, picture.getvalue())
 
 
 @click.command()

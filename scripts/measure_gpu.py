@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from ftax_model import files
 from ftax_model.cli._options import duration
 
 PLANS = (("smoke", "smoke.jsonl", 0.2), ("calibrate-gpu", "gpu.jsonl", 0.3), ("reference-gpu", "gpu.jsonl", 1.0))
@@ -39,7 +40,7 @@ def main(out: Path, budget: str, device: str, plans: tuple[str, ...]) -> None:
         if found.returncode == 2:
             click.echo(found.stderr.strip(), err=True)
             sys.exit(2)
-        (out / "doctor.json").write_text(found.stdout, encoding="utf-8")
+        files.write(out / "doctor.json", found.stdout.encode())
     known = {name: (name, file, share) for name, file, share in PLANS}
     asked = [known.get(name, (name, "gpu.jsonl", 1.0)) for name in plans] or PLANS
     for name, file, share in asked:

@@ -26,6 +26,7 @@ is the least, so even perfect knowledge of what a network takes on average has r
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 from threadpoolctl import threadpool_limits
 
-from ftax_model import proxies
+from ftax_model import files, proxies
 from ftax_model.cli import _options, _print
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.modeling.estimators.averaged import AveragedLaw, rivals, telling
@@ -307,7 +308,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     panels[0][0].set_ylabel("Spearman")
     panels[1][0].set_ylabel("mean regret, %")
     panels[0][-1].legend(fontsize=7, title="rows chosen; dashed: random", title_fontsize=7)
-    drawing.savefig(path, dpi=110, format="png")
+    picture = io.BytesIO()
+    drawing.savefig(picture, dpi=110, format="png")
+    files.write(path, picture.getvalue())
 
 
 @click.command(help=__doc__.split("\n\n")[0])

@@ -17,6 +17,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from ftax_model import files
+
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -35,9 +37,9 @@ def run(file: Path, folder: Path) -> nbformat.NotebookNode:
 
 
 @click.command(help=__doc__)
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def main(files: tuple[Path, ...]) -> None:
-    for file in files or NOTEBOOKS:
+@click.argument("names", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def main(names: tuple[Path, ...]) -> None:
+    for file in names or NOTEBOOKS:
         click.echo(file.name)
         try:
             with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +47,7 @@ def main(files: tuple[Path, ...]) -> None:
         except CellExecutionError as error:
             click.echo(f"a notebook runs from top to bottom; got {error}; mend that cell", err=True)
             sys.exit(1)
-        nbformat.write(notebook, file)
+        files.write(file, f"{nbformat.writes(notebook)}\n".encode())
 
 
 if __name__ == "__main__":

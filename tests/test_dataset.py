@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gzip
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from ftax_model import architectures, dataset
+from ftax_model import architectures, dataset, files
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import CLOCKS, Cell, Measurement, Profile
 from ftax_model.operators import FEATURES, Operator, OperatorTiming
@@ -98,6 +102,20 @@ def test_a_second_writer_is_refused(path: Path) -> None:
         assert len(writer.done) == 3
 
 
+def test_a_second_writer_may_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, first = dataset.fcntl.flock, dataset.Writer(path)
+
+    def waits(file: IO[bytes], how: int) -> None:
+        assert not how & dataset.fcntl.LOCK_NB
+        first.write(measured(8))
+        first.__exit__(None, None, None)
+        lock(file, how)
+
+    monkeypatch.setattr(dataset.fcntl, "flock", waits)
+    with dataset.Writer(path, wait=True) as writer:
+        assert measured(8).cell.key in writer.done
+
+
 @pytest.mark.parametrize("name", ["missing/some.jsonl", "some.jsonl.gz", "."])
 def test_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError):
@@ -105,16 +123,22 @@ def test_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> 
 
 
 class FullDisk:
-    """A file that takes half of what is written to it."""
+    """A file that takes half of what is written to it, and perhaps gives nothing back."""
 
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: IO[bytes], *, stuck: bool = False) -> None:
         self.file = file
+        self.stuck = stuck
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.file, name)
 
     def write(self, line: bytes) -> int:
-        return int(self.file.write(line[: len(line) // 2]))  # type: ignore[attr-defined]
+        return self.file.write(line[: len(line) // 2])
+
+    def truncate(self, end: int) -> None:
+        if self.stuck:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.file.truncate(end)
 
 
 def test_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +148,147 @@ def test_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(DataError, match="No space left"):
             writer.write(measured(8))
     assert path.read_bytes() == before
+
+
+def test_half_a_line_that_cannot_be_taken_back_is_before_the_next_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dataset.Writer(path) as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_file", FullDisk(writer._file, stuck=True))
+            with pytest.raises(DataError, match="No space left"):
+                writer.write(measured(8))
+            with pytest.raises(DataError, match="Input/output error"):
+                writer.write(measured(8))
+        writer.write(measured(16))
+    assert dataset.read(path) == [measured(size) for size in (1, 2, 4, 16)]
+
+
+@pytest.mark.parametrize(
+    "text", ["my notes, one line", '{\n  "schema": 1\n}', '{"schema": 1}\n{"schemas": [', "[1,", "\n\n   "]
+)
+def test_a_file_that_is_no_dataset_is_left_as_it_is(path: Path, text: str) -> None:
+    path.write_text(text)
+    if text.strip():
+        with pytest.raises(DataError, match="line"):
+            dataset.Writer(path)
+        assert path.read_text() == text
+    else:
+        with dataset.Writer(path) as writer:
+            writer.write(measured(1))
+        assert dataset.read(path) == [measured(1)]
+
+
+@pytest.mark.parametrize("cut", [0, 3, 100])
+def test_zeros_that_a_loss_of_power_left_are_cut_off(path: Path, cut: int) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:cut] + b"\0" * 50)
+    with pytest.warns(dataset.DatasetWarning, match="cut off"):
+        assert len(dataset.read(path)) == 3
+    with pytest.warns(dataset.DatasetWarning, match="cut off"), dataset.Writer(path):
+        assert path.read_bytes() == whole
+
+
+def test_one_that_finds_no_room_for_an_end_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+    before = path.read_bytes()
+
+    def fails(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(DataError, match="No space left"):
+            dataset.Writer(path)
+    assert path.read_bytes() == before
+    with dataset.Writer(path) as writer:
+        writer.write(measured(8))
+    assert len(dataset.read(path)) == 4
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def replaced(path: Path) -> None:
+    files.write(path, path.read_bytes())
+
+
+def lengthened(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("meddle", "why"),
+    [
+        (moved, "moved, removed or replaced"),
+        (Path.unlink, "moved, removed or replaced"),
+        (replaced, "moved, removed or replaced"),
+        (lengthened, "changed by another program"),
+        (lambda path: os.truncate(path, 10), "changed by another program"),
+    ],
+)
+def test_a_file_that_others_lay_hands_on_takes_no_record(path: Path, meddle: Callable[[Path], None], why: str) -> None:
+    with dataset.Writer(path) as writer:
+        meddle(path)
+        before = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+        for attempt in (lambda: writer.write(measured(8)), lambda: writer.extend([measured(8)])):
+            with pytest.raises(DataError, match=why):
+                attempt()
+    assert {one.name: one.read_bytes() for one in path.parent.iterdir()} == before
+
+
+def test_several_records_are_appended_all_or_none(path: Path) -> None:
+    link = path.with_name("link.jsonl")
+    link.symlink_to(path)
+    before = path.read_bytes()
+    with dataset.Writer(link) as writer:
+        with pytest.raises(AttributeError):
+            writer.extend([measured(8), None])  # type: ignore[list-item]
+        assert path.read_bytes() == before
+        writer.extend([measured(8), measured(16)])
+        assert measured(16).cell.key in writer.done
+    assert link.is_symlink()
+    assert path.read_bytes().startswith(before)
+    assert dataset.read(link) == [measured(size) for size in (1, 2, 4, 8, 16)]
+
+
+def test_a_writer_that_waited_for_another_one_takes_the_file_that_is_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, before = dataset.fcntl.flock, [path.read_bytes()]
+
+    def late(file: IO[bytes], how: int) -> None:
+        if before:
+            files.write(path, before.pop() + dataset._line(measured(8)))
+        lock(file, how)
+
+    monkeypatch.setattr(dataset.fcntl, "flock", late)
+    with dataset.Writer(path) as writer:
+        writer.write(measured(16))
+    assert dataset.read(path) == [measured(size) for size in (1, 2, 4, 8, 16)]
+
+
+def test_where_a_file_system_has_no_locks_a_warning_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(dataset.fcntl, "flock", none)
+    with pytest.warns(dataset.DatasetWarning, match="no lock can be had") as told:
+        writer = dataset.Writer(path)
+    assert told[0].filename == __file__
+    with writer, pytest.warns(dataset.DatasetWarning, match="no lock"), dataset.Writer(path) as second:
+        writer.write(measured(8))
+        with pytest.raises(DataError, match="changed by another program"):
+            second.write(measured(8))
+    assert dataset.read(path) == [measured(size) for size in (1, 2, 4, 8)]
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/full", "pipe"])
+def test_a_dataset_is_a_file_that_can_grow(tmp_path: Path, place: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="a file that can grow"):
+        dataset.Writer(tmp_path / place)
 
 
 def test_frame_is_tidy(path: Path) -> None:

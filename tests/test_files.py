@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import errno
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +125,192 @@ def test_what_unpacks_to_too_much_is_left_alone(tmp_path: Path, monkeypatch: pyt
     assert sum(1 for _ in files.lines(bomb.with_suffix(""), law="the law")) == 1_000_000
     with pytest.raises(DataError, match="bytes"):
         files.read_json("/dev/zero", law="the law")
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "some.json"
+    path.write_bytes(b"old")
+    return path
+
+
+def beside(path: Path) -> list[str]:
+    return sorted(one.name for one in path.parent.iterdir())
+
+
+def test_what_is_written_takes_the_place_of_what_was_there_and_keeps_its_permissions(old: Path) -> None:
+    old.chmod(0o640)
+    assert files.write(old, b"new") == old
+    assert files.write(old.with_name("parts"), iter([b"ne", b"w"])).read_bytes() == old.read_bytes() == b"new"
+    assert (old.stat().st_mode & 0o777) == 0o640
+    assert beside(old) == ["parts", "some.json"]
+
+
+def test_a_new_file_has_the_permissions_that_a_new_file_has(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        assert (files.write(tmp_path / "new", b"").stat().st_mode & 0o777) == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_of_a_link_what_it_points_to_is_written(old: Path, there: bool) -> None:
+    link = old.with_name("link")
+    link.symlink_to(old.name)
+    if not there:
+        old.unlink()
+    files.write(link, b"new")
+    assert link.is_symlink()
+    assert old.read_bytes() == b"new"
+    assert beside(old) == ["link", "some.json"]
+
+
+class Full:
+    """Fails as a disk without room, in the middle of what is written."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_cannot_be_written_whole_leaves_what_was_there(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="No space left"):
+        files.write(old, Full())
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    for what in ("fsync", "fchmod", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path if what == "replace" else os, what, fails)
+            with pytest.raises(DataError, match="Input/output error"):
+                files.write(old, b"new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            files.write(old, b"new")
+    assert old.read_bytes() == b"old"
+    assert beside(old) == ["some.json"]
+
+
+def test_places_that_take_no_file_are_told_before_and_when_it_is_written(old: Path) -> None:
+    loop = old.with_name("loop")
+    loop.symlink_to(loop.name)
+    reasons = {
+        old.parent: "Is a directory",
+        old / "within": "Not a directory",
+        old.parent / "missing" / "file": "No such file or directory",
+        old.with_name("x" * 300): "File name too long",
+        old.with_name("nul\0"): "null byte",
+        loop: "Too many levels of symbolic links",
+    }
+    for path, why in reasons.items():
+        for attempt in (files.check, lambda path: files.write(path, b"new")):
+            with pytest.raises(DataError, match=f"{why}; choose another path"):
+                attempt(path)
+    files.check(old)
+    assert beside(old) == ["loop", "some.json"]
+
+
+def test_a_folder_that_vanishes_meanwhile_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def parts() -> Iterator[bytes]:
+        yield b"half"
+        folder.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(DataError, match="No such file"):
+        files.write(folder / "file", parts())
+
+
+def test_what_is_no_plain_file_is_written_to(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    files.write(pipe, b"new")
+    reader.join()
+    assert got == [b"new"]
+    assert pipe.is_fifo()
+    files.write("/dev/null", b"new")
+    with pytest.raises(DataError, match="/dev/full: No space left"):
+        files.write("/dev/full", b"new")
+
+
+def test_standard_output_gets_what_is_written_to_it_in_order(tmp_path: Path) -> None:
+    code = "from ftax_model import files; print('first'); files.write({!r}, b'second\\n'); print('third')"
+    for out in (tmp_path / "out", tmp_path / "same"):
+        place = "/dev/stdout" if out.name == "out" else str(out)
+        with out.open("wb") as stdout:
+            subprocess.run([sys.executable, "-c", code.format(place)], stdout=stdout, check=True)
+        assert out.read_text() == "first\nsecond\nthird\n"
+
+
+def test_what_killed_processes_left_goes_and_what_is_being_written_stays(old: Path) -> None:
+    left = [old.with_name(f"some.json.{digits}.part") for digits in ("01234567", "89abcdef")]
+    others = [old.with_name(name) for name in ("some.json.old.part", "some.json.part", "other.json.01234567.part")]
+    for one in (*left, *others):
+        one.touch()
+    inner = old.with_name("inner")
+
+    def parts() -> Iterator[bytes]:
+        yield b"ne"
+        assert len([name for name in beside(old) if name.startswith("some.json.")]) == 3
+        files.write(old, b"between")
+        files.write(inner, old.read_bytes())
+        yield b"w"
+
+    files.write(old, parts())
+    assert (old.read_bytes(), inner.read_bytes()) == (b"new", b"between")
+    assert beside(old) == sorted(["some.json", "inner", *(one.name for one in others)])
+
+
+def test_a_file_taken_for_a_leftover_before_it_is_locked_is_made_again(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, calls = files.fcntl.flock, []
+
+    def late(file: Any, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            Path(file.name).unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    assert files.write(old, b"new").read_bytes() == b"new"
+    assert len(calls) == 2
+
+
+WRITERS = {"write_bytes", "write_text", "savefig", "savez", "to_csv", "to_parquet", "to_json", "to_html", "dump"}
+"""Calls that write to a path, or to memory."""
+LEFT_ALONE = {
+    ("ftax_model/collection/telemetry.py", "write_text"),  # of /proc
+    ("ftax_model/collection/worker.py", "write_text"),  # of /proc
+    ("ftax_model/dataset.py", "open"),  # the one file that grows
+    ("ftax_model/files.py", "open"),
+    ("scripts/check_decisions.py", "write_text"),  # of a folder that goes with it
+}
+
+
+def test_every_file_is_written_in_one_place() -> None:
+    found = set()
+    for file in [*(ROOT / "ftax_model").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        if file.name.startswith("torture_"):  # they spoil files
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (name := written(node)):
+                found.add((str(file.relative_to(ROOT)), name))
+    assert found == LEFT_ALONE
+
+
+def written(call: ast.Call) -> str:
+    """The name of a call that writes to a path; empty where it does not."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    given = [*call.args, *(one.value for one in call.keywords)]
+    if name == "open":
+        modes = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        return name if any(set(mode) <= set("rwaxbt+") and set(mode) & set("wax+") for mode in modes) else ""
+    in_memory = call.args and isinstance(call.args[0], ast.Name) and call.args[0].id in {"content", "picture"}
+    return name if name in WRITERS and call.args and not in_memory else ""

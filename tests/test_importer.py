@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 
 import numpy as np
@@ -103,6 +105,26 @@ def test_imported_rows_are_a_frame_like_any_other(timm, tmp_path, capsys):
     assert main(["import", str(timm), "--map", "timm", *words, "--out", str(out)]) == 2
     assert "unique" in capsys.readouterr().err
     assert len(dataset.read(out)) == 3
+
+
+def test_all_rows_are_imported_or_none(timm, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "timm.jsonl"
+    words = [word for constant in CONSTANTS for word in ("--set", constant)]
+    assert main(["import", str(timm), "--map", "timm", *words, "--out", str(out)]) == 0
+    before = out.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    words[1] = "device=another"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert main(["import", str(timm), "--map", "timm", *words, "--out", str(out)]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert main(["import", str(timm), "--map", "timm", *words, "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(before)
+    assert len(dataset.read(out)) == 6
 
 
 def test_a_fit_says_which_features_are_missing(timm, tmp_path, capsys):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -19,6 +21,9 @@ from ftax_model.errors import FtaxError
 EXIT_NO = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says where nothing more can be written."""
 
 EXITS = {
     0: "the answer is there",
@@ -76,6 +81,10 @@ def run() -> int:
     """`main` as a process of its own: it looks for garbage seldom, and not at all when it ends."""
     gc.set_threshold(200_000, 20, 20)
     code = main()
+    try:
+        sys.stdout.flush()
+    except OSError:  # told by now; what is left in the buffer goes nowhere, or Python would end with another code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     gc.freeze()
     return code
 
@@ -88,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _one_line
         try:
             code = ftax.main(None if arguments is None else [*arguments], prog_name="ftax", standalone_mode=False)
+            sys.stdout.flush()
             return code if isinstance(code, int) else 0
         except FtaxError as error:
             return _refuse(str(error))
@@ -100,13 +110,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_INTERRUPTED
         except BrokenPipeError:
             sys.stderr.close()
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            return _refuse(f"what is told finds room; got {error.strerror}; make room and ask again")
     return 0
 
 
 def _refuse(message: str) -> int:
-    click.echo(f"ftax: {' '.join(message.split())}", err=True)
+    with suppress(OSError):  # the code tells, where there is no room for the line
+        click.echo(f"ftax: {' '.join(message.split())}", err=True)
     return EXIT_BAD_INPUT
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"ftax: warning: {message}", err=True)
+    with suppress(OSError):
+        click.echo(f"ftax: warning: {message}", err=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from ftax_model import outside, plugins
+from ftax_model import files, outside, plugins
 from ftax_model.cli import _complete, _print
 from ftax_model.errors import InputError
 
@@ -38,8 +38,24 @@ kind_of_device = click.option(
     "--device", default="cpu", show_default=True, shell_complete=_complete.kinds, help="cpu or cuda."
 )
 
+
+class Output(click.Path):
+    """A file to write; where that cannot be, it is refused before the work for it is done."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; raises `DataError`."""
+        path = super().convert(value, param, ctx)
+        assert isinstance(path, Path)
+        if ctx is None or not ctx.resilient_parsing:
+            files.check(path)
+        return path
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-out_file = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+out_file = click.option("--out", type=Output(), required=True, help="File to write.")
 
 
 SOURCES = (

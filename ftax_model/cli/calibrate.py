@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("calibrate", short_help="Make a predictor this machine's own in about a minute.")
 @click.argument("model", required=False, shell_complete=_complete.predictors)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep it here, not in the data folder.")
+@click.option("--out", type=_options.Output(), help="Keep it here, not in the data folder.")
 @_options.kind_of_device
 @click.option(
     "--plan", shell_complete=_complete.plans, help="What to measure.  [default: calibrate, of a GPU calibrate-gpu]"

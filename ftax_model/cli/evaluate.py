@@ -18,7 +18,7 @@ from ftax_model.cli import _complete, _options
     help="model, family, framework, size or machine; can be repeated.",
 )
 @click.option("--confidence", type=float, default=0.9, show_default=True, help="Share that intervals are to hold.")
-@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a page of plots: FILE.png.")
+@click.option("--page", type=_options.Output(), help="Also draw a page of plots: FILE.png.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
 @_options.as_json
 def command(

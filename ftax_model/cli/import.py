@@ -68,8 +68,7 @@ def command(
         if twice:
             got = f"{len(twice)} rows of {table} again, the first {twice[0]}"
             raise DataError("a key is unique in a dataset", got, "choose another output")
-        for one in found:
-            writer.write(one)
+        writer.extend(found)
     if as_json:
         _print.as_json({"rows": len(found), "out": str(out)} | ({} if traced is None else {"traced": traced}))
     else:

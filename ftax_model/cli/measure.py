@@ -62,6 +62,8 @@ def command(
 
     budget_s, counts = _options.duration(budget), _options.numbers("--threads", threads)
     here = detect(device)
+    if save:
+        mine.prepared()
     with _print.working("tracing"):
         models = _traced(*_options.sources(words, asked))
     predictor, notes = _options.load(None, device=None if here.kind == "cpu" else here.name)

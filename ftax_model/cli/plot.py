@@ -15,7 +15,7 @@ from ftax_model.cli import _complete, _options, _report
 @partial(_options.workload_options, first=_complete.plotted)
 @_report.model
 @_report.evaluate
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write: .png or .svg.")
+@click.option("--out", type=_options.Output(), help="File to write: .png or .svg.")
 @click.option("--workload", help="Of several: the one to show, by its label.")
 @click.option("--list", "listed", is_flag=True, help="Name the plots, and how to read them.")
 @_options.as_json

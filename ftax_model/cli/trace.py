@@ -13,7 +13,7 @@ from ftax_model.errors import InputError
 
 @click.command("trace", short_help="Count a model's operators, MACs and bytes.", cls=_options.ModelCommand)
 @_options.sources_of_a_model
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the traces as JSON, for --trace.")
+@click.option("--out", type=_options.Output(), help="Write the traces as JSON, for --trace.")
 @click.option("--top", default=10, show_default=True, help="Layers to print.")
 @_options.as_json
 def command(words: tuple[str, ...], out: Path | None, top: int, as_json: bool, **asked: Any) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from ftax_model import files, plugins
 from ftax_model.dataset import packed
@@ -276,21 +278,27 @@ class Writer:
 
     Opening takes a lock against a second writer, drops a last line that a crash cut off (with a `DatasetWarning`), and
     reads which cells are ``done``: the `Outcome` of each by its key. Raises `DataError` where the file cannot be
-    written, is locked, or holds records of another kind or none; nothing already written is touched then.
+    written, is locked, or holds records of another kind or none; nothing already written is touched then. With ``wait``
+    one that is locked is waited for.
+
+    Nobody else writes to the file meanwhile. Where a file system has no locks a `DatasetWarning` says so; a file that
+    another program changed, moved or replaced is found out before the next record is written, and takes none.
     """
 
-    def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement) -> None:
+    def __init__(self, path: str | os.PathLike[str], kind: type[Record] = Measurement, *, wait: bool = False) -> None:
         self.path = Path(path)
         self._kind = kind
+        self._wait = wait
         if self.path.suffix in (".gz", packed.SUFFIX):
             raise DataError(
                 "a dataset that grows is not compressed", str(self.path), "choose a name that ends in .jsonl"
             )
+        with self._refusing("choose another path"):
+            if self.path.exists() and not self.path.is_file():
+                raise DataError("a dataset is a file that can grow", f"{path}, which is none", "choose another path")
+            self._file = self._locked()
         try:
-            self._file = self.path.open("ab+", buffering=0)
-        except OSError as error:
-            raise DataError("the output can be written", f"{path}: {_why(error)}", "choose another path") from error
-        try:
+            self._end, self._torn = 0, False
             self.done = self._take_over()
         except BaseException:
             self._file.close()
@@ -306,46 +314,130 @@ class Writer:
 
     def write(self, record: Record) -> None:
         """Append one record as one line; a line that the disk cannot take leaves no part of itself behind."""
-        line = json.dumps(record.to_record(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        end = self._file.seek(0, os.SEEK_END)
+        with self._refusing("make room and run again; it goes on where it stopped"):
+            self._look()
+            self._append(_line(record))
+        self._note(record)
+
+    def extend(self, records: Iterable[Record]) -> None:
+        """Append records, all or none: a file that has them as well takes the place of this one, and all is done."""
+        records = list(records)
+        with self._refusing("make room and run again"):
+            self._look()
+            with self.path.open("rb") as before:
+                now = iter(partial(before.read, 1 << 20), b"")
+                files.write(self.path, itertools.chain(now, map(_line, records)))
+        for record in records:
+            self._note(record)
+        self._file.close()
+
+    def _note(self, record: Record) -> None:
+        self.done[record.cell.key] = Outcome(record.status, record.latency_s)
+
+    def _append(self, line: bytes) -> None:
         try:
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
-        except OSError as error:
-            self._file.truncate(end)
-            cure = "make room and run again; it goes on where it stopped"
-            raise DataError("the output can be written", f"{self.path}: {_why(error)}", cure) from error
-        self.done[record.cell.key] = Outcome(record.status, record.latency_s)
+        except BaseException:
+            self._torn = True
+            with suppress(OSError):  # the next one to write, or to open the file, tries again
+                self._cut_back()
+            raise
+        self._end += len(line)
+
+    def _cut_back(self) -> None:
+        """Take away what was written behind the last whole line."""
+        self._file.truncate(self._end)
+        self._torn = False
+
+    def _look(self) -> None:
+        """Raise `DataError` where the file is not as it was left."""
+        if self._torn:
+            self._cut_back()
+        if not self._in_place(self._file):
+            got = f"{self.path} was moved, removed or replaced"
+        elif os.fstat(self._file.fileno()).st_size != self._end:
+            got = f"{self.path} was changed by another program"
+        else:
+            return
+        raise DataError("one collection writes to a file", got, "see what it holds and run again; it goes on with that")
+
+    def _locked(self) -> IO[bytes]:
+        """The file, opened to append, with a lock against other writers where its file system has any."""
+        for _ in range(_TRIES):
+            file = self.path.open("ab+", buffering=0)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if self._wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                file.close()
+                cure = "wait for it, or choose another output"
+                raise DataError("one collection writes to a file", f"{self.path}: another one at work", cure) from error
+            except OSError as error:
+                message = f"{self.path}: no lock can be had there ({_why(error)}); let nothing else write to it"
+                warnings.warn(message, DatasetWarning, stacklevel=3)
+            if self._in_place(file):  # not replaced before it was locked
+                return file
+            file.close()
+        raise DataError("one collection writes to a file", f"{self.path}: others replace it all the time", "run again")
+
+    def _in_place(self, file: IO[bytes]) -> bool:
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            return False
 
     def _take_over(self) -> dict[str, Outcome]:
+        """Read what is done, and make the end that of a whole line."""
+        done: dict[str, Outcome] = {}
+        open_end = cut = False
+        for number, line in enumerate(files.lines(self.path, law="a dataset is a readable file"), start=1):
+            open_end = not line.endswith(b"\n")
+            cut = open_end and _is_cut(line)
+            if cut:
+                break
+            self._end += len(line)
+            if not line.strip():
+                continue
+            record = _parse(line, self._kind, where=f"{self.path} line {number}")
+            done[record.cell.key] = Outcome(record.status, record.latency_s)
+        with self._refusing("make room and run again"):
+            if cut:
+                self._cut_back()
+                message = f"{self.path}: the last line was cut off and is measured again"
+                warnings.warn(message, DatasetWarning, stacklevel=3)
+            elif open_end:
+                self._append(b"\n")
+        files.sync_folder(self.path.parent)
+        return done
+
+    @contextmanager
+    def _refusing(self, cure: str) -> Iterator[None]:
+        """Whatever the system refuses is a `DataError`."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
         except OSError as error:
-            cure = "wait for it, or choose another output"
-            raise DataError("one collection writes to a file", f"{self.path}: another one at work", cure) from error
-        self._file.seek(0)
-        content = self._file.read()
-        good, cut = _whole_lines(content)
-        if cut:
-            self._file.truncate(len(good))
-            message = f"{self.path}: the last line was cut off and is measured again"
-            warnings.warn(message, DatasetWarning, stacklevel=3)
-        elif content and not content.endswith(b"\n"):
-            self._file.write(b"\n")
-        lines = enumerate(good.splitlines(), start=1)
-        records = (_parse(line, self._kind, where=f"{self.path} line {n}") for n, line in lines if line.strip())
-        return {record.cell.key: Outcome(record.status, record.latency_s) for record in records}
+            raise DataError("the output can be written", f"{self.path}: {_why(error)}", cure) from error
 
 
-def _whole_lines(content: bytes) -> tuple[bytes, bool]:
-    """Content without a last line that a crash cut off, and whether there was one."""
-    head, newline, tail = content.rpartition(b"\n")
-    return (head + newline, True) if tail.strip() and _is_cut(tail) else (content, False)
+_TRIES = 100  # to lock a file that others replace
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record.to_record(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+_BEGIN = b'{"schema":'  # what the line of a record begins with
 
 
 def _is_cut(line: bytes) -> bool:
-    """Whether a line without an end lacks more than that."""
+    """Whether a line without an end is what a crash left of a record: it begins like one and lacks more than its end.
+
+    What was to be written when power was lost may be zeros.
+    """
+    left = line.rstrip(b"\0")
+    if left[: len(_BEGIN)] != _BEGIN[: len(left)]:
+        return False
     try:
         files.parse_json(line)
     except ValueError:

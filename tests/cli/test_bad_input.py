@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,32 @@ def test_framework_that_is_not_installed(
 def test_output_without_permission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collect", "toy", "--out", "/proc/x.jsonl"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", "none.jsonl", "--out"),
+        ("calibrate", "none.json", "--out"),
+        ("report", "none.jsonl", "--out"),
+        ("plot", "pareto", "none.jsonl", "--out"),
+        ("trace", "--architecture", "none", "--out"),
+        ("evaluate", "none.jsonl", "--page"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_output_that_cannot_be_is_told_before_all_else(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, str(tmp_path / "missing" / "out.png")]) == 2
+    assert "No such file or directory; choose another path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("list", "--json"), ("list",), ("nosuch",)])
+def test_streams_without_room_are_bad_input(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "ftax_model", *words]
+    with Path("/dev/full").open("wb") as full:
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+        assert told.returncode == 2
+        assert told.stderr.count("\n") == 1
+        assert subprocess.run(command, stdout=full, stderr=full, check=False).returncode == 2

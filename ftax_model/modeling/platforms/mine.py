@@ -69,28 +69,33 @@ def untraced(measurements: Iterable[Measurement]) -> list[str]:
 def keep(device: Device, measurements: Iterable[Measurement], models: Mapping[Workload, Source]) -> Path:
     """Add good measurements to those that the calibration of a device is made of; returns their file.
 
-    A cell that was measured before is one more look at it, by a fresh process: the next repeat; the very measurement
-    is not added twice. ``models`` are the sources
-    of workloads of batch size 1; what they trace is kept of those from outside. Raises `DataError` where the file
-    cannot be written, for another device, for models of whole numbers, of which no calibration learns, and for another
-    version of a framework than those there are of.
+    All are added or none, once nobody else writes there. A cell that was measured before is one more look at it, by a
+    fresh process: the next repeat; the very measurement is not added twice. ``models`` are the sources of workloads of
+    batch size 1; what they trace is kept of those from outside, before the measurements, which say little without.
+    Raises `DataError` where the file cannot be written, for another device, for models of whole numbers, of which no
+    calibration learns, and for another version of a framework than those there are of.
     """
     file = measurements_file(device.name)
-    before = dataset.read(file) if file.is_file() else []
-    looks = {_look(one) for one in before}
-    good = [one for one in measurements if one.status == "ok" and _look(one) not in looks]
-    _check(device, good, before)
+    good = [one for one in measurements if one.status == "ok"]
     prepared()
-    with dataset.Writer(file) as writer:
+    with dataset.Writer(file, wait=True) as writer:
+        before = dataset.read(file)
+        _check(device, good, before)
+        for curve, sizes in _sweeps(good).items():
+            known = kept_traces(curve)
+            if not sizes <= known.keys():
+                target = traces_file(curve)
+                target.parent.mkdir(exist_ok=True)
+                sources.write(target, models[curve], known | models[curve].traced(sizes, ()))
+        looks, taken, added = {_look(one) for one in before}, {*writer.done}, []
         for one in good:
-            cell = one.cell
-            while cell.key in writer.done:
-                cell = replace(cell, repeat=cell.repeat + 1)
-            writer.write(replace(one, cell=cell))
-    for curve, sizes in _sweeps(good).items():
-        target = traces_file(curve)
-        target.parent.mkdir(exist_ok=True)
-        sources.write(target, models[curve], kept_traces(curve) | models[curve].traced(sizes, ()))
+            if _look(one) not in looks:
+                cell = one.cell
+                while cell.key in taken:
+                    cell = replace(cell, repeat=cell.repeat + 1)
+                taken.add(cell.key)
+                added.append(replace(one, cell=cell))
+        writer.extend(added)
     return file
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from ftax_model import LatencyPredictor, outside
-from ftax_model.dataset import load_dataset, read
+from ftax_model.dataset import Writer, load_dataset, read
 from ftax_model.device import Device
 from ftax_model.errors import DataError
 from ftax_model.measurement import Cell, Measurement
@@ -160,6 +160,34 @@ def test_a_cell_that_is_kept_again_is_another_repeat(net: Source) -> None:
     assert mine.kept_traces(workload(net)).keys() == {1, 8}
     mine.forget(HERE.name)
     assert not mine.traces_file(workload(net)).parent.exists()
+
+
+def test_measurements_are_kept_all_or_none_and_their_traces_before_them(
+    net: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine.keep(HERE, measured(net, {1: 1e-5}), {workload(net): net})
+    file = mine.measurements_file(HERE.name)
+    before, several = file.read_bytes(), measured(net, {8: 1e-5, 64: 1e-4})
+
+    def full(writer: Writer, records: object) -> None:
+        raise DataError("the output can be written", "no space left", "make room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "extend", full)
+        with pytest.raises(DataError, match="no space left"):
+            mine.keep(HERE, several, {workload(net): net})
+    assert file.read_bytes() == before
+    assert mine.kept_traces(workload(net)).keys() == {1, 8, 64}
+    mine.keep(HERE, several, {workload(net): net})
+    assert len(read(file)) == 3
+
+
+def test_traces_that_were_lost_are_made_again(net: Source) -> None:
+    mine.keep(HERE, measured(net, {1: 1e-5}), {workload(net): net})
+    mine.traces_file(workload(net)).unlink()
+    mine.keep(HERE, measured(net, {1: 1e-5}), {workload(net): net})
+    assert mine.untraced(read(mine.measurements_file(HERE.name))) == []
+    assert len(read(mine.measurements_file(HERE.name))) == 1
 
 
 def test_what_a_calibration_could_not_use_is_not_kept(net: Source) -> None:
