@@ -75,6 +75,25 @@ ODD: tuple[Any, ...] = (
 """Values that take the place of others."""
 
 
+_NUMBERS = (
+    "0",
+    "-1",
+    "1",
+    "3",
+    "0.5",
+    "1e3",
+    "1e12",
+    "1e21",
+    "1e24",
+    "1e300",
+    "1e-300",
+    "1e999",
+    "nan",
+    "inf",
+    "99999",
+)
+
+
 class _Twice(str):
     """A key that a mapping can hold beside its like."""
 
@@ -100,18 +119,14 @@ def run(
         own = folder / name
         own.mkdir()
         command = [sys.executable, __file__, name, "--inputs", str(inputs), "--seed", str(seed), "--folder", str(own)]
-        homes = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(own / "home"))
-        fixed = {"OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(own / "home"), "PYTHONDONTWRITEBYTECODE": "1"}
         with (own / "log").open("wb") as log:
-            code = subprocess.run(
-                command, env={**os.environ, **homes, **fixed}, stdout=log, stderr=log, check=False
-            ).returncode
+            code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
         row = json.loads((own / "row").read_text()) if (own / "row").exists() else {"what": name, "runs": 0, "bad": 0}
         if code or row["runs"] < inputs:
             row |= {"bad": row["bad"] + 1, "ended": f"early, exit code {code}"}
             tell(f"{name}: {(own / 'log').read_text(errors='replace')[-2000:]}")
-        for kind in row.pop("kinds", {}):
-            tell(f"{name}: {kind}")
+        for kind, said in row.pop("kinds", {}).items():
+            tell(f"{name}: {kind}: {said!r}")
         found.append(row)
     return found
 
@@ -187,6 +202,8 @@ def _reworded(text: str, dice: random.Random) -> str:
         word = dice.choice(words)
         odd = dice.choice(ODD)
         other = dice.choice((str(odd), _as_json(odd), dice.choice(words)[0], "", f"{word[0]}\n{word[0]}"))
+        if re.fullmatch(r"[\d.e+-]*\d[\d.e+-]*", word[0]) and dice.random() < 0.7:
+            other = dice.choice(_NUMBERS)
         text = text[: word.start()] + other + text[word.end() :]
     return text
 
@@ -199,7 +216,7 @@ class Watch:
     """What reading must not do, seen as Python does it, while it is ``on``."""
 
     def __init__(self, folder: Path) -> None:
-        self.on, self.seen = False, set[str]()
+        self.on, self.seen = False, dict[str, str]()
         package = HERE.parent
         own = (folder, package, sys.prefix, sys.base_prefix, "/usr/lib", "/usr/share", "/lib", "/proc", "/sys", "/dev")
         self._inside = tuple(f"{Path(one).resolve()}/" for one in own)
@@ -212,7 +229,7 @@ class Watch:
             self.on = False
             try:
                 if what := self._wrong(event, arguments):
-                    self.seen.add(f"{what} {_place(sys._getframe(1))}")
+                    self.seen[f"{what} {_place(sys._getframe(1))}"] = repr(arguments)[:200]
             finally:
                 self.on = True
 
@@ -306,7 +323,7 @@ class Target:
             signal.setitimer(signal.ITIMER_PROF, 0)
         self.runs += 1
         self.slowest_s = max(self.slowest_s, time.process_time() - began)
-        kinds = [*self.watch.seen]
+        kinds, seen = [*self.watch.seen], dict(self.watch.seen)
         self.watch.seen.clear()
         if isinstance(error, self._refusal):
             self.refused += 1
@@ -315,14 +332,14 @@ class Target:
             kinds.append(_kind(error))
         for kind in kinds:
             if kind not in self.kinds:
-                self._keep(kind, data, error)
+                self._keep(kind, data, error, seen.get(kind, str(error)[:200]))
         if self.runs == self.inputs or self.runs % 1000 == 0:
             self.report()
 
     def mutate(self, data: bytes) -> bytes:
         """Another input."""
         mutate = getattr(self.module, "mutate", mutated)
-        return bytes(mutate(data if self.dice.random() < 0.9 else self.dice.choice(self.seeds), self.dice))
+        return bytes(mutate(data if self.dice.random() < 0.6 else self.dice.choice(self.seeds), self.dice))
 
     def report(self) -> None:
         """Write down what came of it so far."""
@@ -336,12 +353,12 @@ class Target:
         part.write_text(json.dumps(row))
         part.replace(self.folder / "row")
 
-    def _keep(self, kind: str, data: bytes, error: BaseException | None) -> None:
-        self.kinds[kind] = str(error)[:200]
+    def _keep(self, kind: str, data: bytes, error: BaseException | None, said: str) -> None:
+        self.kinds[kind] = said
         file = self.folder / f"kind-{len(self.kinds)}"
         file.write_bytes(data)
         told = "".join(traceback.format_exception(error)) if error else ""
-        file.with_suffix(".txt").write_text(f"{kind}\n{told}", errors="backslashreplace")
+        file.with_suffix(".txt").write_text(f"{kind}\n{said}\n{told}", errors="backslashreplace")
         self.report()
 
 
@@ -420,6 +437,8 @@ def main() -> None:
     folder = asked.folder.resolve()
     folder.mkdir(exist_ok=True, parents=True)
     (folder / "elsewhere").mkdir()
+    homes = ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "NUMBA_CACHE_DIR")
+    os.environ |= {**dict.fromkeys(homes, str(folder / "work" / "home")), "OMP_NUM_THREADS": "1"}
     os.chdir(folder / "elsewhere")  # what a path of a stranger starts from
     warnings.simplefilter("ignore")
     fuzz(Target(asked.target, folder, asked.inputs, asked.seed), asked.seed)
