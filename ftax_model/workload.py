@@ -28,6 +28,7 @@ _DTYPES = (*DTYPES, QUANTISED)
 LENGTHS = ("fixed", "penn-treebank")
 """How long the sequences of a batch are: all ``input_size``, or drawn from Penn Treebank lengths and padded to it."""
 
+LONGEST_NAME = 1000
 MAX_BATCH_SIZE = 65_536
 MAX_INPUT_SIZE = 1_000_000
 
@@ -73,6 +74,9 @@ class Workload:
     ) -> None:
         if not isinstance(architecture, str):
             raise InputError("an architecture is a name", repr(architecture), "choose one: ftax list")
+        if len(architecture) > LONGEST_NAME:
+            law = f"an architecture is a name of {LONGEST_NAME} characters at most"
+            raise InputError(law, f"{len(architecture):,}", "choose one: ftax list")
         plugins.check(dtype, _DTYPES, what="dtype")
         plugins.check(lengths, LENGTHS, what="lengths")
         for name, value in {
