@@ -70,14 +70,16 @@ def load(package: str, name: str) -> type:
 
 def check(name: str, known: Iterable[str], *, what: str) -> None:
     """Raise `InputError` unless ``name`` is one of ``known``; the message names the nearest, and all if few."""
-    known = list(dict.fromkeys(known))
+    known = known if isinstance(known, tuple | list) else list(known)  # a name that cannot be hashed is none of them
     if name in known:
         return
-    near = difflib.get_close_matches(str(name), known, n=1)
+    known = list(dict.fromkeys(known))
+    word = str(name)[:LONGEST]
+    near = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "choose one of those"
     listed = ", ".join(known)
     if len(listed) > LONGEST:
-        nearer = difflib.get_close_matches(str(name), known, n=8, cutoff=0.3) or known[:8]
+        nearer = difflib.get_close_matches(word, known, n=8, cutoff=0.3) or known[:8]
         listed = f"{', '.join(nearer)} and {len(known) - len(nearer)} more (ftax list)"
     raise InputError(f"{what} is one of {listed}", repr(name), hint)
 

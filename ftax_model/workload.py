@@ -23,9 +23,12 @@ DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 QUANTISED = "int8"
 """What a model that computes in whole numbers is told by, be they of 8 bits or fewer: it is traced, not predicted."""
 
+_DTYPES = (*DTYPES, QUANTISED)
+
 LENGTHS = ("fixed", "penn-treebank")
 """How long the sequences of a batch are: all ``input_size``, or drawn from Penn Treebank lengths and padded to it."""
 
+LONGEST_NAME = 1000
 MAX_BATCH_SIZE = 65_536
 MAX_INPUT_SIZE = 1_000_000
 
@@ -71,7 +74,10 @@ class Workload:
     ) -> None:
         if not isinstance(architecture, str):
             raise InputError("an architecture is a name", repr(architecture), "choose one: ftax list")
-        plugins.check(dtype, (*DTYPES, QUANTISED), what="dtype")
+        if len(architecture) > LONGEST_NAME:
+            law = f"an architecture is a name of {LONGEST_NAME} characters at most"
+            raise InputError(law, f"{len(architecture):,}", "choose one: ftax list")
+        plugins.check(dtype, _DTYPES, what="dtype")
         plugins.check(lengths, LENGTHS, what="lengths")
         for name, value in {
             "architecture": architecture,

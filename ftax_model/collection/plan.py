@@ -8,7 +8,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ ORDERS = ("random", "given")
 """In what order the groups of cells are measured: all shuffled, or as the plan lists them."""
 
 MAX_CELLS = 1_000_000
+"""Cells of a plan, and workloads of a grid."""
 
 ALL = "all"
 """Stands for every installed framework, and for every architecture in the smallest size of its own grid."""
@@ -68,6 +69,11 @@ class Grid:
             raise InputError("longest_call_s is a number of seconds", repr(self.longest_call_s), "give such a number")
         if not self.longest_call_s > 0:
             raise InputError("longest_call_s is above 0", repr(self.longest_call_s), "give a number above 0, or none")
+
+    @property
+    def count(self) -> int:
+        """How many cells it lists, those that are alike counted each time."""
+        return len(self.workloads) * len(self.frameworks) * len(self.threads) * self.repeats
 
     def cells(self, device: Device) -> Iterable[Cell]:
         """The cells that the grid lists, on a device: repeat by repeat, model by model, framework by framework."""
@@ -150,6 +156,9 @@ class Plan:
         plugins.check(self.order, ORDERS, what="order")
         if not self.grids:
             raise InputError("a plan has workloads", "none", "list some under workloads")
+        count = sum(one.count for one in self.grids)
+        if count > MAX_CELLS:
+            raise InputError(f"a plan has {MAX_CELLS:,} cells at most", f"{count:,}", "leave some out, or plan twice")
 
     def cells(self, device: Device) -> list[Cell]:
         """Every cell that may be measured on a device, each once, in the order given."""
@@ -229,7 +238,7 @@ def parse(content: Any, *, name: str) -> Plan:
         plugins.check(key, ("name", "description", "order", "protocol", *_PLATFORM, "workloads"), what="plan key")
     platform = {key: plan[key] for key in _PLATFORM if key in plan}
     listed = [_mapping("a grid of workloads", one) for one in _listed(plan.get("workloads"))]
-    grids = tuple(_grid({**platform, **one}) for one in listed)
+    grids = tuple(_within_reason(_grid({**platform, **one}) for one in listed))
     protocol = PROTOCOL.to_record() if grids and all(one.adaptive for one in grids) else {}
     return Plan(
         name=str(plan.get("name", name)),
@@ -238,6 +247,16 @@ def parse(content: Any, *, name: str) -> Plan:
         order=plan.get("order", "random"),
         grids=grids,
     )
+
+
+def _within_reason(grids: Iterable[Grid]) -> Iterator[Grid]:
+    """Grids one by one; raises `InputError` once they have too many workloads together."""
+    count = 0
+    for one in grids:
+        count += len(one.workloads)
+        if count > MAX_CELLS:
+            raise InputError(f"a plan has {MAX_CELLS:,} cells at most", "more", "leave some out, or plan twice")
+        yield one
 
 
 def _grid(axes: dict[str, Any]) -> Grid:

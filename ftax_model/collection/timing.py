@@ -18,6 +18,9 @@ from ftax_model.errors import InputError
 MOST_CALLS = 1_000_000
 """Calls in one block, at most; a clock that has not moved by then stands still."""
 
+MOST = 10_000_000
+"""Seconds, blocks and calls that a protocol may ask for; the former are a hundred days."""
+
 PIPELINED_CALLS = 3
 """Calls between two synchronisations for ``pipelined_s``, at least."""
 
@@ -74,8 +77,8 @@ class Protocol:
             whole = isinstance(field.default, int)
             good = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             zero = field.name in MAY_BE_ZERO
-            if not good or not (0 < value < math.inf or (zero and value == 0)):
-                kind = f"a {'whole ' if whole else ''}number {'from' if zero else 'above'} 0"
+            if not good or not (0 < value <= MOST or (zero and value == 0)):
+                kind = f"a {'whole ' if whole else ''}number {'from' if zero else 'above'} 0, at most {MOST:,}"
                 raise InputError(f"protocol {field.name} is {kind}", repr(value), "give such a number")
         if self.confidence >= 1:
             raise InputError("protocol confidence is below 1", repr(self.confidence), "take 0.95")

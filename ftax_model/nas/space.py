@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,9 @@ LEAST_VALID, TRIES = 0.001, 5_000
 
 LOOKS = 200
 """Candidates that a choice is tried in before it is taken to fit in none."""
+
+MOST_TRIED = 20_000_000
+"""Values of candidates that are made to try choices, at most; choices beyond are taken as they are."""
 
 _FOLDER = "ftax_model.nas.spaces"
 _KEYS = ("name", "description", "architecture", *OWN, "hyperparameters")
@@ -326,7 +330,8 @@ class SearchSpace:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"SearchSpace({self.architecture!r}, {len(self.variables)} variables, {float(self.size):.3g} candidates)"
+        size = f"{self.size:.3g}" if self.size < 10**300 else f"1e+{math.floor(math.log10(self.size))}"
+        return f"SearchSpace({self.architecture!r}, {len(self.variables)} variables, {size} candidates)"
 
     def _refusal(self, candidate: Mapping[str, Any]) -> str:
         """Why the architecture does not take a candidate; empty where it does."""
@@ -351,9 +356,12 @@ class SearchSpace:
     def _check_choices(self) -> None:
         """Raise `InputError` for choices that the architecture refuses in whichever candidate."""
         rows = self.sample_indices(LOOKS)
+        left = MOST_TRIED // max(rows.size, 1)
         for place, (name, one) in enumerate(self._layout.axes.items()):
             unseen = range(len(one.choices)) if len(one.choices) <= LOOKS and isinstance(one.choices, tuple) else ()
-            for index in sorted({*unseen} - {*rows[:, place].tolist()}):
+            untried = sorted({*unseen} - {*rows[:, place].tolist()})[:left]
+            left -= len(untried)
+            for index in untried:
                 changed = rows.copy()
                 changed[:, place] = index
                 changed = self._layout.canonical(changed)

@@ -354,3 +354,15 @@ def test_adaptive_sweeps_have_a_protocol_of_their_own_unless_the_plan_says_other
     own = parse({**plan, "workloads": [adaptive]}, name="own").protocol
     assert (own.half_width, own.cell_s) == (PROTOCOL.half_width, 0.5)
     assert parse({**plan, "workloads": [adaptive, listed]}, name="both").protocol.half_width == Protocol().half_width
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{frameworks: fake, repeats: 1000000000, workloads: [{architecture: toy}]}",
+        "{frameworks: fake, threads: [1, 2], repeats: 600000, workloads: [{architecture: toy}]}",
+    ],
+)
+def test_a_plan_of_more_cells_than_anybody_measures_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="a plan has 1,000,000 cells at most"):
+        parse(yaml.safe_load(text), name="many")

@@ -330,3 +330,8 @@ def test_other_processes_draw_the_same_and_import_little() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("\n", "")
+
+
+def test_a_space_that_is_beyond_all_numbers_is_told_in_time() -> None:
+    lists = {"depths": {"each": [*range(1, 201)], "count": 300}, "widths": {"each": [*range(8, 1601, 8)], "count": 300}}
+    assert repr(SearchSpace("resnet", lists)) == "SearchSpace('resnet', 600 variables, 1e+1380 candidates)"

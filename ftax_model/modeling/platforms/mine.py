@@ -39,12 +39,12 @@ def folder() -> Path:
 
 def predictor_file(device: str) -> Path:
     """The predictor of a device, there or not."""
-    return folder() / f"{device}.json.gz"
+    return folder() / f"{Path(device).name}.json.gz"
 
 
 def measurements_file(device: str) -> Path:
     """The measurements that the predictor of a device is made of, there or not."""
-    return folder() / f"{device}.jsonl"
+    return folder() / f"{Path(device).name}.jsonl"
 
 
 def traces_file(workload: Workload) -> Path:
