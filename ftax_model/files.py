@@ -13,8 +13,9 @@ import re
 import tomllib
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Never, TypeVar
 
@@ -91,9 +92,9 @@ def lines(path: str | os.PathLike[str], *, law: str, do: str = "check the file")
             yield line
 
 
-def read_json(path: str | os.PathLike[str], *, law: str, do: str = "check the file") -> Any:
+def read_json(path: str | os.PathLike[str], *, law: str, do: str = "check the file", most: int = MOST_BYTES) -> Any:
     """The plain values in a JSON file, unpacked where its name ends in .gz; raises `DataError` as `read` does."""
-    return _parsed(path, parse_json, law=law, do=do, most=MOST_BYTES)
+    return _parsed(path, parse_json, law=law, do=do, most=most)
 
 
 def read_yaml(path: str | os.PathLike[str], *, law: str, do: str = "mend the file") -> Any:
@@ -152,20 +153,20 @@ def parse_yaml(text: str | bytes) -> Any:
 
 def check_parts(content: Any, *, most: float = math.inf) -> None:
     """Raise `ValueError` where plain values are too many, too deep, no numbers or outsize ones."""
-    waiting, seen = [(content, 0)], 0
-    while waiting:
-        one, depth = waiting.pop()
-        seen += 1
-        if seen + len(waiting) > most:
+    level, left = [content], most
+    for depth in range(DEEPEST + 1):
+        left -= len(level)
+        if left < 0:
             raise ValueError(f"more than {most:,} values")
-        if isinstance(one, Mapping | list):
-            if depth == DEEPEST:
-                raise ValueError(f"values within each other more than {DEEPEST} times")
-            waiting += [(part, depth + 1) for part in (one.values() if isinstance(one, Mapping) else one)]
-        elif (isinstance(one, float) and not math.isfinite(one)) or (
-            isinstance(one, int) and abs(one) >= LARGEST_NUMBER
-        ):
-            raise ValueError("a number that is not finite" if isinstance(one, float) else "a number beyond 64 bits")
+        for one in level:
+            if type(one) is float and not math.isfinite(one):
+                raise ValueError("a number that is not finite")
+            if type(one) is int and abs(one) >= LARGEST_NUMBER:
+                raise ValueError("a number beyond 64 bits")
+        inner = [one.values() if type(one) is dict else one for one in level if type(one) in (dict, list)]
+        if inner and depth == DEEPEST:
+            raise ValueError(f"values within each other more than {DEEPEST} times")
+        level = list(islice(chain.from_iterable(inner), None if left == math.inf else int(left) + 1))
 
 
 class _Loader(yaml.SafeLoader):

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ftax_model"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("devices", "maps", "plans", "predictors", "schemas"),  # data files alone
     ("errors",),
-    ("plugins", "files"),
+    ("plugins", "files", "values"),
     ("workload", "device", "operators"),
     ("outside",),
     ("architectures", "measurement"),

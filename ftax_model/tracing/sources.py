@@ -22,6 +22,7 @@ from ftax_model.operators import Trace
 from ftax_model.tracing.cache import Kept
 from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, along, batch_axes
 from ftax_model.tracing.trace import ValuesError, trace, trace_workload
+from ftax_model.values import check_schema
 from ftax_model.workload import DTYPES, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
@@ -272,9 +273,11 @@ def read(path: str | os.PathLike[str]) -> Source:
     """The traces in a file that `write` wrote; needs no torch. Raises `DataError` for any other file."""
     law = "a file of traces is one that ftax trace wrote"
     record = files.read_json(path, law=law, do="write it anew: ftax trace")
+    if isinstance(record, dict) and record.get("format") == FORMAT:
+        check_schema(record.get("schema"), SCHEMA, what=f"traces ({path})", again="write it anew: ftax trace")
     try:
-        if record["format"] != FORMAT or record["schema"] != SCHEMA:
-            raise ValueError(f"format {record['format']}, schema {record['schema']}")
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']!r}")
         plugins.check(record["dtype"], (*DTYPES, QUANTISED), what="dtype")
         traces = {int(one["batch_size"]): Trace.from_record(one) for one in record["traces"]}
         own = min(traces)
