@@ -252,7 +252,8 @@ class LatencyCost:
     # What is told of candidates
 
     def _said(self, told: Array) -> Array:
-        return _guarded(told[:, 0] if self.quantile is None else self._at(told, 2))
+        said = _guarded(told[:, 0])
+        return said if self.quantile is None else _guarded(self._at(told, 2))
 
     def _ends(self, told: Array) -> tuple[Array, Array]:
         """The ends of intervals, which hold the latency."""
