@@ -282,13 +282,13 @@ def operator_frame(profiles: Iterable[Profile]) -> pd.DataFrame:
 
     labels: dict[object, str] = {}
     rows = [row for profile in profiles for row in _operator_rows(profile, labels)]
-    table = pd.DataFrame(rows, columns=None if rows else ["key", "kind", "count", *TIMES])
+    table = pd.DataFrame(rows, columns=None if rows else [*_BESIDE_OPERATORS, *SIGNATURE[:-1]])
     return table.astype(dict.fromkeys(TIMES, float))
 
 
 def operators(table: pd.DataFrame) -> list[Operator]:
     """The operators that the rows of an `operator_frame` are of, without their place in the model."""
-    plain = [name for name in SIGNATURE if name != "attributes"]
+    *plain, _ = SIGNATURE  # the attributes, which have columns of their own
     named = [name for name in table.columns if name not in {*plain, *_BESIDE_OPERATORS}]
     found = []
     for own in table[[*plain, *named]].to_dict("records"):
@@ -372,13 +372,16 @@ def _operator_rows(profile: Profile, labels: dict[object, str]) -> Iterator[dict
         alike.setdefault(json.dumps(timing.operator.signature), []).append(timing)
     for timings in alike.values():
         operator = timings[0].operator
+        taken = operator.attributes.keys() & {*_BESIDE_OPERATORS, *SIGNATURE}
+        if taken:
+            raise DataError("attributes of an operator have names of their own", min(taken), "mend the record")
         matched = [timing for timing in timings if timing.host_s is not None]
         yield {
             **_workload_columns(profile.cell, labels),
             "batch_size": profile.cell.workload.batch_size,
             **_platform_columns(profile.cell),
             **{name: getattr(profile, name) for name in ("latency_s", "profiled_s", "events")},
-            **{name: getattr(operator, name) for name in SIGNATURE if name != "attributes"},
+            **{name: getattr(operator, name) for name in SIGNATURE[:-1]},
             **operator.attributes,
             "count": len(timings),
             "unmatched": len(timings) - len(matched),
@@ -386,10 +389,10 @@ def _operator_rows(profile: Profile, labels: dict[object, str]) -> Iterator[dict
         }
 
 
-_BESIDE_OPERATORS = {
+_BESIDE_OPERATORS = (
     "key", "architecture", "family", "model", "curve", "batch_size", "framework", "device", "dtype", "threads",
     "latency_s", "profiled_s", "events", "count", "unmatched", *TIMES,
-}  # fmt: skip
+)  # fmt: skip
 """Columns of an `operator_frame` that are of the call, or what was measured."""
 
 

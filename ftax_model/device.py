@@ -8,18 +8,33 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from ftax_model import plugins
-from ftax_model.errors import MissingError
+from ftax_model.errors import DataError, MissingError
+from ftax_model.fields import MOST_BYTES, SECONDS, Kind, check, each, named_numbers, number, one_of, text, whole
 from ftax_model.files import read_toml
 
 KINDS = ("cpu", "cuda", "fake")
 CPUINFO = Path("/proc/cpuinfo")
 VENDOR = Path("/sys/class/dmi/id/sys_vendor")
 """Who made the machine; it alone tells some CPUs of one core design apart."""
+
+FILE: Mapping[str, Kind] = {
+    "kind": one_of(KINDS),
+    "match": text(1000),
+    "formerly": each(text(1000)),
+    "source": text(),
+    "memory_bytes": number("bytes", MOST_BYTES),
+    "bandwidth": number("bytes a second", 1e18, 1e3),
+    "l2_bytes": number("bytes", 1e12),
+    "multiprocessors": whole(0, 1_000_000),
+    **dict.fromkeys(("peak_macs", "tensor_macs"), named_numbers("MACs a second", 1e21, 1e3)),
+    **dict.fromkeys(("launch_s", "graph_launch_s"), SECONDS),
+}
+"""What a device file may tell; its kind and its peaks it does."""
 
 INSTRUCTIONS: Mapping[str, str] = {
     "avx2": "avx2", "avx512f": "avx512", "avx512_vnni": "avx512-vnni", "avx512_bf16": "avx512-bf16", "amx_tile": "amx",
@@ -114,7 +129,7 @@ def rates(device: str, dtype: str, threads: int) -> Rates | None:
         kind=table["kind"],
         macs=float(macs) * units,
         convolution_macs=float(by_default or macs) * units,
-        vector_macs=float(vector or table["peak_macs"]["float32"]) * units,
+        vector_macs=float(vector or table["peak_macs"].get("float32") or macs) * units,
         bandwidth=table.get("bandwidth"),
         l2_bytes=float(table.get("l2_bytes", 0)),
         multiprocessors=int(table.get("multiprocessors", 0)),
@@ -130,7 +145,7 @@ def file_of(device: str) -> dict[str, Any] | None:
     return specification(name) if name.endswith(".toml") or name in names() else None
 
 
-@cache
+@lru_cache(maxsize=1024)
 def canonical(device: str) -> str:
     """The name of the device file that a name means, or the name itself where there is none.
 
@@ -161,7 +176,14 @@ def _shipped(name: str) -> dict[str, Any]:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    return read_toml(file, law="a device file is TOML")
+    found = read_toml(file, law="a device file is TOML")
+    for name in found:
+        plugins.check(name, FILE, what=f"key of a device file, {file},")
+    missing = [name for name in ("kind", "peak_macs") if name not in found]
+    if missing:
+        raise DataError("a device file tells kind and peak_macs", f"no {missing[0]} in {file}", "add it")
+    check(FILE, found, what="the file", where=str(file))
+    return found
 
 
 def detect(kind: str = "cpu") -> Device:
@@ -264,7 +286,7 @@ def cpu_model() -> str:
     return " ".join(name.split()) + (f" ({', '.join(brackets)})" if brackets else "")
 
 
-@cache
+@lru_cache(maxsize=1024)
 def renamed(name: str, model: str) -> str:
     """The name that a CPU has today, given the one and the model that a record of an earlier version holds.
 
@@ -320,7 +342,7 @@ def _with_peaks(device: Device, *, per_core: bool) -> Device:
 
 
 def _slug(model: str) -> str:
-    plain = re.sub(r"\(.*?\)|@.*|\bCPU\b|\bProcessor\b", " ", model)
+    plain = re.sub(r"\([^()]*\)|@.*|\bCPU\b|\bProcessor\b", " ", model)
     return "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
 
 

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
+LONGEST = 1000
+"""Characters of each part of a message that are shown."""
+
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Text of anybody with all that a terminal would obey as escapes: control characters, turns of direction, halves.
+
+    >>> printable("\x1b[31mred\n\u202e")
+    '\\x1b[31mred\n\\u202e'
+    """
+    return _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
+
 
 class FtaxError(ValueError):
     """Base of every error that is the user's to mend; the command line prints it as one line and exits with 2.
@@ -18,7 +34,8 @@ class FtaxError(ValueError):
         self.law, self.got, self.do = law, got, do
 
     def __str__(self) -> str:
-        return " ".join(f"{self.law}; got {self.got}; {self.do}".split())
+        law, got, do = (_shortened(str(part)) for part in (self.law, self.got, self.do))
+        return printable(" ".join(f"{law}; got {got}; {do}".split()))
 
 
 class InputError(FtaxError):
@@ -33,6 +50,10 @@ class MissingError(FtaxError):
     """Something that must be installed or present first."""
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 100]} ... {text[-95:]}"
+
+
 def one_line(error: Exception) -> str:
     """What somebody else's code raised, in one line of at most 200 characters.
 
@@ -41,4 +62,4 @@ def one_line(error: Exception) -> str:
     >>> one_line(KeyError("a"))
     "KeyError: 'a'"
     """
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()))[:200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 import os
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ftax_model import files, plugins
-from ftax_model.errors import DataError, InputError
+from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.measurement import Cell, Measurement
 from ftax_model.operators import FEATURES
 from ftax_model.workload import DTYPES, Workload
@@ -135,7 +136,13 @@ def read_table(path: str | os.PathLike[str], asked: Map) -> list[Measurement]:
     found = []
     for number, row in enumerate(table.to_dict("records"), start=1):
         values = {str(name): value for name, value in row.items()}
-        found.append(_measurement(values, asked, seen, where=f"{path} row {number}"))
+        where = f"{path} row {number}"
+        try:
+            found.append(_measurement(values, asked, seen, where=where))
+        except FtaxError as error:
+            if where in f"{error.law} {error.got}":
+                raise
+            raise type(error)(error.law, f"{error.got} in {where}", error.do) from error
     if not found:
         raise DataError("a table has rows", f"none in {path}", "check the file")
     return found
@@ -173,7 +180,7 @@ def _scaled(target: str, row: Mapping[str, Any], source: Source, whole: Mapping[
     unit = source.unit
     if unit.startswith("@"):
         unit = str(row[unit[1:]])
-        _check_unit(target, Source(source.column, unit))
+        _check_unit(target, Source(source.column, unit), in_row=True)
     if unit == RATE:
         return whole["batch_size"] / value
     if target == "latency_s":
@@ -203,8 +210,8 @@ def _number(name: str, value: Any, where: str, *, whole: bool = False) -> float:
     return number
 
 
-def _check_unit(target: str, source: Source) -> None:
-    if source.unit.startswith("@"):
+def _check_unit(target: str, source: Source, *, in_row: bool = False) -> None:
+    if source.unit.startswith("@") and not in_row:
         return
     if target in (*TEXTS, *WHOLE):
         known: list[str] = [""]
@@ -234,13 +241,14 @@ def _known(name: str) -> dict[str, Source]:
 
 def _table(path: Path) -> pd.DataFrame:
     law = "a table of others is a CSV file, or JSON whose name ends in .json"
+    if path.suffix == ".json":
+        found = files.read_json(path, law=law)
+        rows = found if isinstance(found, list) else [found]
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise DataError(law, f"{path}: no object, nor a list of them", "check the file")
+        return pd.json_normalize(rows)
+    content = files.read(path, law="a table of others is a readable file", do="check the path")
     try:
-        if path.suffix == ".json":
-            return pd.json_normalize(files.read_json(path, law=law))
-        return pd.read_csv(path, dtype=object, keep_default_na=False)
-    except OSError as error:
-        raise DataError(
-            "a table of others is a readable file", f"{path}: {error.strerror}", "check the path"
-        ) from error
-    except (ValueError, NotImplementedError, AttributeError, pd.errors.ParserError) as error:
+        return pd.read_csv(io.BytesIO(content), dtype=object, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
         raise DataError(law, f"{path}: {error}", "check the file") from error

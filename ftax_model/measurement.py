@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ftax_model import fields
 from ftax_model.device import renamed
 from ftax_model.errors import DataError, FtaxError
-from ftax_model.operators import OperatorTiming, timings_from_record, timings_to_record
+from ftax_model.fields import Kind, check, named, number, one_of, optional, shown, text, whole
+from ftax_model.operators import FEATURES, TIMING, OperatorTiming, timings_from_record, timings_to_record
 from ftax_model.values import check_schema
 from ftax_model.workload import Workload
 
@@ -24,6 +25,9 @@ CLOCKS: Mapping[str, str] = {
     "host_s": "time until the call returns, without synchronising",
     "device_s": "time the device is busy with one call",
 }
+
+MOST_REPEATS = 10**9
+"""Looks at one workload on one platform, and calls, blocks and events of each."""
 
 WIDE_SPREAD = 0.05
 SHORT_BLOCK_S = 1e-3
@@ -39,6 +43,43 @@ def in_threads(count: int) -> str:
     return f"{count} thread{'s' * (count != 1)}"
 
 
+PLATFORM: Mapping[str, Kind] = {
+    "framework": fields.NAME,
+    "device": text(5000),
+    "dtype": fields.NAME,
+    "threads": whole(1, fields.MOST_THREADS),
+}
+CELL: Mapping[str, Kind] = {**PLATFORM, "device": fields.NO_PATH, "repeat": whole(0, MOST_REPEATS)}
+RECORD: Mapping[str, Kind] = {
+    "status": one_of(STATUSES),
+    "reason": text(),
+    "latency_s": optional(fields.SECONDS),
+    "environment": named(
+        {
+            "device_model": optional(text(1000)),
+            "load_before": optional(number("cores", MOST_REPEATS)),
+            "peak_macs": optional(number("MACs a second", fields.MOST_COUNT)),
+            "versions": named(),
+        }
+    ),
+    "measured_at": text(100),
+}
+MEASUREMENT: Mapping[str, Kind] = {
+    **RECORD,
+    **dict.fromkeys((*CLOCKS, "prepare_s", "first_call_s"), optional(fields.SECONDS)),
+    "energy_j": optional(number("joules", MOST_REPEATS)),
+    "samples": fields.SAMPLES,
+    **dict.fromkeys(("calls_per_block", "discarded_blocks", "warmup_calls"), whole(0, MOST_REPEATS)),
+    "peak_memory_bytes": optional(whole(0, fields.MOST_BYTES)),
+    "features": named(dict.fromkeys(FEATURES, number("something counted", fields.MOST_COUNT))),
+    "telemetry": named({"activations": optional(fields.named_numbers("shares", 1.0))}),
+}
+PROFILE: Mapping[str, Kind] = {
+    **RECORD, "profiled_s": optional(fields.SECONDS), "events": whole(0, MOST_REPEATS), "calls": whole(0, MOST_REPEATS),
+}  # fmt: skip
+"""What the fields of a platform, a cell, and the kinds of records may be."""
+
+
 @dataclass(frozen=True)
 class Platform:
     """What runs a workload: framework, device, dtype and thread count."""
@@ -47,6 +88,9 @@ class Platform:
     device: str
     dtype: str
     threads: int
+
+    def __post_init__(self) -> None:
+        check(PLATFORM, vars(self))
 
     def __str__(self) -> str:
         return f"{self.framework} on {self.device}, {self.dtype}, {in_threads(self.threads)}"
@@ -61,6 +105,9 @@ class Cell:
     device: str
     threads: int = 1
     repeat: int = 0
+
+    def __post_init__(self) -> None:
+        check(CELL, vars(self))
 
     @property
     def platform(self) -> Platform:
@@ -97,12 +144,6 @@ class Record:
     environment: Mapping[str, Any] = field(default_factory=dict)
     measured_at: str = ""
 
-    def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise DataError(f"status is one of {', '.join(STATUSES)}", repr(self.status), "mend the record")
-        if not isinstance(self.environment, Mapping):
-            raise DataError("environment are names and values", repr(self.environment)[:60], "mend the record")
-
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values, one line of a file; `from_record` is the way back."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "cell"}
@@ -113,7 +154,7 @@ class Record:
         """What `to_record` wrote; raises `DataError` where it is another schema or not such a record."""
         drop = "mend or drop the line"
         if not isinstance(record, Mapping) or "schema" not in record:
-            raise DataError("a record is a JSON object with a schema version", repr(record)[:60], drop)
+            raise DataError("a record is a JSON object with a schema version", shown(record), drop)
         again = "measure again, or use the version that wrote it"
         check_schema(record["schema"], SCHEMA, what="records of datasets", again=again)
         values = dict(record)
@@ -122,8 +163,8 @@ class Record:
             del values["schema"], values["key"]
             environment = values.get("environment")
             model = environment.get("device_model") if isinstance(environment, Mapping) else None
-            if isinstance(model, str):
-                cell = dataclasses.replace(cell, device=renamed(cell.device, model))
+            if isinstance(model, str) and (device := renamed(cell.device, model)) != cell.device:
+                cell = dataclasses.replace(cell, device=device)
             return cls(cell=cell, **cls._values(values))
         except FtaxError:
             raise
@@ -164,18 +205,9 @@ class Measurement(Record):
     telemetry: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, unit in {**dict.fromkeys(CLOCKS, "seconds"), "energy_j": "joules"}.items():
-            value = getattr(self, name)
-            if not (value is None or (_is_number(value) and value >= 0)):
-                raise DataError(f"{name} is a number of {unit}", repr(value), "mend the record")
+        check(MEASUREMENT, vars(self))
         if self.status == "ok" and not self.latency_s:
             raise DataError("a good record has a positive latency_s", repr(self.latency_s), "mend the record")
-        if not all(_is_number(sample) and sample > 0 for sample in self.samples):
-            raise DataError("samples are positive numbers of seconds", repr(self.samples)[:60], "mend the record")
-        for name in ("features", "telemetry"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise DataError(f"{name} are names and values", repr(getattr(self, name))[:60], "mend the record")
 
     @property
     def spread(self) -> float | None:
@@ -197,14 +229,14 @@ class Measurement(Record):
             found.append("short-block")
         if self.discarded_blocks:
             found.append("clock-setback")
-        if float(self.environment.get("load_before") or 0.0) > FOREIGN_LOAD or self.telemetry.get("neighbours"):
+        if (self.environment.get("load_before") or 0.0) > FOREIGN_LOAD or self.telemetry.get("neighbours"):
             found.append("foreign-load")
         if self.telemetry.get("throttled"):
             found.append("throttled")
         shares = self.telemetry.get("activations") or {}
         found += [f"{kind}-activations" for kind, share in shares.items() if share]
         peak = self.environment.get("peak_macs")
-        if peak and self.features.get("macs", 0.0) / self.latency_s > float(peak):
+        if peak and self.features.get("macs", 0.0) / self.latency_s > peak:
             found.append("above-peak")
         return tuple(found)
 
@@ -233,16 +265,15 @@ class Profile(Record):
     calls: int = 0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check(PROFILE, vars(self))
         if self.status == "ok":
             for name in ("latency_s", "profiled_s"):
-                value = getattr(self, name)
-                if not (_is_number(value) and value > 0):
-                    raise DataError(f"a good profile has a positive {name}", repr(value), "mend the record")
+                if not getattr(self, name):
+                    raise DataError(
+                        f"a good profile has a positive {name}", repr(getattr(self, name)), "mend the record"
+                    )
         for timing in self.timings:
-            for value in (timing.host_s, timing.device_s):
-                if not (value is None or (_is_number(value) and value >= 0)):
-                    raise DataError("an operator takes a number of seconds", repr(value), "mend the record")
+            check(TIMING, vars(timing))
 
     @property
     def unmatched(self) -> int:
@@ -256,10 +287,6 @@ class Profile(Record):
     @classmethod
     def _values(cls, values: dict[str, Any]) -> dict[str, Any]:
         return {**values, "timings": timings_from_record(values["timings"])}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _quantile(ordered: list[float], q: float) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftax_model.fields import COUNT, NAME, SECONDS, SHAPES, Kind, check, each, named, optional, text, whole
+
 FEATURES: Mapping[str, str] = {
     "macs": "multiply-accumulate operations of one call",
     "params": "elements of parameters",
@@ -33,6 +35,21 @@ PLACE = ("layer", "level")
 
 TIMES = ("host_s", "device_s")
 """Fields of a timing beside its operator."""
+
+OPERATOR: Mapping[str, Kind] = {
+    "kind": NAME,
+    **dict.fromkeys(("inputs", "outputs"), SHAPES),
+    **dict.fromkeys(("macs", "activation_bytes", "weight_bytes"), COUNT),
+    "level": whole(0, 10**9),
+    "attributes": named(),
+    "layer": text(1000),
+    "live_bytes": optional(COUNT),
+}
+TRACE: Mapping[str, Kind] = {"params": COUNT, "way": text(1000), "model_bytes": optional(COUNT)}
+TIMING: Mapping[str, Kind] = dict.fromkeys(TIMES, optional(SECONDS))
+"""What the fields of an operator, a trace and a timing may be, where strangers wrote them."""
+
+_PLACES = {name: each(OPERATOR[name]) for name in PLACE}
 
 
 @dataclass(frozen=True)
@@ -120,12 +137,9 @@ class Trace:
 
         Raises `KeyError`, `TypeError` or `ValueError` for anything else.
         """
+        check(TRACE, record)
         operators = tuple(_operator({**one}) for one in record["operators"])
-        way = record.get("way", "")
-        if not isinstance(way, str):
-            raise TypeError("way is a text")
-        held = record.get("model_bytes")
-        return cls(operators, _count(record["params"]), way, None if held is None else _count(held))
+        return cls(operators, record["params"], record.get("way", ""), record.get("model_bytes"))
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,8 @@ def timings_from_record(record: Iterable[Mapping[str, Any]]) -> tuple[OperatorTi
     found: dict[int, OperatorTiming] = {}
     for entry in record:
         signature = {name: _frozen(entry[name]) for name in SIGNATURE}
+        check(OPERATOR, signature)
+        check(_PLACES, entry)
         places = zip(*(entry[name] for name in PLACE), strict=True)
         times = zip(*(entry.get(name, [None] * len(entry["at"])) for name in TIMES), strict=True)
         for at, place, seconds in zip(entry["at"], places, times, strict=True):
@@ -177,20 +193,8 @@ def timings_from_record(record: Iterable[Mapping[str, Any]]) -> tuple[OperatorTi
 
 def _operator(values: dict[str, Any]) -> Operator:
     own = Operator(**{name: _frozen(value) for name, value in values.items()})
-    if not (isinstance(own.kind, str) and isinstance(own.layer, str) and isinstance(own.attributes, Mapping)):
-        raise TypeError("kind and layer are words, attributes an object")
-    for shape in (*own.inputs, *own.outputs):
-        for extent in shape:
-            _count(extent)
-    for count in (own.macs, own.activation_bytes, own.weight_bytes, own.level, own.live_bytes or 0):
-        _count(count)
+    check(OPERATOR, vars(own))
     return own
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no count")
-    return value
 
 
 def _plain(value: Any) -> Any:

@@ -70,9 +70,10 @@ def load(package: str, name: str) -> type:
 
 def check(name: str, known: Iterable[str], *, what: str) -> None:
     """Raise `InputError` unless ``name`` is one of ``known``; the message names the nearest, and all if few."""
-    known = list(dict.fromkeys(known))
+    known = known if isinstance(known, tuple | list) else list(known)  # a name that cannot be hashed is none of them
     if name in known:
         return
+    known = list(dict.fromkeys(known))
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "choose one of those"
     listed = ", ".join(known)

@@ -18,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftax_model.errors import DataError
+from ftax_model.fields import LONGEST_NAME, shown
 
 Limits = tuple[float, float]
 """The least and the most that a number may be."""
-
-LONGEST_NAME = 200
-"""Characters of a name."""
 
 WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
 """What reading a damaged record raises."""
@@ -51,7 +49,7 @@ def check_schema(found: Any, own: int, *, what: str, again: str) -> None:
     """
     if type(found) is int and found == own:
         return
-    law, got = f"this version of ftax reads {what} of schema {own}", f"schema {_shown(found)}"
+    law, got = f"this version of ftax reads {what} of schema {own}", f"schema {shown(found)}"
     if type(found) is not int or found < 1:
         raise DataError(law, got, again)
     if found > own:
@@ -62,19 +60,19 @@ def check_schema(found: Any, own: int, *, what: str, again: str) -> None:
 def mapping(value: Any, what: str, *, most: int = 1000) -> Mapping[str, Any]:
     """Names and values, not too many; ``what`` they are is said where they are not."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"{what} is {_shown(value)}, not names and values")
+        raise ValueError(f"{what} is {shown(value)}, not names and values")
     if len(value) > most:
         raise ValueError(f"{what} has {len(value):,} entries, more than {most:,}")
     for name in value:
         if not isinstance(name, str) or len(name) > LONGEST_NAME or not name.isprintable():
-            raise ValueError(f"{what} has a name {_shown(name)}")
+            raise ValueError(f"{what} has a name {shown(name)}")
     return value
 
 
 def listed(value: Any, what: str, *, most: int = 1000) -> Sequence[Any]:
     """A list, not too long."""
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{what} is {_shown(value)}, not a list")
+        raise ValueError(f"{what} is {shown(value)}, not a list")
     if len(value) > most:
         raise ValueError(f"{what} has {len(value):,} entries, more than {most:,}")
     return value
@@ -83,21 +81,21 @@ def listed(value: Any, what: str, *, most: int = 1000) -> Sequence[Any]:
 def text(value: Any, what: str, *, most: int = LONGEST_NAME) -> str:
     """Printable text, not too long."""
     if not isinstance(value, str) or len(value) > most or not value.isprintable():
-        raise ValueError(f"{what} is {_shown(value)}, not text of {most} characters at most")
+        raise ValueError(f"{what} is {shown(value)}, not text of {most} characters at most")
     return value
 
 
 def number(value: Any, what: str, limits: Limits) -> float:
     """A number within limits, which may be infinite."""
     if type(value) not in (int, float) or not limits[0] <= value <= limits[1]:
-        raise ValueError(f"{what} is {_shown(value)}, not a number from {limits[0]:g} to {limits[1]:g}")
+        raise ValueError(f"{what} is {shown(value)}, not a number from {limits[0]:g} to {limits[1]:g}")
     return float(value)
 
 
 def whole(value: Any, what: str, limits: tuple[int, int]) -> int:
     """A whole number within limits."""
     if type(value) is not int or not limits[0] <= value <= limits[1]:
-        raise ValueError(f"{what} is {_shown(value)}, not a whole number from {limits[0]:,} to {limits[1]:,}")
+        raise ValueError(f"{what} is {shown(value)}, not a whole number from {limits[0]:,} to {limits[1]:,}")
     return value
 
 
@@ -141,7 +139,7 @@ def unpacked(value: Any, what: str, kind: str, *, most: int) -> NDArray[Any]:
     """The numbers of a type, ``most`` of them at most, in compressed bytes in base64; they are looked at no further."""
     size = np.dtype(kind).itemsize
     if not isinstance(value, str):
-        raise ValueError(f"{what} is {_shown(value)}, not numbers in base64")
+        raise ValueError(f"{what} is {shown(value)}, not numbers in base64")
     try:
         unpacker = zlib.decompressobj()
         content = unpacker.decompress(base64.b64decode(value, validate=True), size * most + 1)
@@ -169,12 +167,3 @@ def covariance(found: NDArray[np.float64], what: str, *, most: float) -> NDArray
 
 
 _ROUNDING = 0.02
-
-
-def _shown(value: Any) -> str:
-    """A value in few characters, however large it is."""
-    if isinstance(value, str):
-        return repr(value[:40]) + ("..." if len(value) > 40 else "")
-    if isinstance(value, Mapping | list | tuple):
-        return f"a {type(value).__name__} of {len(value):,}"
-    return repr(value)[:40] if not isinstance(value, int) or abs(value) < 1 << 64 else "a number beyond 64 bits"

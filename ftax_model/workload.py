@@ -23,6 +23,8 @@ DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 QUANTISED = "int8"
 """What a model that computes in whole numbers is told by, be they of 8 bits or fewer: it is traced, not predicted."""
 
+_DTYPES = (*DTYPES, QUANTISED)
+
 LENGTHS = ("fixed", "penn-treebank")
 """How long the sequences of a batch are: all ``input_size``, or drawn from Penn Treebank lengths and padded to it."""
 
@@ -71,7 +73,7 @@ class Workload:
     ) -> None:
         if not isinstance(architecture, str):
             raise InputError("an architecture is a name", repr(architecture), "choose one: ftax list")
-        plugins.check(dtype, (*DTYPES, QUANTISED), what="dtype")
+        plugins.check(dtype, _DTYPES, what="dtype")
         plugins.check(lengths, LENGTHS, what="lengths")
         for name, value in {
             "architecture": architecture,

@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ftax_model"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("devices", "maps", "plans", "predictors", "schemas"),  # data files alone
     ("errors",),
-    ("plugins", "files", "values"),
+    ("plugins", "files", "fields"),
+    ("values",),
     ("workload", "device", "operators"),
     ("outside",),
     ("architectures", "measurement"),

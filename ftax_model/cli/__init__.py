@@ -14,7 +14,7 @@ import click
 import ftax_model
 from ftax_model import plugins
 from ftax_model.dataset import DatasetWarning
-from ftax_model.errors import FtaxError
+from ftax_model.errors import FtaxError, printable
 
 EXIT_NO = 1
 EXIT_BAD_INPUT = 2
@@ -104,9 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(message: str) -> int:
-    click.echo(f"ftax: {' '.join(message.split())}", err=True)
+    click.echo(f"ftax: {printable(' '.join(message.split()))}", err=True)
     return EXIT_BAD_INPUT
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"ftax: warning: {message}", err=True)
+    click.echo(f"ftax: warning: {printable(' '.join(str(message).split()))}", err=True)

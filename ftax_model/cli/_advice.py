@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ftax_model.cli import _print
 from ftax_model.cli._print import number, seconds
 from ftax_model.dataset import by_name
@@ -45,7 +43,7 @@ def claims(
         said = {"call": _plain(row), "claims": [_claim(one) for one in found]}
         _print.answers("advice", [{**said, "verified": [_verified(one) for one in verified]}], notes=notes)
         return
-    click.echo(
+    _print.say(
         f"{row['curve']}, batch {row['batch_size']}, {row['framework']} on {row['device']}: "
         f"{seconds(row['latency_s'])} ({seconds(row['low_s'])} to {seconds(row['high_s'])}), {row['regime']}\n"
     )
@@ -68,7 +66,7 @@ def claims(
         _print.table(told, dict.fromkeys(told[0]), title="\nMeasured here", width=WIDTH)
     noted = {str(one.after["notes"]) for one in found} | {str(row["notes"])}
     for note in [*notes, *sorted(filter(None, noted))]:
-        click.echo(f"note: {note}", err=True)
+        _print.say(f"note: {note}", err=True)
 
 
 def compared(found: Sequence[Compared], *, as_json: bool) -> None:
@@ -99,13 +97,13 @@ def compared(found: Sequence[Compared], *, as_json: bool) -> None:
             }
             for row in by_name(one.table)
         ]
-        click.echo() if at else None
+        _print.say() if at else None
         columns: dict[str, Any] = dict.fromkeys(lines[0], str)
         _print.table(lines, columns, title=one.of, width=WIDTH)
         for size in one.crossings:
-            click.echo(f"the lines cross at batch {number(size)}")
+            _print.say(f"the lines cross at batch {number(size)}")
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        _print.say(f"note: {note}", err=True)
 
 
 def gap(found: Gap, *, as_json: bool) -> None:
@@ -117,14 +115,14 @@ def gap(found: Gap, *, as_json: bool) -> None:
         return
     where = "inside" if found.inside else "outside"
     times = number(found.measured_s / row["latency_s"])
-    click.echo(
+    _print.say(
         f"{row['curve']}, batch {row['batch_size']}, {row['framework']} on {row['device']}, "
         f"{in_threads(row['threads'])}: measured {seconds(found.measured_s)}, predicted "
         f"{seconds(row['latency_s'])} ({seconds(row['low_s'])} to {seconds(row['high_s'])}), {where}: "
         f"{times} times as long\n"
     )
     if not found.causes:
-        click.echo("nothing here explains more: measure again in fresh processes (ftax measure --repeats 3)")
+        _print.say("nothing here explains more: measure again in fresh processes (ftax measure --repeats 3)")
         return
     lines = [
         {

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from ftax_model.cli import _print
 
 if TYPE_CHECKING:
@@ -31,17 +29,17 @@ def show(verdicts: Sequence[Verdict], *, evidence: bool, as_json: bool) -> None:
     if evidence:
         _evidence(verdicts)
         return
-    click.echo("\nWhat each claim says, how it is tested, and the numbers: --evidence, or --json")
+    _print.say("\nWhat each claim says, how it is tested, and the numbers: --evidence, or --json")
 
 
 def _evidence(verdicts: Sequence[Verdict]) -> None:
     said = ""
     for one in verdicts:
         if one.claim != said:
-            click.echo(f"\n{one.claim}: {one.statement} ({one.source})")
+            _print.say(f"\n{one.claim}: {one.statement} ({one.source})")
             said = one.claim
-        click.echo(f"  {one.dataset}: {one.verdict}; {one.reason}")
+        _print.say(f"  {one.dataset}: {one.verdict}; {one.reason}")
         for case in one.evidence.get("examples", []):
             low, high = (_print.number(math.nan if case[end] is None else case[end]) for end in ("low", "high"))
             value = _print.number(math.nan if case["value"] is None else case["value"])
-            click.echo(f"    {case['says']}: {case['what']}: {value} ({low} to {high})")
+            _print.say(f"    {case['says']}: {case['what']}: {value} ({low} to {high})")

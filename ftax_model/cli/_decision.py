@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ftax_model.advice.decision import BEST, TIE
 from ftax_model.cli import _print
 from ftax_model.cli._print import number, percent, rate, seconds, size_of
@@ -82,24 +80,24 @@ def show(
     if as_csv:
         import pandas as pd
 
-        click.echo(pd.concat([one.decision.table for one in answers]).to_csv(index=False), nl=False)
+        _print.as_csv(pd.concat([one.decision.table for one in answers]))
         return
     for at, one in enumerate(answers):
         if at:
-            click.echo()
+            _print.say()
         _decision(one.decision)
         if one.kept is not None and slo_s is not None:
             _kept(one.kept, slo_s=slo_s, confidence=confidence)
         if one.parts is not None:
             _parts(one.parts, top=top)
     for note in [*notes, *_chosen(answers), *_noted(answers)]:
-        click.echo(f"note: {note}", err=True)
+        _print.say(f"note: {note}", err=True)
 
 
 def rows(frame: pd.DataFrame, *, as_csv: bool, as_json: bool) -> None:
     """Predictions on every platform, as CSV, JSON or a line each."""
     if as_csv:
-        click.echo(frame.to_csv(index=False), nl=False)
+        _print.as_csv(frame)
     elif as_json:
         _print.answers("prediction", [{"predictions": _print.records(frame)}], notes=[], slo=None)
     else:
@@ -116,8 +114,8 @@ def _decision(decision: Decision) -> None:
     names = _names(table)
     for at, block in enumerate(_blocks(names, columns)):
         _print.lines(_grid(names, block), title="" if at else title, width=WIDTH)
-        click.echo()
-    click.echo("* the fastest   = its interval does not tell it from the fastest")
+        _print.say()
+    _print.say("* the fastest   = its interval does not tell it from the fastest")
 
 
 def _names(table: pd.DataFrame) -> list[str]:
@@ -214,7 +212,7 @@ def _kept(kept: pd.DataFrame, *, slo_s: float, confidence: float) -> None:
 
 def _parts(told: Parts, *, top: int) -> None:
     call = told.call
-    click.echo(f"\nWhere {seconds(call['latency_s'])} go: {call['framework']}, batch {call['batch_size']}")
+    _print.say(f"\nWhere {seconds(call['latency_s'])} go: {call['framework']}, batch {call['batch_size']}")
     for heading, frame in (("layer", told.layers), ("operators", told.kinds)):
         lines = [
             {
@@ -228,7 +226,7 @@ def _parts(told: Parts, *, top: int) -> None:
         ]
         columns = {heading: None, "count": str, "host": str, "device": str, "share": str}
         _print.table(lines, columns, title="", width=WIDTH)
-        click.echo()
+        _print.say()
 
 
 def _shortened(frame: pd.DataFrame, top: int) -> pd.DataFrame:

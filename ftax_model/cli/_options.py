@@ -380,7 +380,7 @@ def predict(words: tuple[str, ...], asked: dict[str, Any], *, strict: bool, memo
     """The prediction that is asked, on all platforms that match; what is noted goes to the error stream."""
     own = question(words, asked)
     for note in own.notes:
-        click.echo(f"note: {note}", err=True)
+        _print.say(f"note: {note}", err=True)
     with _print.working("predicting"):
         return own.predictor.predict(
             own.models, batch_sizes=own.sizes, framework=own.framework, strict=strict, memory=memory, **own.platform

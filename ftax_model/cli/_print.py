@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftax_model.errors import printable
+
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console, ConsoleOptions
     from rich.progress import Progress, ProgressColumn
+    from rich.segment import Segment
     from rich.table import Table
 
 
@@ -25,6 +29,16 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain JSON values; nan and infinity become null."""
     found: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
     return found
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a line of text for people; what a terminal would obey in it is shown instead."""
+    click.echo(printable(text), err=err)
+
+
+def as_csv(frame: pd.DataFrame) -> None:
+    """Print a frame for programs, as it is."""
+    click.echo(frame.to_csv(index=False), nl=False)
 
 
 def as_json(value: Any) -> None:
@@ -57,8 +71,21 @@ def lines(shown: Table, *, title: str = "", width: int | None = None) -> None:
 
     console = Console(highlight=False, markup=False, width=width or (None if sys.stdout.isatty() else WIDTH))
     if title:
-        console.print(title, style="bold", soft_wrap=True)
-    console.print(shown)
+        console.print(printable(title), style="bold", soft_wrap=True)
+    console.print(_Printable(shown))
+
+
+class _Printable:
+    """Anything that rich shows, the texts in it as `printable` makes them."""
+
+    def __init__(self, shown: Any) -> None:
+        self._shown = shown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        from rich.segment import Segment
+
+        for text, style, control in console.render(self._shown, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 @contextmanager
@@ -76,7 +103,7 @@ def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
 
     def advance(done: int, total: int, now: str) -> None:
         bar.start()
-        bar.update(task, completed=done, total=total, description=escape(now))
+        bar.update(task, completed=done, total=total, description=escape(printable(now)))
 
     try:
         yield advance

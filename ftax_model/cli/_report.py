@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftax_model.cli import _complete, _options
+from ftax_model.cli import _complete, _options, _print
 from ftax_model.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def content(words: Sequence[str], asked: dict[str, Any], *, model: str | None, e
         _check(named[0])
     own = _options.unasked(named[0] if named else None, asked)
     for note in own.notes:
-        click.echo(f"note: {note}", err=True)
+        _print.say(f"note: {note}", err=True)
     if not of_model:
         return made.of_predictor(
             own.predictor, Path(named[0]).name if named else "at hand", framework=own.framework, **own.platform

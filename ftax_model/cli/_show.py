@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ftax_model.cli import _print
 from ftax_model.cli._print import counted, duration, number, percent, seconds, signed, size_of
 from ftax_model.dataset import by_name
@@ -99,9 +97,9 @@ def traces(source: Source, found: Mapping[int, Trace], *, top: int, as_json: boo
         _print.table(layers, of_layers, title=f"\nlayers by MACs and bytes, batch size {next(iter(found))}")
     for one in totals[:1]:
         if one["unknown"]:
-            click.echo(f"note: operators of unknown cost: {one['unknown']}", err=True)
+            _print.say(f"note: operators of unknown cost: {one['unknown']}", err=True)
         if one["way"]:
-            click.echo(f"note: traced on {one['way']}", err=True)
+            _print.say(f"note: traced on {one['way']}", err=True)
 
 
 _BYTES = ("activation_bytes", "weight_bytes", "live_bytes", "model_bytes")
@@ -162,12 +160,12 @@ def proxies(found: Judged, *, statistic: str = "spearman", as_json: bool) -> Non
             few.append(f"{' '.join(own.values())} ({part['note'].iloc[0]})")
     if lines:
         _print.table(lines, dict.fromkeys(lines[0]), title=f"\nBy {', '.join(groups)}: {STATISTICS[statistic]}")
-    click.echo()
+    _print.say()
     if few:
-        click.echo(f"No figure below {FEWEST} rows of one platform: {'; '.join(few)}.\n")
+        _print.say(f"No figure below {FEWEST} rows of one platform: {'; '.join(few)}.\n")
     for note in found.notes:
-        click.echo(f"note: {note}")
-    click.echo(f"Which proxy should I use? {found.answer}")
+        _print.say(f"note: {note}")
+    _print.say(f"Which proxy should I use? {found.answer}")
 
 
 def judged(found: Judged) -> dict[str, Any]:
@@ -252,15 +250,15 @@ def measured(frame: pd.DataFrame, *, asked: int, notes: Sequence[str] = (), as_j
         found = errors(frame)
         if found["cells"]:
             inside = f"{found['inside']} of {found['cells']} in the interval"
-            click.echo(f"median error {percent(found['median'])}, {inside}")
+            _print.say(f"median error {percent(found['median'])}, {inside}")
         _notes(good)
     for note in () if as_json else notes:
-        click.echo(f"note: {note}", err=True)
+        _print.say(f"note: {note}", err=True)
     for row in by_name(frame[frame["status"] != "ok"]):
         what = f"{row['curve']}, batch {row['batch_size']}, {_platform(row)}"
-        click.echo(f"{row['status']}: {what}: {row['reason']}", err=True)
+        _print.say(f"{row['status']}: {what}: {row['reason']}", err=True)
     if len(frame) < asked:
-        click.echo(f"note: {asked - len(frame)} of {asked} cells were not measured: no time was left", err=True)
+        _print.say(f"note: {asked - len(frame)} of {asked} cells were not measured: no time was left", err=True)
 
 
 def _beside(row: Mapping[str, Any]) -> dict[str, str]:
@@ -284,10 +282,10 @@ def collect(plan: Plan, out: Path, **options: Any) -> Summary:
     from ftax_model.collection.runner import missing
 
     for name, why in missing(plan).items():
-        click.echo(f"note: cells of {name} are recorded as unsupported ({why})", err=True)
+        _print.say(f"note: cells of {name} are recorded as unsupported ({why})", err=True)
     with _print.progress(f"measuring {plan.name}") as advance:
         summary = run(plan, out, on_progress=advance, **options)
-    click.echo(str(summary), err=True)
+    _print.say(str(summary), err=True)
     return summary
 
 
@@ -309,9 +307,9 @@ def schedule(estimates: Sequence[Estimate], *, as_json: bool) -> None:
     _print.table(lines, columns, title="\nTime to measure" if rows else "")
     if any(one.note.startswith(UNKNOWN) for one in estimates):
         cure = "fit a predictor (ftax fit) and give it with --model"
-        click.echo(f"note: latencies are not known of all platforms, and what is slow takes longer; {cure}")
+        _print.say(f"note: latencies are not known of all platforms, and what is slow takes longer; {cure}")
     if any(one.prepare_s is None and one.most_s for one in estimates):
-        click.echo("note: exporting and compiling come on top, unless a dataset (--seen) tells what they take")
+        _print.say("note: exporting and compiling come on top, unless a dataset (--seen) tells what they take")
 
 
 def _sweeps(estimates: Iterable[Estimate]) -> list[dict[str, str]]:
@@ -377,7 +375,7 @@ def _notes(frame: pd.DataFrame) -> None:
         if note:
             count = int((frame["notes"] == note).sum())
             said = f"{count} of {len(frame)} predictions are {note}"
-            click.echo(f"note: {note if note.startswith(REFUSED) else said}", err=True)
+            _print.say(f"note: {note if note.startswith(REFUSED) else said}", err=True)
 
 
 def evaluation(report: Report, *, as_json: bool) -> None:
@@ -394,13 +392,13 @@ def evaluation(report: Report, *, as_json: bool) -> None:
         ]
         if lines:
             _print.table(lines, dict.fromkeys(lines[0]), title=f"\n{title}")
-    click.echo("\nmedian, mape: absolute relative error. width: half the interval over the prediction. floor: how far")
-    click.echo("two fresh processes differ; repeats: rank correlation of their errors (near 0: noise). by ...: median")
-    click.echo("error of plainer laws. worst: the largest factor one is off by. Crossovers: log2 of predicted over")
-    click.echo("measured, absolute. A machine after 0 rows: by specifications alone; plan: all of `ftax calibrate`.")
+    _print.say("\nmedian, mape: absolute relative error. width: half the interval over the prediction. floor: how far")
+    _print.say("two fresh processes differ; repeats: rank correlation of their errors (near 0: noise). by ...: median")
+    _print.say("error of plainer laws. worst: the largest factor one is off by. Crossovers: log2 of predicted over")
+    _print.say("measured, absolute. A machine after 0 rows: by specifications alone; plan: all of `ftax calibrate`.")
     if len(report.memory):
-        click.echo("Memory, family never seen: of a fresh process, or of one used for other batch sizes before, which")
-        click.echo("holds what those left; mostly: what takes most of it, the floor of the framework or the model.")
+        _print.say("Memory, family never seen: of a fresh process, or of one used for other batch sizes before, which")
+        _print.say("holds what those left; mostly: what takes most of it, the floor of the framework or the model.")
 
 
 def calibrated(fits: Sequence[PlatformFit], kept: Path, *, as_json: bool) -> None:
@@ -416,7 +414,7 @@ def calibrated(fits: Sequence[PlatformFit], kept: Path, *, as_json: bool) -> Non
     shown = [{**dict.fromkeys(names, float("nan")), **row} for row in rows]
     columns = {name: percent if name in names else str if name == "rows" else None for name in _CALIBRATED}
     _print.table(shown, columns, title="Median error to be expected, by regime")
-    click.echo(f"kept in {kept}", err=True)
+    _print.say(f"kept in {kept}", err=True)
 
 
 _CALIBRATED = ("platform", "rows", "began at", "all", "framework-bound", "memory-bound", "compute-bound")

@@ -61,7 +61,7 @@ def command(
     here = detect(device)
     if forget:
         gone = mine.forget(here.name)
-        click.echo("\n".join(f"removed {path}" for path in gone) or f"nothing is kept of {here.name}")
+        _print.say("\n".join(f"removed {path}" for path in gone) or f"nothing is kept of {here.name}")
         return
     if out is None:
         mine.prepared()
@@ -92,7 +92,7 @@ def command(
         if lacking and isinstance(fit.known, Known) and fit.known.is_plain(fit.platform):
             count = "one cell" if fit.n_rows == 1 else f"{fit.n_rows} cells"
             said = f"{count} of {fit.platform}, none of {', '.join(lacking)}: there it is what other machines take"
-            click.echo(f"note: {said}", err=True)
+            _print.say(f"note: {said}", err=True)
     _show.calibrated(fits, target, as_json=as_json)
 
 
@@ -146,7 +146,7 @@ def _of_one_machine(names: list[str], here: Device | None) -> pd.DataFrame:
             )
     lacking = sorted({one.cell.framework for _, one in records} - versions.keys())
     if lacking:
-        click.echo(f"note: no usable cell of {', '.join(lacking)}", err=True)
+        _print.say(f"note: no usable cell of {', '.join(lacking)}", err=True)
     for label in mine.untraced(one for _, one in good):
-        click.echo(f"note: no traces are kept of {label}: it tells the law alone; ftax measure --save", err=True)
+        _print.say(f"note: no traces are kept of {label}: it tells the law alone; ftax measure --save", err=True)
     return pd.concat([dataset.frame([one for _, one in good])], ignore_index=True)

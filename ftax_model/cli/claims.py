@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ftax_model.cli import _complete, _options
+from ftax_model.cli import _complete, _options, _print
 
 
 @click.command("claims", short_help="Which claims of the paper hold, here or on a dataset.")
@@ -37,7 +37,7 @@ def command(
     A claim holds, fails, is undecided (within noise) or is not testable here; repeatability floor and intervals count.
     """
     from ftax_model import claims
-    from ftax_model.cli import _claims, _print
+    from ftax_model.cli import _claims
 
     names = only.split(",") if only else None
     if measure:
@@ -48,7 +48,7 @@ def command(
             summary, found = claims.measure(out, device=device, budget_s=budget_s, only=names, on_progress=advance)
         if summary.stopped_by:
             cells = f"{summary.done} of {summary.planned} cells"
-            click.echo(f"note: stopped by {summary.stopped_by}, {cells}; run it again to go on", err=True)
+            _print.say(f"note: stopped by {summary.stopped_by}, {cells}; run it again to go on", err=True)
     else:
         if out or budget:
             raise click.UsageError("--out and --budget are of --measure")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _options, _print
 
 
 @click.command("datasets", short_help="The datasets that come with the project, and what is in them.")
@@ -17,7 +17,6 @@ def command(as_json: bool) -> None:
     Each has a card that says how it was measured.
     """
     from ftax_model import dataset
-    from ftax_model.cli import _print
 
     with _print.working("reading"):
         found = [dataset.overview(name) for name in dataset.names()]
@@ -27,7 +26,7 @@ def command(as_json: bool) -> None:
     rows = [{name: _shown(value) for name, value in one.items()} for one in found]
     if rows:
         _print.table(rows, dict.fromkeys(rows[0]))
-    click.echo(f"cards and transcribed tables: {dataset.folder()}")
+    _print.say(f"cards and transcribed tables: {dataset.folder()}")
 
 
 def _shown(value: object) -> str:

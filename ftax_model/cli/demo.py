@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftax_model.cli import _complete, _options
+from ftax_model.cli import _complete, _options, _print
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
     """
     import pandas as pd
 
-    from ftax_model.cli import _print, _show
+    from ftax_model.cli import _show
     from ftax_model.collection.plan import load_plan
     from ftax_model.dataset import load_dataset
     from ftax_model.device import detect
@@ -79,22 +79,22 @@ def command(plan: str, device: str, folder: Path, budget: str, without: str | No
         }
         _print.as_json(result)
         return
-    click.echo("\n1. What each framework costs here\n")
+    _print.say("\n1. What each framework costs here\n")
     _show.fits(predictor, as_json=False)
     if len(sweeps):
-        click.echo(
+        _print.say(
             "\n2. Each workload: measured latency at batch 1, regime, crossover batch size with its 90 % interval\n"
         )
         _show.sweeps(sweeps)
-    click.echo("\n3. Held-out truth: each model predicted by a calibration that never saw it\n")
+    _print.say("\n3. Held-out truth: each model predicted by a calibration that never saw it\n")
     _show.held_out(whole, figures)
     if len(other):
-        click.echo("\n4. A model that is in no architecture here: an ELECTRA encoder, four layers of 192, 32 tokens\n")
+        _print.say("\n4. A model that is in no architecture here: an ELECTRA encoder, four layers of 192, 32 tokens\n")
         _show.measured(other, asked=len(other))
-    click.echo("\n5. Proxies\n")
+    _print.say("\n5. Proxies\n")
     _show.proxies(correlations, as_json=False)
-    click.echo(f"\n6. The picture: {picture}")
-    click.echo(f"   Measurements: {measured}. {_keep(predictor, here.name, plan)}")
+    _print.say(f"\n6. The picture: {picture}")
+    _print.say(f"   Measurements: {measured}. {_keep(predictor, here.name, plan)}")
 
 
 def _regimes(rows: pd.DataFrame, predictor: LatencyPredictor) -> pd.Series[Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ftax_model.cli import _complete, _options
+from ftax_model.cli import _complete, _options, _print
 
 
 @click.command("fit", short_help="Fit the law to datasets; write a predictor.")
@@ -28,7 +28,7 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     """
     import pandas as pd
 
-    from ftax_model.cli import _print, _show
+    from ftax_model.cli import _show
     from ftax_model.dataset import good, load_dataset, load_profiles
     from ftax_model.modeling.predictor import LatencyPredictor, with_features
 
@@ -40,9 +40,9 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     measured = good(table)
     left = len(measured) - len(with_features(measured))
     if left:
-        click.echo(f"note: {left} of {len(table)} rows lack features that most have, and were left out", err=True)
+        _print.say(f"note: {left} of {len(table)} rows lack features that most have, and were left out", err=True)
     for fit in predictor.fits_:
         if fit.partly():
             cure = "attach traces for more: ftax import --trace"
-            click.echo(f"note: predictions of {fit.platform} are {fit.partly()}; {cure}", err=True)
+            _print.say(f"note: predictions of {fit.platform} are {fit.partly()}; {cure}", err=True)
     _show.fits(predictor, as_json=as_json)

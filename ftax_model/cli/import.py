@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _options, _print
 
 
 @click.command("import", short_help="Bring a table that others measured into a dataset.")
@@ -46,7 +46,6 @@ def command(
     of --module is your own code: it returns an nn.Module and the inputs of one call by name.
     """
     from ftax_model import dataset
-    from ftax_model.cli import _print
     from ftax_model.errors import DataError
     from ftax_model.importer import parse_map, read_table
 
@@ -59,9 +58,9 @@ def command(
         with _print.working("tracing"):
             found, why = attach(found, given, ours=trace)
         for name, reason in list(why.items())[:_MOST]:
-            click.echo(f"note: {name} has no trace: {reason}", err=True)
+            _print.say(f"note: {name} has no trace: {reason}", err=True)
         if len(why) > _MOST:
-            click.echo(f"note: and {len(why) - _MOST} more models have none", err=True)
+            _print.say(f"note: and {len(why) - _MOST} more models have none", err=True)
         traced = sum("n_ops" in one.features for one in found)
     with dataset.Writer(out) as writer:
         twice = [one.cell.key for one in found if one.cell.key in writer.done]
@@ -74,7 +73,7 @@ def command(
         _print.as_json({"rows": len(found), "out": str(out)} | ({} if traced is None else {"traced": traced}))
     else:
         said = "" if traced is None else f", {traced} of them traced"
-        click.echo(f"{len(found)} rows of {table} written to {out}{said}")
+        _print.say(f"{len(found)} rows of {table} written to {out}{said}")
 
 
 _MOST = 10  # models that notes name

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ftax_model.cli import _complete, _options
+from ftax_model.cli import _complete, _options, _print
 
 
 @click.command("list", short_help="Architectures, frameworks, devices, plans and datasets.")
@@ -28,8 +28,6 @@ def command(architecture: str | None, support: bool, device: str, seen: str | No
 
     Each name stands wherever a command takes one of its kind.
     """
-    from ftax_model.cli import _print
-
     if support:
         _support(device, seen, as_json=as_json)
         return
@@ -45,7 +43,6 @@ def command(architecture: str | None, support: bool, device: str, seen: str | No
 def _support(device: str, seen: str | None, *, as_json: bool) -> None:
     """A table of architectures and frameworks; where one does not run the other, the number of the reason below."""
     from ftax_model import dataset
-    from ftax_model.cli import _print
     from ftax_model.collection.support import support
     from ftax_model.device import detect
 
@@ -61,7 +58,7 @@ def _support(device: str, seen: str | None, *, as_json: bool) -> None:
         row[framework] = str(reasons.index(reason) + 1) if reason else "yes"
     _print.table(list(rows.values()), dict.fromkeys(next(iter(rows.values()))))
     for number, reason in enumerate(reasons, start=1):
-        click.echo(f"{number}: {reason}")
+        _print.say(f"{number}: {reason}")
 
 
 def _everything() -> dict[str, list[dict[str, Any]]]:

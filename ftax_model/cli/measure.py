@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftax_model.cli import EXIT_NO, _complete, _options
+from ftax_model.cli import EXIT_NO, _complete, _options, _print
 
 if TYPE_CHECKING:
     from ftax_model.device import Device
@@ -54,7 +54,7 @@ def command(
     With --save good cells become records of this machine, which the next `ftax calibrate` learns from; measured again,
     a cell is one more look. Ends with 1 where nothing could be measured.
     """
-    from ftax_model.cli import _print, _show
+    from ftax_model.cli import _show
     from ftax_model.collection import runner
     from ftax_model.device import detect
     from ftax_model.modeling.judging.beside import beside
@@ -85,7 +85,7 @@ def command(
     good = [one for one in found if one.status == "ok"]
     if save and good:
         kept = mine.keep(here, good, sources)
-        click.echo(f"kept in {kept}, for ftax calibrate to learn from", err=True)
+        _print.say(f"kept in {kept}, for ftax calibrate to learn from", err=True)
     return 0 if good else EXIT_NO
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ftax_model.cli import _complete, _options, _report
+from ftax_model.cli import _complete, _options, _print, _report
 
 
 @click.command("plot", short_help="One plot of a report as PNG or SVG.", cls=_options.ModelCommand)
@@ -38,7 +38,6 @@ def command(
         ftax plot crossover x86-epyc-2core --out crossover.svg
     """
     from ftax_model import plugins
-    from ftax_model.cli import _print
     from ftax_model.errors import InputError
 
     if listed:
@@ -47,7 +46,7 @@ def command(
             _print.as_json([dict(row) for row in rows])
             return
         for row in rows:
-            click.echo(f"{row['plot']}: {row['how to read it']}")
+            _print.say(f"{row['plot']}: {row['how to read it']}")
         return
     from ftax_model.report import picture, plots
 
@@ -62,4 +61,4 @@ def command(
     if as_json:
         _print.as_json({"file": str(path), "plot": words[0], "title": content.title})
         return
-    click.echo(str(path))
+    _print.say(str(path))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ftax_model.cli import _complete, _options, _report
+from ftax_model.cli import _complete, _options, _print, _report
 
 
 @click.command("report", short_help="One HTML file of a workload, a dataset or a predictor.", cls=_options.ModelCommand)
@@ -28,7 +28,6 @@ def command(words: tuple[str, ...], model: str | None, evaluate: bool, out: Path
 
         ftax report cpu --out predictor.html
     """
-    from ftax_model.cli import _print
     from ftax_model.report import page
 
     with _print.working("writing"):
@@ -38,4 +37,4 @@ def command(words: tuple[str, ...], model: str | None, evaluate: bool, out: Path
         _print.as_json({"file": str(path), "title": content.title, "facts": dict(content.facts)})
         return
     facts = ", ".join(f"{value} {name}" for name, value in content.facts.items())
-    click.echo(f"{path}: {content.title}; {facts}; {_print.size_of(path.stat().st_size)}")
+    _print.say(f"{path}: {content.title}; {facts}; {_print.size_of(path.stat().st_size)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ftax_model.cli import _options
+from ftax_model.cli import _options, _print
 from ftax_model.errors import InputError
 
 
@@ -24,7 +24,7 @@ def command(words: tuple[str, ...], out: Path | None, top: int, as_json: bool, *
     With --out the traces at the batch sizes asked for, and at powers of two up to 64 where the model takes them, are
     kept in a file; ftax predict --trace predicts from it elsewhere, without torch.
     """
-    from ftax_model.cli import _print, _show
+    from ftax_model.cli import _show
     from ftax_model.modeling.predictor import SWEEP
     from ftax_model.tracing import checked_batch_sizes, sources
 
@@ -39,4 +39,4 @@ def command(words: tuple[str, ...], out: Path | None, top: int, as_json: bool, *
         sources.write(out, found, traces)
     _show.traces(found, {size: traces[size] for size in asked_for}, top=top, as_json=as_json)
     if out:
-        click.echo(f"note: traces at batch size {', '.join(map(str, traces))} written to {out}", err=True)
+        _print.say(f"note: traces at batch size {', '.join(map(str, traces))} written to {out}", err=True)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ftax_model import architectures, files
 from ftax_model.errors import DataError, FtaxError, InputError
+from ftax_model.fields import check
 from ftax_model.measurement import Cell, Measurement
 from ftax_model.operators import Trace
-from ftax_model.tracing.sources import Traced, held, of_function
+from ftax_model.tracing.sources import TRACED, Traced, batch_size_of, held, of_function
 from ftax_model.tracing.sweeps import trace_sweep
 from ftax_model.workload import Workload
 
@@ -61,9 +62,10 @@ def read_traces(path: str | os.PathLike[str]) -> dict[str, Traced]:
     for number, line in enumerate(files.lines(path, law=law, do="check the path"), start=1):
         try:
             record = files.parse_json(line)
-            own = found.setdefault(str(record["model"]), {})
+            check(TRACED, record)
+            own = found.setdefault(record["model"], {})
             for one in record.get("traces", [record]):
-                own[int(one.get("batch_size", 1))] = Trace.from_record(one)
+                own[batch_size_of(one, 1)] = Trace.from_record(one)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             got = f"{path} line {number}: {type(error).__name__}: {error}"
             raise DataError(law, got, "mend or drop the line") from error

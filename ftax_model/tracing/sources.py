@@ -17,16 +17,20 @@ from typing import Any
 
 from ftax_model import architectures, files, outside, plugins
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
+from ftax_model.fields import Kind, check, text, whole
 from ftax_model.files import write_json
 from ftax_model.operators import Trace
 from ftax_model.tracing.cache import Kept
 from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, along, batch_axes
 from ftax_model.tracing.trace import ValuesError, trace, trace_workload
 from ftax_model.values import check_schema
-from ftax_model.workload import DTYPES, QUANTISED, Workload
+from ftax_model.workload import DTYPES, MAX_BATCH_SIZE, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
 """What a file of traces says that it is."""
+
+TRACED: Mapping[str, Kind] = {"model": text(1000), "batch_size": whole(1, MAX_BATCH_SIZE)}
+"""What a file of traces may tell beside each trace."""
 
 Traced = Callable[[Iterable[int], Iterable[int]], dict[int, Trace]]
 """The traces at batch sizes that are asked for, and at more where that works; raises `InputError` for the former."""
@@ -279,12 +283,19 @@ def read(path: str | os.PathLike[str]) -> Source:
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r}")
         plugins.check(record["dtype"], (*DTYPES, QUANTISED), what="dtype")
-        traces = {int(one["batch_size"]): Trace.from_record(one) for one in record["traces"]}
-        own = min(traces)
-        label = str(record["model"])
+        check(TRACED, record)
+        traces = {batch_size_of(one): Trace.from_record(one) for one in record["traces"]}
+        own, label = min(traces), record["model"]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(law, f"{path}: {type(error).__name__}: {error}"[:200], "write it anew: ftax trace") from error
     return Source(label, own, record["dtype"], partial(held, label, traces))
+
+
+def batch_size_of(record: Mapping[str, Any], default: int | None = None) -> int:
+    """The batch size of a trace in a file; raises `DataError` for what is none, `KeyError` where none is told."""
+    check(TRACED, record)
+    found: int = record["batch_size"] if default is None else record.get("batch_size", default)
+    return found
 
 
 def held(name: str, traces: Mapping[int, Trace], sizes: Iterable[int], more: Iterable[int] = ()) -> dict[int, Trace]:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from ftax_model import values
 from ftax_model.device import rates
+from ftax_model.fields import MOST_THREADS, NO_PATH, shown
 from ftax_model.measurement import Platform
 from ftax_model.modeling import limits
 from ftax_model.modeling.estimators.correction import LARGEST, CorrectedModel, composition, trees_from
@@ -459,16 +460,15 @@ def _platform(framework: Any, device: Any, dtype: Any, threads: Any) -> Platform
         values.text(framework, "a framework"),
         device_from(device),
         dtype,
-        values.whole(threads, "the number of threads", (1, _MOST_THREADS)),
+        values.whole(threads, "the number of threads", (1, MOST_THREADS)),
     )
 
 
 def device_from(value: Any) -> str:
     """The name of a device in a file, which must be no path: others than the user name no files to be read."""
-    name = values.text(value, "a device")
-    if name.endswith(".toml") or "/" in name or "\\" in name:
-        raise ValueError("a device is a path")
-    return name
+    if not NO_PATH.holds(value):
+        raise ValueError(f"a device {NO_PATH.law}, and is {shown(value)}")
+    return str(value)
 
 
 def domain_from(record: Any) -> dict[str, tuple[float, float]]:
@@ -493,6 +493,6 @@ def _sample(record: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_SAMPLED)).fillna(0.0)
 
 
-_MOST_THREADS, _MOST_COUNTS = 4096, 32
+_MOST_COUNTS = 32
 _FEW_MODELS = 5
 _LEAST_VARIANCE = 1e-6  # of a log cost
