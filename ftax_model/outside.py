@@ -6,12 +6,13 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
+from ftax_model.fields import SHAPES, Kind, text
 from ftax_model.workload import Workload
 
 KINDS: Mapping[str, str] = {
@@ -24,6 +25,20 @@ KINDS: Mapping[str, str] = {
 """What stands in the place of an architecture, and what lies at the place that the workload names."""
 
 Shape = tuple[int, ...]
+
+
+def _are_pairs(value: object, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) and holds(one[1]) for one in value
+    )
+
+
+_TOLD: Mapping[str, Kind] = {
+    "place": text(),
+    "digest": text(64),
+    "shapes": Kind("are names and shapes", lambda value: _are_pairs(value, lambda one: SHAPES.holds((one,)))),
+    "values": Kind("are names and values", lambda value: _are_pairs(value, lambda one: not isinstance(one, tuple))),
+}
 
 
 def workload(
@@ -51,8 +66,13 @@ def workload(
 
 
 def is_one(workload: Workload) -> bool:
-    """Whether a workload says where its model lies."""
-    return workload.architecture in KINDS and "place" in workload.settings
+    """Whether a workload says where its model lies, as `workload` does."""
+    told = workload.settings
+    return (
+        workload.architecture in KINDS
+        and {"place", "digest"} <= told.keys()
+        and all(kind.holds(told[name]) for name, kind in _TOLD.items() if name in told)
+    )
 
 
 def place(workload: Workload) -> str:

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from ftax_model.errors import DataError, FtaxError, InputError, MissingError
+from ftax_model.errors import DataError, FtaxError, InputError, MissingError, one_line
 
 
 @pytest.mark.parametrize("kind", [InputError, DataError, MissingError])
@@ -27,3 +27,13 @@ def test_error_crosses_processes() -> None:
     error = pickle.loads(pickle.dumps(MissingError("law", "got", "do")))  # noqa: S301
     assert type(error) is MissingError
     assert (error.law, error.got, error.do) == ("law", "got", "do")
+
+
+def test_no_terminal_obeys_a_message() -> None:
+    error = DataError("a name is printed", "\x1b]0;title\x07 \x9b31m \u202egnp \ud800", "mend it")
+    assert str(error) == r"a name is printed; got \x1b]0;title\x07 \x9b31m \u202egnp \ud800; mend it"
+    assert one_line(ValueError("\x1b[2J")) == r"ValueError: \x1b[2J"
+
+
+def test_a_message_is_short_whatever_was_got() -> None:
+    assert len(str(DataError("law", "x" * 10**6, "do"))) < 1100

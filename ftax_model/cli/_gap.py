@@ -34,8 +34,7 @@ def _of_records(words: tuple[str, ...], asked: dict[str, Any], measured: str) ->
     import numpy as np
 
     from ftax_model import dataset
-    from ftax_model.modeling.judging.beside import beside
-    from ftax_model.tracing.sources import find
+    from ftax_model.modeling.judging.beside import beside, of_record
 
     records = [one for one in dataset.read(dataset.find(measured)) if one.status == "ok"]
     if not records:
@@ -49,7 +48,7 @@ def _of_records(words: tuple[str, ...], asked: dict[str, Any], measured: str) ->
     if np.isnan(apart).all():
         raise DataError("records are explained that can be predicted", told["notes"].iloc[0], "name a predictor")
     record = records[int(np.nanargmax(apart))]
-    source, where = find(record.cell.workload.curve), Place(record.cell.device, record.cell.threads)
+    source, where = of_record(record.cell.workload.curve), Place(record.cell.device, record.cell.threads)
     cell = record.cell
     call: dict[str, Any] = {
         "framework": cell.framework,

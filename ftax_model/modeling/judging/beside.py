@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from ftax_model import dataset
-from ftax_model.errors import FtaxError
+from ftax_model import dataset, outside
+from ftax_model.errors import FtaxError, InputError
 from ftax_model.measurement import Measurement, Platform
+from ftax_model.modeling.platforms import mine
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.tracing import sources
 from ftax_model.tracing.sources import Source
@@ -52,6 +54,22 @@ def errors(table: pd.DataFrame) -> dict[str, float]:
     return {"cells": len(both), "median": float(both["error"].abs().median()), "inside": int(both["inside"].sum())}
 
 
+def of_record(curve: Workload) -> Source:
+    """The source of a model that a record names; one from outside is known by the traces that are kept of it alone.
+
+    The record may be a stranger's: what lies at the place that it names is not opened, and does not run. Raises
+    `InputError` where no traces are kept, and what `ftax_model.tracing.sources.of_workload` raises.
+    """
+    if not outside.is_one(curve):
+        return sources.of_workload(curve)
+    traces = mine.kept_traces(curve)
+    if not traces:
+        cure = "name the model itself, by its options, and --latency; or keep its traces: ftax measure --save"
+        raise InputError("no file is opened, or run, because a record names it", outside.label(curve), cure)
+    label = outside.label(curve)
+    return Source(label, min(traces), curve.dtype, partial(sources.held, label, traces))
+
+
 def _sweep(one: Measurement) -> tuple[Workload, Platform]:
     return one.cell.workload.curve, one.cell.platform
 
@@ -62,7 +80,7 @@ def _said(
     """What the predictor says of a sweep on one platform, by batch size."""
     try:
         if curve not in made:
-            made[curve] = sources.of_workload(curve)
+            made[curve] = of_record(curve)
         found = predictor.predict(
             made[curve],
             batch_sizes=sizes,
