@@ -19,8 +19,9 @@ import sys
 import tomllib
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Never, TypeVar
 
@@ -147,9 +148,9 @@ def most_unpacked(size: int) -> int:
     return max(_ANYWAY, UNPACKED * size)
 
 
-def read_json(path: str | os.PathLike[str], *, law: str, do: str = "check the file") -> Any:
+def read_json(path: str | os.PathLike[str], *, law: str, do: str = "check the file", most: int = MOST_BYTES) -> Any:
     """The plain values in a JSON file, unpacked where its name ends in .gz; raises `DataError` as `read` does."""
-    return _parsed(path, parse_json, law=law, do=do, most=MOST_BYTES)
+    return _parsed(path, parse_json, law=law, do=do, most=most)
 
 
 def read_yaml(path: str | os.PathLike[str], *, law: str, do: str = "mend the file") -> Any:
@@ -208,18 +209,18 @@ def parse_yaml(text: str | bytes) -> Any:
 
 def check_parts(content: Any, *, most: float = math.inf) -> None:
     """Raise `ValueError` where plain values are too many, too deep, no numbers or outsize ones."""
-    waiting, seen = [(content, 0)], 0
-    while waiting:
-        one, depth = waiting.pop()
-        seen += 1
-        if seen + len(waiting) > most:
+    level, left = [content], most
+    for depth in range(DEEPEST + 1):
+        left -= len(level)
+        if left < 0:
             raise ValueError(f"more than {most:,} values")
-        if isinstance(one, Mapping | list):
-            if depth == DEEPEST:
-                raise ValueError(f"values within each other more than {DEEPEST} times")
-            waiting += [(part, depth + 1) for part in (one.values() if isinstance(one, Mapping) else one)]
-        elif isinstance(one, int | float):
-            _within(one)
+        for one in level:
+            if type(one) in (int, float):
+                _within(one)
+        inner = [one.values() if type(one) is dict else one for one in level if type(one) in (dict, list)]
+        if inner and depth == DEEPEST:
+            raise ValueError(f"values within each other more than {DEEPEST} times")
+        level = list(islice(chain.from_iterable(inner), None if left == math.inf else int(left) + 1))
 
 
 class _Loader(yaml.SafeLoader):

@@ -12,6 +12,7 @@ from ftax_model.device import renamed
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.fields import Kind, check, named, number, one_of, optional, shown, text, whole
 from ftax_model.operators import FEATURES, TIMING, OperatorTiming, timings_from_record, timings_to_record
+from ftax_model.values import check_schema
 from ftax_model.workload import Workload
 
 SCHEMA = 1
@@ -154,9 +155,8 @@ class Record:
         drop = "mend or drop the line"
         if not isinstance(record, Mapping) or "schema" not in record:
             raise DataError("a record is a JSON object with a schema version", shown(record), drop)
-        if record["schema"] != SCHEMA:
-            cure = "measure again, or use the version that wrote it"
-            raise DataError(f"this version reads schema {SCHEMA}", f"schema {shown(record['schema'])}", cure)
+        again = "measure again, or use the version that wrote it"
+        check_schema(record["schema"], SCHEMA, what="records of datasets", again=again)
         values = dict(record)
         try:
             cell = Cell.from_record({f.name: values.pop(f.name) for f in dataclasses.fields(Cell)})

@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("devices", "maps", "plans", "predictors", "schemas"),  # data files alone
     ("errors",),
     ("plugins", "files", "fields"),
+    ("values",),
     ("workload", "device", "operators"),
     ("outside",),
     ("architectures", "measurement"),

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ftax_model.modeling import limits
 from ftax_model.operators import FEATURES
 from ftax_model.tracing import features, kernels, numbers
 from ftax_model.tracing.polynomials import BATCH_SIZE, Polynomials
+from ftax_model.values import covariance, within
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -220,8 +222,36 @@ def check(fit: Compiled | Card) -> None:
     ]
     if not all(good) or not all(_is_typed(name, own) for name, own in fit._asdict().items()):
         raise ValueError("arrays that are no fit")
-    if not all(_walkable(*one) for one in forests):
-        raise ValueError("arrays that are no fit")
+    for forest, columns in forests:
+        nodes = dict(zip(Forest._fields[:-1], forest[:-1], strict=True))
+        limits.check_trees(nodes, forest.roots, features=columns, ensembles=2 * limits.MOST_ENSEMBLES)
+    _check_numbers(fit)
+
+
+def _check_numbers(fit: Compiled | Card) -> None:
+    """Raise `ValueError` where the numbers of a fit, whose arrays have their shapes, say nothing of any machine."""
+    hosts = _HOST + 1 if isinstance(fit, Compiled) else fit.hosts
+    within(np.array(fit.overlap), "the overlap", limits.OVERLAP)
+    within(fit.costs[:hosts], "costs of dispatches", limits.DISPATCH_S)
+    if len(fit.covariance):
+        covariance(fit.covariance, "costs", most=limits.VARIANCE)
+    for low, high in (fit.domain, fit.shapes) if isinstance(fit, Compiled) else (fit.domain,):
+        if not (low <= high).all():
+            raise ValueError("ranges that run down")
+    within(fit.settings, "settings", limits.AMOUNT)
+    if isinstance(fit, Compiled):
+        within(fit.costs[hosts:], "costs", limits.UNIT_S)
+        within(fit.reference[:hosts], "costs of dispatches", limits.DISPATCH_S)
+        within(fit.reference[hosts:], "costs", limits.UNIT_S)
+        within(fit.law, "the law", limits.LAW_S)
+        within(fit.constants[:1], "the law", limits.LAW_S)
+        within(fit.constants[1:], "the overlap", limits.OVERLAP)
+        within(fit.traffic, "shares of traffic", (0.0, 1.0))
+    else:
+        within(fit.costs[hosts:-1], "costs", limits.ROOFLINES)
+        within(fit.costs[-1:], "costs of kernels", limits.DISPATCH_S)
+        within(fit.rates, "what a card does", limits.RATE)
+        within(fit.settings[1:3], "what a step takes", (1e-9, limits.RATE[1]))
 
 
 def _is_typed(name: str, values: Any) -> bool:
@@ -230,19 +260,6 @@ def _is_typed(name: str, values: Any) -> bool:
         nodes: list[Any] = [*values]
         return all(own.ndim == 1 for own in nodes) and [own.dtype for own in nodes] == [*_OF_FOREST]
     return bool(np.asarray(values).dtype == (np.int64 if name in _WHOLE else np.float64))
-
-
-def _walkable(forest: Forest, columns: int) -> bool:
-    """Whether every walk through trees ends, and none leaves them."""
-    count = len(forest.left)
-    children = np.stack([forest.left, forest.right])
-    return (
-        all(len(own) == count for own in forest[:5])
-        and bool(((children >= np.arange(count)) & (children < count)).all())
-        and bool(((forest.right == np.arange(count)) <= (forest.left == np.arange(count))).all())
-        and bool(((forest.feature >= 0) & (forest.feature < columns)).all())
-        and bool(((forest.roots >= 0) & (forest.roots < count)).all())
-    )
 
 
 Told = Callable[[Array, Program, Any, Array], None]

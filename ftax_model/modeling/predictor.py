@@ -15,11 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ftax_model import architectures, dataset, plugins
+from ftax_model import architectures, dataset, plugins, values
 from ftax_model.device import canonical
-from ftax_model.errors import DataError, InputError
+from ftax_model.errors import DataError, FtaxError, InputError
 from ftax_model.files import read_json, write_json
 from ftax_model.measurement import Platform
+from ftax_model.modeling import limits
 from ftax_model.modeling.estimators.correction import CorrectedModel, have_operators
 from ftax_model.modeling.estimators.crossover import FEWEST_SIZES, Crossovers, compare, sweep_columns
 from ftax_model.modeling.estimators.regime import fit_curve
@@ -41,6 +42,7 @@ from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, r
 from ftax_model.operators import Trace
 from ftax_model.tracing import BatchAxis, batch_axes, checked_batch_sizes, features
 from ftax_model.tracing.sources import Source, find
+from ftax_model.values import check_schema, listed
 from ftax_model.workload import DTYPES, Workload
 
 FORMAT = "ftax_model.LatencyPredictor"
@@ -363,8 +365,11 @@ class LatencyPredictor:
     ) -> pd.DataFrame:
         found = fit.estimate(table)
         levels = (1 - self.confidence) / 2, (1 + self.confidence) / 2, 0.5 if quantile is None else quantile
-        ratios = fit.quantiles(table, found, levels)
-        low_s, high_s, quantile_s = (found["latency_s"] * np.exp(ratio) for ratio in ratios)
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratios = fit.quantiles(table, found, levels)
+            ends = [(found["latency_s"] * np.exp(ratio)).clip(*limits.CALL_S) for ratio in ratios]
+        limits.check_calls(found["latency_s"], *ends)
+        low_s, high_s, quantile_s = ends
         found = found.assign(
             low_s=np.minimum(low_s, found["latency_s"]),
             high_s=np.maximum(high_s, found["latency_s"]),
@@ -398,7 +403,7 @@ class LatencyPredictor:
             sweep = pd.DataFrame([sweep_columns(rows, own)])
             middle = float(self.crossovers_.regressor.predict(sweep)[0])
             low, high = self.crossovers_.errors.interval(self.confidence, [""])
-            crossover, ends = 2**middle, (2 ** (middle + float(low[0])), 2 ** (middle + float(high[0])))
+            crossover, ends = _two_to(middle), (_two_to(middle + float(low[0])), _two_to(middle + float(high[0])))
             above = self.crossovers_.errors.above(np.log2(sizes.to_numpy(float)) - middle)
             found.loc[rows.index, "regime_probability"] = np.where(sizes < crossover, above, 1 - above)
         found.loc[rows.index, _CROSSOVER] = [crossover, *ends]
@@ -537,26 +542,36 @@ class LatencyPredictor:
         law = "a model file is one that ftax fit wrote"
         cure = "fit one: ftax fit DATASET --out MODEL.json"
         path = find_file(path)
-        record = read_json(path, law=law, do=cure)
+        record = read_json(path, law=law, do=cure, most=limits.MOST_BYTES)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise DataError(law, f"{path}: another JSON file", cure)
-        if record.get("schema") != SCHEMA:
-            raise DataError(f"this version reads schema {SCHEMA}", f"{path}: schema {record.get('schema')!r}", cure)
+        check_schema(record.get("schema"), SCHEMA, what=f"predictors ({path})", again=f"{_AGAIN}: {cure}")
         if record.get("columns") != _FINGERPRINT:
             raise DataError("operators are counted as when it was fitted", f"{path}: columns of another version", cure)
         try:
-            predictor = cls(confidence=record["confidence"])
-            known = [Known.from_dict(item) for item in record["known"]]
+            return cls._of_record(record)
+        except FtaxError as error:
+            raise DataError(law, f"{path}: a damaged one ({error.law}: {error.got})", cure) from error
+
+    @classmethod
+    def _of_record(cls, record: Mapping[str, Any]) -> LatencyPredictor:
+        """What `save` wrote as a record; raises `DataError` for any other."""
+        with values.reading("a predictor"):
+            predictor = cls(confidence=values.number(record["confidence"], "the confidence", (0.0, 1.0)))
+            known = [Known.from_dict(one) for one in listed(record["known"], "known", most=limits.MOST_FRAMEWORKS)]
             predictor.known_ = {one.key: one for one in known}
-            predictor.fits_ = [PlatformFit.from_dict(item, predictor.known_) for item in record["fits"]]
-            predictor.about_ = dict(record["about"])
-            crossovers = record["crossovers"]
-            predictor.crossovers_ = Crossovers.from_dict(crossovers) if crossovers else None
+            fits = listed(record["fits"], "fits", most=limits.MOST_FITS)
+            predictor.fits_ = [PlatformFit.from_dict(one, predictor.known_) for one in fits]
+            predictor.about_ = mine.about_from(record["about"])
+            if record["crossovers"] is not None:
+                predictor.crossovers_ = Crossovers.from_dict(record["crossovers"])
             predictor.gpus_ = gpus.from_record(record["gpus"])
-            held = [KnownMemory.from_dict(item) for item in record.get("memory", [])]
-            predictor.memory_ = {one.key: one for one in held}
-        except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
-            raise DataError(law, f"{path}: a damaged one ({type(error).__name__}: {error})", cure) from error
+            held = listed(record.get("memory", []), "memory", most=limits.MOST_FRAMEWORKS)
+            predictor.memory_ = {one.key: one for one in map(KnownMemory.from_dict, held)}
+            if len(predictor.known_) < len(known) or len(predictor.memory_) < len(held):
+                raise ValueError("a framework twice")
+            if len({fit.platform for fit in predictor.fits_}) < len(fits):
+                raise ValueError("a platform twice")
         return predictor
 
 
@@ -592,10 +607,15 @@ def find_file(name_or_path: str | os.PathLike[str]) -> Path:
     return plugins.path(_FOLDER, f"{name_or_path}.json", suffix=".gz")
 
 
+def _two_to(octaves: float) -> float:
+    return float(2 ** min(octaves, 1023.0))
+
+
 def _is_device(machine: str, name: str) -> bool:
     return machine == name or machine.startswith(f"{name}-")
 
 
+_AGAIN = "the datasets must be fitted again"
 _FOLDER = "ftax_model.predictors"
 _FINGERPRINT = zlib.crc32(" ".join(features.COLUMNS).encode())
 

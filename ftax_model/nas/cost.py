@@ -6,23 +6,23 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ftax_model import architectures, outside, plugins
+from ftax_model import architectures, files, outside, plugins, values
 from ftax_model.errors import DataError, InputError
-from ftax_model.files import write
 from ftax_model.measurement import Platform
-from ftax_model.modeling import compiled
+from ftax_model.modeling import compiled, limits
 from ftax_model.modeling.compiled import KINDS, TOLD, Card, Compiled, Forest
 from ftax_model.nas._family import Family, Plan, checked
 from ftax_model.nas._tables import Table, by_words, fill, first, has_parts, length, plain, table_of
@@ -47,8 +47,9 @@ _OWN = ("batch_size", "input_size", "dtype", "lengths")
 _DEAREST = 20.0
 _CHUNK = 1 << 14  # rows that one call of the compiled function takes
 _MANY = 4096  # rows from which threads are worth it
-_UNREADABLE = (zipfile.BadZipFile, ArithmeticError, AttributeError, EOFError, LookupError, TypeError, ValueError)
+_UNREADABLE = (*values.WRONG, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError)
 _MOST_WORKERS = 1024
+_MOST_ARRAYS = 64  # in a file
 _FEW = 1000  # candidates that are checked by their architecture one by one, of a table
 
 
@@ -251,18 +252,23 @@ class LatencyCost:
     # What is told of candidates
 
     def _said(self, told: Array) -> Array:
-        return told[:, 0] if self.quantile is None else self._at(told, 2)
+        said = _guarded(told[:, 0])
+        return said if self.quantile is None else _guarded(self._at(told, 2))
 
     def _ends(self, told: Array) -> tuple[Array, Array]:
         """The ends of intervals, which hold the latency."""
-        return np.minimum(self._at(told, 0), told[:, 0]), np.maximum(self._at(told, 1), told[:, 0])
+        return (
+            _guarded(np.minimum(self._at(told, 0), told[:, 0])),
+            _guarded(np.maximum(self._at(told, 1), told[:, 0])),
+        )
 
     def _at(self, told: Array, level: int) -> Array:
         """The latency below which a share of calls lies, by the position of a level."""
         ratio = self._ratios[level][told[:, 4].astype(np.intp)] * told[:, 3]
         if told[:, 5].any():
             ratio = ratio + np.log1p(_DEAREST * told[:, 5]) * max(2 * self._levels[level] - 1, 0.0)
-        return np.asarray(told[:, 0] * np.exp(ratio))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray((told[:, 0] * np.exp(ratio)).clip(*limits.CALL_S))
 
     @property
     def _asked(self) -> Compiled | Card:
@@ -538,30 +544,29 @@ class LatencyCost:
         record = {"format": FORMAT, "schema": SCHEMA, "code": _code(), "kind": type(fit).__name__, **state}
         content = io.BytesIO()
         np.savez(content, **{**arrays, "record": np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)})
-        write(path, content.getvalue())
+        files.write(path, content.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LatencyCost:
         """The cost that `save` wrote; runs no code from the file. Raises `DataError` for any other file."""
         law, cure = "a cost's file is one that LatencyCost.save wrote", "save it again"
+        content = files.read(path, law=law, do=cure, most=limits.MOST_BYTES)
         try:
-            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as content:
-                record = json.loads(content["record"].tobytes())
-                if record.pop("format") != FORMAT or record.pop("schema") != SCHEMA:
-                    raise ValueError("another format")
-                if record.pop("code") != _code():
-                    raise DataError("this version reads costs that it saved itself", f"{path}: another version's", cure)
-                kind = {"Compiled": Compiled, "Card": Card}[record.pop("kind")]
-                arrays = {name: content[name] for name in content.files if name != "record"}
+            arrays = _unzipped(content)
+            record = dict(values.mapping(files.parse_json(arrays.pop("record").tobytes()), "the record"))
+            if record.pop("format") != FORMAT:
+                raise ValueError("another format")
+            values.check_schema(record.pop("schema"), SCHEMA, what=f"costs ({path})", again=cure)
+            if record.pop("code") != _code():
+                raise DataError("this version reads costs that it saved itself", f"{path}: another version's", cure)
+            kind = {"Compiled": Compiled, "Card": Card}[record.pop("kind")]
             fit = _from_arrays(kind, {name.removeprefix("fit."): value for name, value in arrays.items()})
             cost = cls.__new__(cls)
             cost._restore({**record, "fit": fit, "levels": arrays["levels"], "ratios": arrays["ratios"]})
         except DataError:
             raise
-        except OSError as error:
-            raise DataError(law, f"{path}: {error.strerror or error}", cure) from error
         except _UNREADABLE as error:
-            raise DataError(law, f"{path}: {type(error).__name__}: {error}", cure) from error
+            raise DataError(law, f"{path}: {type(error).__name__}: {error}"[:300], cure) from error
         return cost
 
     def __getstate__(self) -> dict[str, Any]:
@@ -594,18 +599,76 @@ class LatencyCost:
         self.batch_size, self.architecture = state["batch_size"], state["architecture"]
         self.variables, self.workers = _checked_names(state["variables"]), state["workers"]
         self._check()
-        self._noted, self._fit = state["noted"], state["fit"]
+        self._noted, self._fit = values.text(state["noted"], "the note", most=10_000), state["fit"]
         self._levels, self._ratios = state["levels"], state["ratios"]
-        if self._ratios.shape != (3, len(KINDS)) or self._levels.shape != (3,):
-            raise ValueError("ratios of other kinds")
-        if {self._ratios.dtype, self._levels.dtype} != {np.dtype(float)} or self.platform.dtype not in DTYPES:
-            raise ValueError("ratios of no platform")
+        _check_ratios(self._levels, self._ratios)
         self._begin()
-        for base, record in state["choices"]:
-            self._choices_of(architectures.complete(Workload.from_record(base))).take(record)
-        for like, regions in state["families"]:
-            family = self._family_of(architectures.complete(Workload.from_record(like)))
-            family.regions.take(regions)
+        for base, record in values.listed(state["choices"], "choices"):
+            self._choices_of(_registered(base)).take(record)
+        for like, regions in values.listed(state["families"], "families"):
+            self._family_of(_registered(like)).regions.take(regions)
+
+
+def _registered(record: Any) -> Workload:
+    """The completed workload of a record; raises `InputError` for one that lies elsewhere: no file names another."""
+    own = Workload.from_record(record)
+    plugins.check(own.architecture, architectures.names(), what="architecture")
+    return architectures.complete(own)
+
+
+def _check_ratios(levels: Array, ratios: Array) -> None:
+    """Raise `ValueError` unless ratios are log ratios for levels and `KINDS`, larger for higher levels."""
+    if {ratios.dtype, levels.dtype} != {np.dtype(float)}:
+        raise ValueError("ratios that are no numbers")
+    values.within(values.shaped(levels, "levels", (3,)), "levels", (0.0, 1.0))
+    values.within(values.shaped(ratios, "ratios", (3, len(KINDS))), "ratios", limits.MISS)
+    if not levels[0] < levels[1] or (np.diff(ratios[np.argsort(levels, kind="stable")], axis=0) < 0).any():
+        raise ValueError("levels out of order")
+
+
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<f8|<f4|<i8|<i4|\|u1)', 'fortran_order': (False|True), "
+    rb"'shape': \(((?:\d{1,9}, )*(?:\d{1,9},?)?)\), \} *\n",
+    re.DOTALL,
+)
+
+
+def _unzipped(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of ``numpy.savez`` by name, of the types that `LatencyCost.save` writes, none compressed.
+
+    Nothing is made room for but what is there. Raises `ValueError`, or what `zipfile` raises, for any other file.
+    """
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        entries = packed.infolist()
+        plain = all(one.compress_type == zipfile.ZIP_STORED and not one.flag_bits & 1 for one in entries)
+        if len(entries) > _MOST_ARRAYS or not plain or sum(one.file_size for one in entries) > len(content):
+            raise ValueError("other arrays than those of a cost")
+        for one in entries:
+            own = packed.read(one)
+            header = _HEADER.match(own)
+            if header is None or one.filename.removesuffix(".npy") in found:
+                raise ValueError(f"no array in {one.filename[:40]!r}")
+            kind, order, extents = (group.decode() for group in header.groups())
+            shape = tuple(map(int, filter(None, extents.replace(" ", "").split(","))))
+            array = np.frombuffer(own, kind, offset=header.end())
+            if array.size != math.prod(shape):
+                raise ValueError(f"{one.filename[:40]!r} has another shape than it says")
+            found[one.filename.removesuffix(".npy")] = array.reshape(
+                shape, order="F" if order == "True" else "C"
+            ).copy()
+    return found
+
+
+def _guarded(seconds: Array) -> Array:
+    """Seconds that calls can take; raises `DataError` for others (`ftax_model.modeling.limits.check_calls`)."""
+    if seconds.size == 1:
+        good = limits.CALL_S[0] <= seconds.item() <= limits.CALL_S[1]
+    else:
+        good = not seconds.size or bool(limits.CALL_S[0] <= seconds.min() and seconds.max() <= limits.CALL_S[1])
+    if not good:
+        limits.check_calls(seconds)
+    return seconds
 
 
 def _keeps(cost: LatencyCost, budget: float, candidates: Any) -> Any:

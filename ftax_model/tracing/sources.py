@@ -23,6 +23,7 @@ from ftax_model.operators import Trace
 from ftax_model.tracing.cache import Kept
 from ftax_model.tracing.sweeps import BatchAxis, ModuleSweep, along, batch_axes
 from ftax_model.tracing.trace import ValuesError, trace, trace_workload
+from ftax_model.values import check_schema
 from ftax_model.workload import DTYPES, MAX_BATCH_SIZE, QUANTISED, Workload
 
 FORMAT, SCHEMA = "ftax_model.Trace", 1
@@ -276,9 +277,11 @@ def read(path: str | os.PathLike[str]) -> Source:
     """The traces in a file that `write` wrote; needs no torch. Raises `DataError` for any other file."""
     law = "a file of traces is one that ftax trace wrote"
     record = files.read_json(path, law=law, do="write it anew: ftax trace")
+    if isinstance(record, dict) and record.get("format") == FORMAT:
+        check_schema(record.get("schema"), SCHEMA, what=f"traces ({path})", again="write it anew: ftax trace")
     try:
-        if record["format"] != FORMAT or record["schema"] != SCHEMA:
-            raise ValueError(f"format {record['format']}, schema {record['schema']}")
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']!r}")
         plugins.check(record["dtype"], (*DTYPES, QUANTISED), what="dtype")
         check(TRACED, record)
         traces = {batch_size_of(one): Trace.from_record(one) for one in record["traces"]}

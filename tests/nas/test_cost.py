@@ -7,6 +7,7 @@ import io
 import json
 import multiprocessing
 import random
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -19,6 +20,7 @@ import pytest
 import torch
 
 from ftax_model.errors import DataError, FtaxError, InputError
+from ftax_model.modeling import limits
 from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
 from ftax_model.nas import LatencyCost
 from ftax_model.tracing import polynomials, sources, trace_workload
@@ -528,6 +530,88 @@ def test_arrays_of_any_kind_are_read_or_refused(
             LatencyCost.load(put(tmp_path / "less.npz", record, {own: arrays[own] for own in arrays if own != name}))
 
 
+NUMBERS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "a cost that is none": ("fit.costs", lambda own: own * np.nan, "costs of dispatches holds nan"),
+    "negative costs": ("fit.costs", lambda own: -own, "costs of dispatches holds -"),
+    "costs of 30 years": ("fit.costs", lambda own: own + 1e9, "costs of dispatches holds"),
+    "a law of 30 years": ("fit.law", lambda own: own + 1e9, "the law holds"),
+    "an overlap below 1": ("fit.overlap", lambda own: own * 0.1, "the overlap holds"),
+    "a domain that runs down": ("fit.domain", lambda own: own[::-1] * [[2], [1]] + [[1], [0]], "ranges that run down"),
+    "levels out of order": ("levels", lambda own: own[[1, 0, 2]], "levels out of order"),
+    "a level beyond all": ("levels", lambda own: own + 1, "levels holds"),
+    "ratios out of order": ("ratios", lambda own: own[[1, 0, 2]], "levels out of order"),
+    "ratios that are none": ("ratios", lambda own: own * np.nan, "ratios holds nan"),
+    "uncertain by less than nothing": ("fit.covariance", lambda own: own - 99, "variances of costs"),
+    "a card that does nothing": ("fit.rates", lambda own: own * 0, "what a card does holds 0"),
+    "trees without end": ("fit.scale.value", lambda own: own + np.float32(np.inf), "what trees say holds inf"),
+    "trees of columns outside": ("fit.scale.feature", lambda own: own + np.int32(999), "nodes that are no trees"),
+    "a child outside": ("fit.scale.right", lambda own: own + np.int32(99_999), "nodes that are no trees"),
+}
+
+
+@pytest.mark.parametrize(("name", "change", "said"), NUMBERS.values(), ids=NUMBERS.keys())
+def test_numbers_of_no_machine_are_refused(
+    saved: tuple[LatencyCost, Path], tmp_path: Path, name: str, change: Callable[[Any], Any], said: str
+) -> None:
+    record, arrays = parts(saved[1])
+    if not arrays.get(name, np.zeros(0)).size:
+        pytest.skip("of another kind of device")
+    with pytest.raises(DataError, match=said):
+        LatencyCost.load(put(tmp_path / "spoilt.npz", record, {**arrays, name: change(arrays[name])}))
+
+
+def array(kind: str, shape: str, content: bytes = b"") -> bytes:
+    """What ``numpy.save`` writes, of anything."""
+    said = f"{{'descr': {kind}, 'fortran_order': False, 'shape': ({shape},), }}\n"
+    return b"\x93NUMPY\x01\x00" + len(said).to_bytes(2, "little") + said.encode() + content
+
+
+ZIPPED: dict[str, tuple[bytes, int]] = {
+    "a bomb": (array("'<f8'", "8388608", bytes(1 << 26)), zipfile.ZIP_DEFLATED),
+    "room for all": (array("'<f8'", "999999999, 999999999"), zipfile.ZIP_STORED),
+    "objects": (array("'|O'", "1", b"cos\nsystem\n(S'true'\ntR."), zipfile.ZIP_STORED),
+    "fields": (array("[('a', '<f8')]", "1", bytes(8)), zipfile.ZIP_STORED),
+    "depth": (array("(" * 9000, "1"), zipfile.ZIP_STORED),
+    "nothing": (b"", zipfile.ZIP_STORED),
+}
+
+
+@pytest.mark.parametrize(("content", "compression"), ZIPPED.values(), ids=ZIPPED.keys())
+def test_nothing_is_made_room_for_but_what_is_there(
+    saved: tuple[LatencyCost, Path], tmp_path: Path, content: bytes, compression: int
+) -> None:
+    path = tmp_path / "spoilt.npz"
+    path.write_bytes(saved[1].read_bytes())
+    with zipfile.ZipFile(path, "a", compression) as more:
+        more.writestr("fit.more.npy", content)
+    with pytest.raises(DataError, match=r"LatencyCost\.save wrote"):
+        LatencyCost.load(path)
+
+
+def test_a_file_names_no_other_file(saved: tuple[LatencyCost, Path], tmp_path: Path) -> None:
+    record, arrays = parts(saved[1])
+    record["families"][0][0] |= {
+        "architecture": "onnx",
+        "hyperparameters": {"place": "/etc/passwd", "digest": "0" * 16},
+    }
+    with pytest.raises(DataError, match="architecture is one of"):
+        LatencyCost.load(put(tmp_path / "spoilt.npz", record, arrays))
+
+
+def test_a_cost_that_says_nothing_of_any_machine_is_refused_when_it_answers(
+    saved: tuple[LatencyCost, Path], tmp_path: Path
+) -> None:
+    record, arrays = parts(saved[1])
+    name = "fit.trees" if "fit.trees.value" in arrays else "fit.device"
+    each = 0.9 * limits.MOST_SUM / len(arrays[f"{name}.roots"])
+    arrays[f"{name}.value"] = np.full_like(arrays[f"{name}.value"], each)
+    own = LatencyCost.load(put(tmp_path / "dear.npz", record, arrays))
+    for ask in (own, own.interval):
+        for sizes in (96, np.array([96, 64])):
+            with pytest.raises(DataError, match="a call takes between"):
+                ask({"hidden_size": sizes})
+
+
 def test_other_files_are_one_error(saved: tuple[LatencyCost, Path], tmp_path: Path) -> None:
     record, arrays = parts(saved[1])
     content = saved[1].read_bytes()
@@ -544,7 +628,7 @@ def test_other_files_are_one_error(saved: tuple[LatencyCost, Path], tmp_path: Pa
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, record=np.array([print], dtype=object))
     for path in (*paths, pickled, tmp_path, tmp_path / "none"):
-        with pytest.raises(DataError, match=r"saved itself|LatencyCost\.save wrote") as error:
+        with pytest.raises(DataError, match=r"saved itself|LatencyCost\.save wrote|of a later version") as error:
             LatencyCost.load(path)
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)

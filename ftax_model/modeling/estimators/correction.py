@@ -8,7 +8,7 @@ grown on some machines see the same of a workload on another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -21,8 +21,10 @@ from ftax_model.modeling.estimators.law import Array, checked_latencies, latency
 from ftax_model.modeling.estimators.operators import SHARES, OperatorModel
 from ftax_model.modeling.estimators.priors import CLASSES, Prior, class_of
 from ftax_model.modeling.estimators.trees import Trees
+from ftax_model.modeling.limits import MOST_ENSEMBLES
 from ftax_model.operators import Trace
 from ftax_model.tracing import features
+from ftax_model.values import listed, reading
 
 LARGEST = 1.0
 """Log ratios beyond it are taken for it: a measurement that far off says something of the machine."""
@@ -166,6 +168,9 @@ def composition(reference: OperatorModel | None, X: pd.DataFrame) -> Array:
     return np.column_stack([*own, sizes, X[list(features.SHAPES)].to_numpy(float)])
 
 
-def trees_from(records: Sequence[Mapping[str, Any]]) -> tuple[Trees, ...]:
+def trees_from(records: Any) -> tuple[Trees, ...]:
     """Trees of compositions from their records; raises `DataError` where they are something else."""
-    return tuple(Trees.from_dict(one, features=COMPOSITION) for one in records)
+    with reading("trees"):
+        return tuple(
+            Trees.from_dict(one, features=COMPOSITION) for one in listed(records, "trees", most=MOST_ENSEMBLES)
+        )

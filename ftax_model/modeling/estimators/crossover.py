@@ -26,6 +26,7 @@ from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors
 from ftax_model.modeling.rows import PLATFORM, folds
 from ftax_model.tracing import features
+from ftax_model.values import reading
 
 BEYOND = 0.25
 """Octaves beyond its bound at which a censored crossover is taken to lie, at least."""
@@ -94,9 +95,10 @@ class CrossoverRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The model that `to_dict` wrote; raises `DataError` where it is something else."""
-        model = cls(trees=len(record["every"]["roots"]))
-        model.inside_ = Trees.from_dict(record["inside"], features=len(COLUMNS))
-        model.every_ = Trees.from_dict(record["every"], features=len(COLUMNS))
+        with reading("a CrossoverRegressor"):
+            inside, every = (Trees.from_dict(record[name], features=len(COLUMNS)) for name in ("inside", "every"))
+        model = cls(trees=len(every.roots))
+        model.inside_, model.every_ = inside, every
         return model
 
 
@@ -224,8 +226,9 @@ class Crossovers:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Crossovers:
-        """What `to_dict` wrote."""
-        return cls(CrossoverRegressor.from_dict(record["regressor"]), Errors.from_dict(record["errors"]))
+        """What `to_dict` wrote; raises `DataError` for anything else."""
+        with reading("crossovers"):
+            return cls(CrossoverRegressor.from_dict(record["regressor"]), Errors.from_dict(record["errors"]))
 
 
 def cross_predict(sweeps: pd.DataFrame, *, by: str) -> tuple[Array, Array]:

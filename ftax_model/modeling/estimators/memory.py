@@ -27,6 +27,8 @@ from sklearn.utils.validation import check_is_fitted
 from ftax_model import plugins
 from ftax_model.errors import InputError
 from ftax_model.modeling.estimators.law import Array, check_lengths
+from ftax_model.modeling.limits import HELD
+from ftax_model.values import number, reading
 
 COLUMNS = ("model_bytes", "live_bytes", "n_ops")
 """Columns that peak memory follows from."""
@@ -100,11 +102,10 @@ class MemoryModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> MemoryModel:
-        """The model that `to_dict` wrote; raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        """The model that `to_dict` wrote; raises `DataError` for anything else."""
         model = cls()
-        model.costs_ = {name: float(record[name]) for name in PRIOR}
-        if not all(np.isfinite(value) and value > 0 for value in model.costs_.values()):
-            raise ValueError("costs of memory are positive numbers")
+        with reading("a MemoryModel"):
+            model.costs_ = {name: number(record[name], f"what memory holds of {name}", HELD) for name in PRIOR}
         return model
 
 

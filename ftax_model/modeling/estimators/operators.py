@@ -25,11 +25,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ftax_model.errors import DataError, InputError
+from ftax_model import values
+from ftax_model.errors import InputError
+from ftax_model.modeling import limits
 from ftax_model.modeling.estimators.law import Array, Design, Loss, check_lengths, checked_latencies, latency
 from ftax_model.modeling.estimators.priors import COSTS, HOSTS, Prior, ignorance
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
+from ftax_model.values import reading
 
 _IS_DEVICE = np.array([name in features.DEVICE for name in features.SUMS])
 IS_TRAFFIC = _IS_DEVICE & [not name.endswith("macs") for name in features.SUMS]
@@ -74,6 +77,8 @@ SLIGHT = 0.005
 TRUST = 40.0
 """Rows that operators of one group, timed one by one, count as at most."""
 
+_ON_HOST = frozenset(features.HOST)
+_ROUNDING = 0.01  # of a matrix in half precision
 _ROUNDS = 40  # of Gauss-Newton steps
 _LONGEST_STEP, _MOST_DAMPING = 1.5, 1e7
 _TINY = 1e-12  # seconds that stand for none
@@ -222,22 +227,22 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The model that `to_dict` wrote; raises `DataError` where it is something else."""
         names = list(features.SUMS)
-        try:
-            model = cls(overlap=float(record["overlap"]))
-            if not model.overlap >= 1:
-                raise ValueError("an overlap below 1")
-            if {*record["costs"]} != {*names} or not {*record["seen"]} <= {*names}:
+        with reading("an OperatorModel"):
+            model = cls(overlap=overlap_from(record["overlap"]))
+            costs, seen = values.mapping(record["costs"], "costs"), values.mapping(record["seen"], "seen")
+            if {*costs} != {*names} or not {*seen} <= {*names}:
                 raise ValueError("other columns")
-            costs = np.array([record["intercept"], *(record["costs"][name] for name in names)], dtype=float)
-            if not (np.isfinite(costs) & (costs > 0)).all():
-                raise ValueError("costs that are not above zero")
-            model._set(costs, np.array([int(record["seen"].get(name, 0)) for name in names]))
-            size = len(COSTS)
-            covariance = record["covariance"]
-            model.covariance_ = np.zeros((size, size)) if covariance is None else unpacked(covariance, size)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            law = "a record of an OperatorModel is what to_dict wrote"
-            raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
+            found = [values.number(record["intercept"], "the intercept", limits.DISPATCH_S)]
+            found += [
+                values.number(
+                    costs[name], f"the cost of {name}", limits.DISPATCH_S if name in _ON_HOST else limits.UNIT_S
+                )
+                for name in names
+            ]
+            counts = [values.whole(seen.get(name, 0), f"rows with {name}", limits.COUNT) for name in names]
+            model._set(np.array(found), np.array(counts))
+            size, told = len(COSTS), record["covariance"]
+            model.covariance_ = np.zeros((size, size)) if told is None else unpacked(told, size)
         return model
 
     def _operator(self, operator: Operator, itemsize: int) -> tuple[str, str, str, float, float]:
@@ -347,21 +352,24 @@ def packed(matrix: Array) -> str:
     return base64.b64encode(zlib.compress(half.tobytes(), 9)).decode()
 
 
-def unpacked(text: str, size: int) -> Array:
+def unpacked(text: Any, size: int) -> Array:
     """The matrix that `packed` wrote, positive again where rounding spoilt that; raises `ValueError` for others."""
     upper = np.triu_indices(size)
-    try:
-        content = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), 2 * len(upper[0]) + 2)
-    except zlib.error as error:
-        raise ValueError(f"a covariance that cannot be unpacked, {error}") from error
-    values = np.frombuffer(content, "<f2")
-    if len(values) != len(upper[0]) or not np.isfinite(values).all():
-        raise ValueError("not a covariance of all costs")
+    told = values.unpacked(text, "a covariance", "<f2", most=len(upper[0]))
     found = np.zeros((size, size))
-    found[upper] = values
+    found[upper] = values.shaped(told, "a covariance of all costs", upper[0].shape)
     found = found + np.triu(found, 1).T
+    values.within(found, "a covariance", (-limits.VARIANCE, limits.VARIANCE))
+    values.within(np.diag(found), "variances", (0.0, limits.VARIANCE))
     sizes, vectors = np.linalg.eigh(found)
+    if sizes[0] < -_ROUNDING * sizes[-1]:
+        raise ValueError("a covariance with negative variances in some direction")
     return np.asarray((vectors * np.maximum(sizes, 1e-6)) @ vectors.T)
+
+
+def overlap_from(value: Any) -> float:
+    """The exponent p as `OperatorModel.to_dict` writes it, in words; raises `ValueError` for others."""
+    return values.number(float(values.text(value, "the overlap", most=32)), "the overlap", limits.OVERLAP)
 
 
 def _design(X: pd.DataFrame) -> Design:

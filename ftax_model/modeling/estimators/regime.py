@@ -23,8 +23,9 @@ from scipy.stats import t as student
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ftax_model import plugins
-from ftax_model.errors import DataError, InputError
+from ftax_model import plugins, values
+from ftax_model.errors import InputError
+from ftax_model.modeling import limits
 from ftax_model.modeling.estimators.law import (
     LOSSES,
     Array,
@@ -38,6 +39,7 @@ from ftax_model.modeling.estimators.law import (
     ratio_interval,
     root_mean_square,
 )
+from ftax_model.values import Limits, reading
 
 Columns = Sequence[str] | Sequence[int]
 
@@ -227,27 +229,30 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The model that `to_dict` wrote; raises `DataError` where it is something else."""
-        try:
+        with reading("a RegimeModel"):
             if record["estimator"] != cls.__name__:
-                raise ValueError(f"estimator {record['estimator']!r}")
-            settings, fitted = dict(record["settings"]), record["fitted"]
-            overlap, prior = settings.pop("overlap"), settings.pop("prior")
-            model = cls(
-                **settings,
-                overlap=None if overlap is None else float(overlap),
-                prior=None if prior is None else (float(prior[0]), float(prior[1])),
-            )
-            model._check_settings()
+                raise ValueError(f"estimator {str(record['estimator'])[:40]!r}")
+            settings, fitted = values.mapping(record["settings"], "settings"), record["fitted"]
+            if {*settings} != {*_SETTINGS}:
+                raise ValueError("other settings")
+            model = cls(**{name: read(settings[name]) for name, read in _SETTINGS.items()})
             for name, read in _FITTED.items():
                 if name != "feature_names_in_" or fitted[name] is not None:
                     setattr(model, name, read(fitted[name]))
-            terms = len(model.parameters_)
-            if model.coef_.shape != (model.n_features_in_,) or model.covariance_.shape != (terms, terms):
-                raise ValueError("coefficients and covariance do not fit the columns")
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            got = f"{type(error).__name__}: {error}"
-            raise DataError("a record of a RegimeModel is what to_dict wrote", got, "fit the model again") from error
+            model._check_record()
         return model
+
+    def _check_record(self) -> None:
+        """Raise `ValueError` where what was read does not fit together."""
+        self._check_settings()
+        values.shaped(self.coef_, "coefficients", (self.n_features_in_,))
+        values.shaped(np.array(self._names()), "names of columns", (self.n_features_in_,))
+        if len({*self._names()}) < self.n_features_in_ or {*self.standard_errors_} != {*self.parameters_}:
+            raise ValueError("a column twice, or standard errors of others")
+        terms = len(self.parameters_)
+        values.shaped(self.covariance_, "the covariance", (terms, terms))
+        if not np.isnan(self.covariance_).all():
+            values.covariance(self.covariance_, "the law", most=limits.LAW_VARIANCE)
 
     def __sklearn_tags__(self) -> Any:
         """Features and target are never negative, and effects are not either."""
@@ -461,20 +466,67 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _float(value: Any) -> float:
-    return math.nan if value is None else float(value)
+def _float(value: Any, what: str, least_most: Limits) -> float:
+    """A number as `_plain` writes it."""
+    if value is None:
+        return math.nan
+    return math.inf if value == "inf" and least_most[1] == math.inf else values.number(value, what, least_most)
 
+
+def _columns(what: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> list[Any]:
+        own = values.listed(value, what, most=_MOST)
+        if {*map(type, own)} == {int}:
+            return [values.whole(one, what, (0, _MOST)) for one in own]
+        return [values.text(one, what) for one in own]
+
+    return read
+
+
+def _prior(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    mean, deviation = values.numbers(value, "the prior", (0.0, 100.0), most=2).tolist()
+    return mean, deviation
+
+
+def _square(value: Any) -> Array:
+    what = "the covariance of the law"
+    ends = -limits.LAW_VARIANCE, limits.LAW_VARIANCE
+    rows = [[_float(one, what, ends) for one in values.listed(row, what)] for row in values.listed(value, what)]
+    return np.array(rows, dtype=float)
+
+
+_MOST = 200  # columns
+_ANY: Limits = (0.0, math.inf)
+
+_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
+    "overhead": _columns("overhead"),
+    "compute": lambda value: None if value is None else _columns("compute")(value),
+    "constant": _columns("constant"),
+    "memory": _columns("memory"),
+    "overlap": lambda value: None if value is None else _float(value, "the overlap", limits.OVERLAP),
+    "loss": lambda value: values.text(value, "the loss"),
+    "loss_scale": lambda value: values.number(value, "the scale of the loss", (1e-9, 1e9)),
+    "prior": _prior,
+}
+"""Settings of a `RegimeModel`, and how each is read from JSON values."""
 
 _FITTED: Mapping[str, Callable[[Any], Any]] = {
-    "n_features_in_": int,
-    "feature_names_in_": lambda names: np.array([str(name) for name in names], dtype=object),
-    "intercept_": _float,
-    "coef_": lambda values: np.array([_float(value) for value in values]),
-    "overlap_": _float,
-    "standard_errors_": lambda errors: {str(name): _float(value) for name, value in errors.items()},
-    "covariance_": lambda rows: np.array([[_float(value) for value in row] for row in rows]),
-    "residual_spread_": _float,
-    "degrees_of_freedom_": int,
-    "loss_": _float,
+    "n_features_in_": lambda value: values.whole(value, "the number of columns", (0, _MOST)),
+    "feature_names_in_": lambda names: np.array(
+        [values.text(name, "a column") for name in values.listed(names, "columns", most=_MOST)], dtype=object
+    ),
+    "intercept_": lambda value: values.number(value, "the intercept", limits.LAW_S),
+    "coef_": lambda given: values.numbers(given, "coefficients", limits.LAW_S, most=_MOST),
+    "overlap_": lambda value: _float(value, "the overlap", limits.OVERLAP),
+    "standard_errors_": lambda errors: {
+        name: _float(value, f"the standard error of {name}", _ANY)
+        for name, value in values.mapping(errors, "standard errors").items()
+    },
+    "covariance_": _square,
+    "residual_spread_": lambda value: _float(value, "the spread of residuals", _ANY),
+    "degrees_of_freedom_": lambda value: values.whole(value, "degrees of freedom", (-_MOST, limits.COUNT[1])),
+    "loss_": lambda value: _float(value, "the loss", _ANY),
 }
 """Fitted attributes of a `RegimeModel`, and how each is read from JSON values."""

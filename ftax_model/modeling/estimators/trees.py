@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ftax_model.errors import DataError
+from ftax_model import values
+from ftax_model.modeling import limits
 from ftax_model.modeling.estimators.law import Array
 
 _NODES = {"left": "<i4", "right": "<i4", "feature": "<i4", "threshold": "<f4", "value": "<f4"}
@@ -82,31 +83,16 @@ class Trees:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], *, features: int) -> Self:
         """The trees that `to_dict` wrote, on rows with so many features; raises `DataError` where they are none."""
-        try:
-            nodes = {name: np.frombuffer(_unpacked(record[name]), dtype=kind) for name, kind in _NODES.items()}
-            found = cls(nodes, np.array(record["roots"], dtype=np.int64))
-            if not found._sound(features):
-                raise ValueError("nodes that are no trees")
-        except (LookupError, TypeError, ValueError, zlib.error) as error:
-            law = "a record of trees is what to_dict wrote"
-            raise DataError(law, f"{type(error).__name__}: {error}", "fit the model again") from error
-        return found
-
-    def _sound(self, features: int) -> bool:
-        """Whether every walk through the trees ends, and none leaves them."""
-        count = len(self.nodes["left"])
-        children = np.stack([self.nodes["left"], self.nodes["right"]])
-        return (
-            all(len(own) == count for own in self.nodes.values())
-            and bool(((children >= np.arange(count)) & (children < count)).all())
-            and bool(((self.nodes["feature"] >= 0) & (self.nodes["feature"] < features)).all())
-            and bool(((self.roots >= 0) & (self.roots < count)).all())
-        )
+        with values.reading("trees"):
+            nodes = {
+                name: values.unpacked(record[name], f"{name} of trees", kind, most=limits.MOST_NODES)
+                for name, kind in _NODES.items()
+            }
+            places = (0, limits.MOST_NODES)
+            roots = values.numbers(record["roots"], "roots of trees", places, most=limits.MOST_TREES).astype(np.int64)
+            limits.check_trees(nodes, roots, features=features)
+        return cls(nodes, roots)
 
 
 def _packed(values: NDArray[Any]) -> str:
     return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
-
-
-def _unpacked(text: str) -> bytes:
-    return zlib.decompress(base64.b64decode(text))

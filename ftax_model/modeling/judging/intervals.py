@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ftax_model.errors import DataError
 from ftax_model.modeling.estimators.law import Array
+from ftax_model.modeling.limits import MISS, MOST_ERRORS
+from ftax_model.values import mapping, numbers, reading
 
 EVERY = "every"
 """Name of all kinds together."""
@@ -32,6 +34,8 @@ FEWEST = 25
 
 WIDER = 2.0
 """By what the errors of all kinds are multiplied for rows outside, where too few such rows were ever left out."""
+
+_MOST_KINDS = 16
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,13 @@ class Errors:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Errors:
         """The errors that `to_dict` wrote; raises `DataError` where there are none."""
-        found = {str(kind): np.sort(np.array(values, dtype=float)) for kind, values in record.items()}
-        if EVERY not in found or any(own.ndim != 1 or not len(own) or np.isnan(own).any() for own in found.values()):
-            raise DataError("intervals follow from errors", "none, or no numbers", "fit the predictor again")
+        with reading("errors", do="fit the predictor again"):
+            found = {
+                kind: np.sort(numbers(own, f"errors of {kind or 'a kind'}", MISS, most=MOST_ERRORS))
+                for kind, own in mapping(record, "errors", most=_MOST_KINDS).items()
+            }
+            if EVERY not in found or not all(map(len, found.values())):
+                raise ValueError("none, or none of a kind")
         return cls(found)
 
     def _of(self, kind: str, level: float) -> float:

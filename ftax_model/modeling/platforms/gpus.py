@@ -21,10 +21,11 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from ftax_model import plugins
+from ftax_model import plugins, values
 from ftax_model.device import Rates, file_of, names, rates, specification
 from ftax_model.errors import DataError, InputError
 from ftax_model.measurement import Platform
+from ftax_model.modeling import limits
 from ftax_model.modeling.estimators import kernels as costs
 from ftax_model.modeling.estimators.kernels import COMPOSITION, COSTS, HOSTS, Calls, Efficiency, KernelModel
 from ftax_model.modeling.estimators.law import Array
@@ -32,11 +33,13 @@ from ftax_model.modeling.estimators.operators import NOISE, packed, unpacked
 from ftax_model.modeling.estimators.priors import Prior
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors, kinds
-from ftax_model.modeling.platforms.known import COLUMNS, design, domain_of, law
+from ftax_model.modeling.platforms.known import COLUMNS, design, device_from, domain_from, domain_of, law
 from ftax_model.modeling.platforms.platform import PlatformFit, parts
 from ftax_model.modeling.rows import folds
 from ftax_model.tracing.kernels import COLUMNS as KERNEL_COLUMNS
 from ftax_model.tracing.kernels import GROUPS, KERNELS, Kernels
+from ftax_model.values import listed, reading
+from ftax_model.workload import MAX_BATCH_SIZE
 
 SPREAD = costs.spread(0.5, 0.25, 0.15)
 """How log costs of one machine differ from the mean: all of the host's together, all of the card's, each by itself."""
@@ -83,9 +86,16 @@ class Machine:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Machine:
-        """What `to_dict` wrote; raises what reading anything else raises."""
-        own = {"logs": _logs(record["logs"]), "covariance": unpacked(record["covariance"], len(COSTS))}
-        return cls(**{**record, **own})
+        """What `to_dict` wrote; raises `DataError` for anything else."""
+        with reading("a machine", do=_AGAIN):
+            return cls(
+                device=device_from(record["device"]),
+                host=values.text(record["host"], "a host"),
+                logs=_logs(record["logs"]),
+                covariance=unpacked(record["covariance"], len(COSTS)),
+                n_rows=values.whole(record["n_rows"], "the number of rows", limits.COUNT),
+                n_models=values.whole(record["n_models"], "the number of models", limits.COUNT),
+            )
 
 
 @dataclass(frozen=True)
@@ -230,23 +240,34 @@ class KnownGpus:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], efficiency: Efficiency, sample: pd.DataFrame) -> KnownGpus:
-        """What `to_dict` wrote; raises what reading anything else raises."""
-        residual_scale = record["residual_scale"]
-        overlap = float(record["overlap"])
-        if not 1 <= overlap < math.inf:
-            raise ValueError("an overlap below 1")
-        if not {*record["seen"]} <= {*GROUPS}:
-            raise ValueError("other groups of operators")
-        own = {
-            "reference": _logs(record["reference"]),
-            "machines": tuple(Machine.from_dict(one) for one in record["machines"]),
-            "seen": tuple(record["seen"]),
-            "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
-            "overlap": overlap,
-            "residual_scale": Trees.from_dict(residual_scale, features=COMPOSITION) if residual_scale else None,
-            "errors": {str(name): Errors.from_dict(errors) for name, errors in record["errors"].items()},
-        }
-        return cls(**{**record, **own}, efficiency=efficiency, sample=sample)
+        """What `to_dict` wrote; raises `DataError` for anything else."""
+        with reading("what is known of GPUs", do=_AGAIN):
+            seen = [values.text(one, "a group") for one in listed(record["seen"], "groups", most=len(GROUPS))]
+            if not {*seen} <= {*GROUPS}:
+                raise ValueError("other groups of operators")
+            machines = tuple(
+                Machine.from_dict(one) for one in listed(record["machines"], "machines", most=limits.MOST_MACHINES)
+            )
+            if len({(one.device, one.host) for one in machines}) < len(machines):
+                raise ValueError("a machine twice")
+            errors, scale = values.mapping(record["errors"], "errors", most=_MOST_COUNTS), record["residual_scale"]
+            for name in errors:
+                if name not in (KNOWN, HOST):
+                    values.whole(int(name), "calls after which errors are", limits.COUNT)
+            return cls(
+                framework=values.text(record["framework"], "the framework"),
+                reference=_logs(record["reference"]),
+                efficiency=efficiency,
+                machines=machines,
+                seen=tuple(seen),
+                domain=domain_from(record["domain"]),
+                largest_batch=values.whole(record["largest_batch"], "the largest batch", (1, MAX_BATCH_SIZE)),
+                source=values.text(record["source"], "the source", most=_LONGEST),
+                overlap=values.number(record["overlap"], "the overlap", (limits.OVERLAP[0], _STEEPEST)),
+                residual_scale=Trees.from_dict(scale, features=COMPOSITION) if scale is not None else None,
+                errors={name: Errors.from_dict(own) for name, own in errors.items()},
+                sample=sample,
+            )
 
     def _errors(self, measured: int, device: str) -> Errors:
         if measured >= MANY and KNOWN in self.errors:
@@ -470,23 +491,29 @@ def to_record(known: Mapping[str, KnownGpus]) -> dict[str, Any] | None:
 
 
 def from_record(record: Mapping[str, Any] | None) -> dict[str, KnownGpus]:
-    """What `to_record` wrote; raises what reading anything else raises."""
+    """What `to_record` wrote; raises `DataError` for anything else."""
     if record is None:
         return {}
-    if record["columns"] != _FINGERPRINT:
-        raise ValueError("kernels are told by other columns in this version")
-    sample = pd.DataFrame([_unpacked_call(one) for one in record["sample"]])
-    trees = [
-        Efficiency(
-            Trees.from_dict(host, features=costs.HOST_FEATURES), Trees.from_dict(device, features=costs.DEVICE_FEATURES)
-        )
-        for host, device in record["trees"]
-    ]
-    found = []
-    for one in record["known"]:
-        own = dict(one)
-        found.append(KnownGpus.from_dict(own, trees[int(own.pop("trees"))], sample))
-    return {one.framework: one for one in found}
+    with reading("GPUs", do=_AGAIN):
+        if record["columns"] != _FINGERPRINT:
+            raise ValueError("kernels are told by other columns in this version")
+        calls = [_unpacked_call(one) for one in listed(record["sample"], "calls", most=limits.MOST_ROWS)]
+        if sum(len(one[KERNELS].count) for one in calls) > limits.MOST_KERNELS:
+            raise ValueError(f"more than {limits.MOST_KERNELS:,} kernels")
+        shared = []
+        for pair in listed(record["trees"], "trees", most=limits.MOST_FRAMEWORKS):
+            host, device = listed(pair, "trees", most=2)
+            sizes = costs.HOST_FEATURES, costs.DEVICE_FEATURES
+            shared.append(
+                Efficiency(Trees.from_dict(host, features=sizes[0]), Trees.from_dict(device, features=sizes[1]))
+            )
+        found = []
+        for one in listed(record["known"], "frameworks", most=limits.MOST_FRAMEWORKS):
+            at = values.whole(one["trees"], "the number of trees", (0, len(shared) - 1))
+            found.append(KnownGpus.from_dict(one, shared[at], pd.DataFrame(calls)))
+        if len({one.framework for one in found}) < len(found):
+            raise ValueError("a framework twice")
+        return {one.framework: one for one in found}
 
 
 def _packed_call(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -496,27 +523,36 @@ def _packed_call(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: float(row[name]) for name in (*COLUMNS, "batch_size")}, KERNELS: text}
 
 
-def _unpacked_call(record: Mapping[str, Any]) -> dict[str, Any]:
+def _unpacked_call(record: Any) -> dict[str, Any]:
     width = 1 + len(KERNEL_COLUMNS)
-    content = zlib.decompressobj().decompress(base64.b64decode(record[KERNELS], validate=True), 4 * width * _MOST)
-    table = np.frombuffer(content, "<f4").reshape(-1, width).astype(float)
+    told = values.unpacked(record[KERNELS], "kernels of a call", "<f4", most=width * _MOST)
+    table = values.within(told.reshape(-1, width).astype(float), "kernels of a call", limits.SPAN)
     known = np.isin(table[:, 1 + KERNEL_COLUMNS.index("group")], range(len(GROUPS)))
-    if not (np.isfinite(table).all() and known.all() and (table[:, 0] > 0).all()):
+    if not (len(table) and known.all() and (table[:, 0] > 0).all() and (table[:, _AMOUNTS] >= 0).all()):
         raise ValueError("kernels that are none")
-    numbers = {name: float(record[name]) for name in (*COLUMNS, "batch_size")}
+    numbers = {name: values.number(record[name], name, limits.AMOUNT) for name in COLUMNS}
+    numbers["batch_size"] = values.number(record["batch_size"], "a batch size", (1, MAX_BATCH_SIZE))
     return {**numbers, KERNELS: Kernels(table[:, 1:], table[:, 0])}
 
 
 _FINGERPRINT = zlib.crc32(" ".join((*KERNEL_COLUMNS, *GROUPS)).encode())
 _MOST = 10_000  # kernels of a call in a sample
+_AMOUNTS = [1 + KERNEL_COLUMNS.index(name) for name in KERNEL_COLUMNS if not name.startswith(("before", "after"))]
+_LONGEST = 10_000  # characters of a source
+_STEEPEST = 1000.0  # overlap
+_MOST_COUNTS = 32  # of errors
+_AGAIN = "fit the predictor again"
 
 
 def _rounded(values: Array) -> list[float]:
     return [float(f"{value:.6g}") for value in values]
 
 
-def _logs(values: Sequence[Any]) -> Array:
-    found = np.array(values, dtype=float)
-    if found.shape != (len(COSTS),) or not np.isfinite(found).all() or (np.abs(found) > 60).any():
-        raise ValueError("not the log costs of kernels")
+def _logs(record: Any) -> Array:
+    """Log costs of kernels."""
+    found = values.shaped(values.numbers(record, "log costs", (-_LONGEST, _LONGEST)), "log costs", (len(COSTS),))
+    work = slice(HOSTS, -1)
+    seconds, times = np.delete(found, work), found[work]
+    values.within(np.exp(np.clip(seconds, -99, 99)), "seconds of dispatches", limits.DISPATCH_S)
+    values.within(np.exp(np.clip(times, -99, 99)), "times of rooflines", limits.ROOFLINES)
     return found

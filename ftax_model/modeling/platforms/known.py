@@ -19,8 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ftax_model import values
 from ftax_model.device import rates
+from ftax_model.fields import MOST_THREADS, NO_PATH, shown
 from ftax_model.measurement import Platform
+from ftax_model.modeling import limits
 from ftax_model.modeling.estimators.correction import LARGEST, CorrectedModel, composition, trees_from
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import OperatorModel
@@ -30,6 +33,8 @@ from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors
 from ftax_model.modeling.rows import PLATFORM
 from ftax_model.tracing import features
+from ftax_model.values import listed, reading
+from ftax_model.workload import DTYPES, MAX_BATCH_SIZE
 
 BETWEEN = Spread(0.25, 0.2, 0.3, 0.2, 0.15)
 """How the log costs of one machine differ from the mean over others, in one framework, before any two were seen."""
@@ -232,22 +237,31 @@ class Known:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Known:
-        """What `to_dict` wrote; raises what reading anything else raises."""
-        residual_scale = record["residual_scale"]
-        own = {
-            "plain": (str(record["plain"][0]), int(record["plain"][1])),
-            "reference": OperatorModel.from_dict(record["reference"]),
-            "trees": trees_from(record["trees"]),
-            "shifts": {str(name): _array(values, (len(COSTS),)) for name, values in record["shifts"].items()},
-            "platforms": tuple(Platform(**one) for one in record["platforms"]),
-            "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
-            "spread": Spread(**{name: float(value) for name, value in record["spread"].items()}),
-            "moves": {str(name): _array(values, (len(CLASSES),)) for name, values in record["moves"].items()},
-            "sample": pd.DataFrame(record["sample"], columns=list(_SAMPLED)).fillna(0.0),
-            "residual_scale": trees_from([residual_scale])[0] if residual_scale else None,
-            "errors": {int(count): Errors.from_dict(errors) for count, errors in record["errors"].items()},
-        }
-        return cls(**{**record, **own})
+        """What `to_dict` wrote; raises `DataError` for anything else."""
+        with reading("what is known of a framework", do="fit the predictor again"):
+            dtype, threads = listed(record["plain"], "plain", most=2)
+            one = _platform(values.text(record["framework"], "the framework"), "any", dtype, threads)
+            scale, spread = record["residual_scale"], values.mapping(record["spread"], "the spread")
+            platforms = listed(record["platforms"], "platforms", most=limits.MOST_PLATFORMS)
+            return cls(
+                framework=one.framework,
+                kind=values.text(record["kind"], "the kind of device"),
+                plain=(one.dtype, one.threads),
+                reference=OperatorModel.from_dict(record["reference"]),
+                trees=trees_from(record["trees"]),
+                shifts=_logs(record["shifts"], "shifts", len(COSTS)),
+                platforms=tuple(platform_from(each) for each in platforms),
+                domain=domain_from(record["domain"]),
+                largest_batch=values.whole(record["largest_batch"], "the largest batch", (1, MAX_BATCH_SIZE)),
+                spread=Spread(**{name: values.number(own, name, limits.DEVIATION) for name, own in spread.items()}),
+                moves=_logs(record["moves"], "moves", len(CLASSES)),
+                sample=_sample(record["sample"]),
+                residual_scale=trees_from([scale])[0] if scale is not None else None,
+                errors={
+                    values.whole(int(count), "rows after which errors are", limits.COUNT): Errors.from_dict(errors)
+                    for count, errors in values.mapping(record["errors"], "errors", most=_MOST_COUNTS).items()
+                },
+            )
 
 
 def correlations(group: Sequence[Known]) -> Array:
@@ -433,12 +447,52 @@ def _profiles_of(profiles: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame | N
     return own if len(own) else None
 
 
-def _array(values: Sequence[Any], shape: tuple[int, ...]) -> Array:
-    found = np.array(values, dtype=float)
-    if found.shape != shape or not np.isfinite(found).all():
-        raise ValueError(f"numbers of another shape than {shape}")
+def platform_from(record: Any) -> Platform:
+    """A platform from its record in a file; raises `ValueError` for what is none."""
+    own = values.mapping(record, "a platform", most=4)
+    return _platform(own["framework"], own["device"], own["dtype"], own["threads"])
+
+
+def _platform(framework: Any, device: Any, dtype: Any, threads: Any) -> Platform:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"a platform's precision is none of {', '.join(DTYPES)}")
+    return Platform(
+        values.text(framework, "a framework"),
+        device_from(device),
+        dtype,
+        values.whole(threads, "the number of threads", (1, MOST_THREADS)),
+    )
+
+
+def device_from(value: Any) -> str:
+    """The name of a device in a file, which must be no path: others than the user name no files to be read."""
+    if not NO_PATH.holds(value):
+        raise ValueError(f"a device {NO_PATH.law}, and is {shown(value)}")
+    return str(value)
+
+
+def domain_from(record: Any) -> dict[str, tuple[float, float]]:
+    """The ends of features from their record (`domain_of`); raises `ValueError` for what is none."""
+    found = values.ranges(record, "the range", limits.SPAN)
+    if not {*found} <= {*COLUMNS, *features.SHAPES}:
+        raise ValueError("ranges of other features")
     return found
 
 
+def _logs(record: Any, what: str, size: int) -> dict[str, Array]:
+    return {
+        name: values.shaped(values.numbers(own, f"{what} of {name}", limits.LOG_SHIFT), what, (size,))
+        for name, own in values.mapping(record, what, most=limits.MOST_PLATFORMS).items()
+    }
+
+
+def _sample(record: Any) -> pd.DataFrame:
+    rows = [values.mapping(one, "a workload") for one in listed(record, "workloads", most=limits.MOST_ROWS)]
+    for one in rows:
+        values.numbers([*one.values()], "a workload", limits.AMOUNT)
+    return pd.DataFrame(rows, columns=list(_SAMPLED)).fillna(0.0)
+
+
+_MOST_COUNTS = 32
 _FEW_MODELS = 5
 _LEAST_VARIANCE = 1e-6  # of a log cost

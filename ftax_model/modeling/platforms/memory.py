@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ftax_model import dataset
+from ftax_model import dataset, values
 from ftax_model.modeling.estimators.memory import BEFORE, COLUMNS, MemoryModel
 from ftax_model.modeling.judging.intervals import FEWEST, OUTSIDE, Errors
+from ftax_model.modeling.limits import AMOUNT, COUNT
 from ftax_model.modeling.platforms.known import Key, keys
 from ftax_model.modeling.platforms.platform import FAMILY, FAR
 from ftax_model.modeling.rows import PLATFORM, folds
+from ftax_model.values import reading
 
 MEASURED = "peak_memory_bytes"
 """Column with what was measured."""
@@ -91,15 +93,18 @@ class KnownMemory:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> KnownMemory:
-        """What `to_dict` wrote; raises what reading anything else raises."""
-        return cls(
-            framework=str(record["framework"]),
-            kind=str(record["kind"]),
-            model=MemoryModel.from_dict(record["costs"]),
-            errors=Errors.from_dict(record["errors"]),
-            largest={name: float(record["largest"][name]) for name in COLUMNS},
-            n_rows=int(record["n_rows"]),
-        )
+        """What `to_dict` wrote; raises `DataError` for anything else."""
+        with reading("peak memory"):
+            return cls(
+                framework=values.text(record["framework"], "the framework"),
+                kind=values.text(record["kind"], "the kind of device"),
+                model=MemoryModel.from_dict(record["costs"]),
+                errors=Errors.from_dict(record["errors"]),
+                largest={
+                    name: values.number(record["largest"][name], f"the largest {name}", AMOUNT) for name in COLUMNS
+                },
+                n_rows=values.whole(record["n_rows"], "the number of rows", COUNT),
+            )
 
 
 ESTIMATED = ("memory_bytes", "memory_low_bytes", "memory_high_bytes")

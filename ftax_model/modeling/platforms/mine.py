@@ -26,10 +26,14 @@ from ftax_model.measurement import Measurement
 from ftax_model.operators import Trace
 from ftax_model.tracing import sources
 from ftax_model.tracing.sources import Source
+from ftax_model.values import mapping, text
 from ftax_model.workload import MAX_BATCH_SIZE, QUANTISED, Workload
 
 PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "openvino")
 """Packages whose versions a calibration is of."""
+
+
+_ABOUT = ("device", "host", "model", "calibrated_at")
 
 
 def folder() -> Path:
@@ -166,6 +170,16 @@ def about(device: Device) -> dict[str, Any]:
     """What a calibration that is made now is made with."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"device": device.name, "model": device.model, "versions": versions(), "calibrated_at": now}
+
+
+def about_from(record: Any) -> dict[str, Any]:
+    """What a file says that a calibration was made with; raises `ValueError` where it is no such thing."""
+    own = mapping(record, "what it was made with")
+    found: dict[str, Any] = {name: text(own[name], name) for name in _ABOUT if name in own}
+    if "versions" in own:
+        packages = mapping(own["versions"], "versions")
+        found["versions"] = {name: text(version, f"the version of {name}") for name, version in packages.items()}
+    return found
 
 
 def stale(said: Mapping[str, Any], device: Device) -> list[str]:

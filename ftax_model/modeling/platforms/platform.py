@@ -19,6 +19,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from ftax_model import values
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, composition, have_operators, trees_from
 from ftax_model.modeling.estimators.law import Array, latency, shares
@@ -26,26 +27,31 @@ from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
 from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import EVERY, Errors, kinds
+from ftax_model.modeling.limits import COUNT
 from ftax_model.modeling.platforms.known import (
     ACROSS,
     COLUMNS,
+    INSTEAD,
     MANY_ROWS,
     OWN_TREES,
     Key,
     Known,
     design,
+    domain_from,
     domain_of,
     kind_of,
     law,
     learn,
     nearest,
+    platform_from,
     platform_of,
     weights,
 )
 from ftax_model.modeling.rows import PLATFORM, UNKNOWN, UNKNOWN_SHARE, WAY, folds
 from ftax_model.operators import Trace
 from ftax_model.tracing import features
-from ftax_model.workload import DTYPES
+from ftax_model.values import listed, reading
+from ftax_model.workload import DTYPES, MAX_BATCH_SIZE
 
 FAR = 4.0
 """A feature is far outside the data when it is this many times below the smallest or above the largest measured."""
@@ -83,6 +89,7 @@ DEAREST = 20.0
 The dearest group of operators takes up to 19 times as long a byte as the middle one (onnxruntime on CPUs).
 """
 
+_LONGEST = 10_000  # characters of an origin, which names all machines
 _EVIDENCE = 20.0  # rows of a platform's own that say as much of its errors as other machines do
 _ENOUGH = 300  # misses from which it can be told where they are large
 _LEAST_MISS = 0.02  # of a log ratio, below which a miss is luck
@@ -312,25 +319,31 @@ class PlatformFit:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], known: Mapping[Key, Known]) -> PlatformFit:
-        """The fit that `to_dict` wrote; raises what reading anything else raises."""
-        values = dict(record)
-        structure, trees = values.pop("structure"), trees_from(values.pop("trees"))
-        key = values["known"]
-        own = known[str(key[0]), str(key[1])] if key else None
-        model = None
-        if structure:
-            model = own.model() if own else CorrectedModel(trees=0)
-            model.structure_ = OperatorModel.from_dict(structure)
-            model.trees_ = (*(own.trees if own else ()), *trees)
-        values |= {
-            "platform": Platform(**record["platform"]),
-            "law": RegimeModel.from_dict(record["law"]),
-            "model": model,
-            "known": own,
-            "errors": Errors.from_dict(record["errors"]),
-            "domain": {name: (float(low), float(high)) for name, (low, high) in record["domain"].items()},
-        }
-        return cls(**values)
+        """The fit that `to_dict` wrote; raises `DataError` for anything else."""
+        with reading("a platform", do="fit the predictor again"):
+            key, structure = record["known"], record["structure"]
+            framework, kind = (None, None) if key is None else listed(key, "what is known", most=2)
+            own = None if key is None else known[str(framework), str(kind)]
+            trees, model = trees_from(record["trees"]), None
+            if structure is not None:
+                model = own.model() if own else CorrectedModel(trees=0)
+                model.structure_ = OperatorModel.from_dict(structure)
+                model.trees_ = (*(own.trees if own else ()), *trees)
+            fitted = RegimeModel.from_dict(record["law"])
+            if fitted.compute is None or not {*fitted._names()} <= {*COLUMNS, *INSTEAD.values()}:
+                raise ValueError("a law of other columns")
+            return cls(
+                platform=platform_from(record["platform"]),
+                law=fitted,
+                model=model,
+                known=own,
+                errors=Errors.from_dict(record["errors"]),
+                domain=domain_from(record["domain"]),
+                largest_batch=values.whole(record["largest_batch"], "the largest batch", (1, MAX_BATCH_SIZE)),
+                n_rows=values.whole(record["n_rows"], "the number of rows", COUNT),
+                n_models=values.whole(record["n_models"], "the number of models", COUNT),
+                origin=values.text(record["origin"], "the origin", most=_LONGEST),
+            )
 
     def has_operators(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows hold what the model looks at."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ftax_model.errors import InputError
+from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.estimators.memory import BEFORE, PRIOR, MemoryModel
 
 TRUTH = {"floor": 3e8, "weights": 3.0, "activations": 1.5, "operators": 2e5}
@@ -110,7 +110,7 @@ def test_it_survives_its_record() -> None:
 @pytest.mark.parametrize("value", [None, "many", -1.0, 0.0, float("nan"), float("inf"), [1.0]])
 def test_a_record_of_other_things_is_refused(value: Any) -> None:
     record = {name: mean for name, (mean, _) in PRIOR.items()}
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(DataError, match="what memory holds of weights"):
         MemoryModel.from_dict({**record, "weights": value})
-    with pytest.raises(KeyError):
+    with pytest.raises(DataError, match="no 'floor'"):
         MemoryModel.from_dict({"weights": 1.0})
