@@ -73,21 +73,25 @@ class _Held(threading.local):
 _held = _Held()
 
 
-@contextlib.contextmanager
-def _memory() -> Iterator[None]:
-    """Let the address space of this process grow by so much; where the system tells how large it is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+def grow_by(size: int) -> None:
+    """Let the address space of this process grow by ``size`` bytes at most, where the system tells how large it is."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
-        yield
         return
-    most = int(statm.read_text().split()[0]) * os.sysconf("SC_PAGESIZE") + MOST_BYTES
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") + size
     least = min((one for one in (soft, hard) if one != resource.RLIM_INFINITY), default=most)
     resource.setrlimit(resource.RLIMIT_AS, (min(most, least), hard))
+
+
+@contextlib.contextmanager
+def _memory() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    grow_by(MOST_BYTES)
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @contextlib.contextmanager
