@@ -44,7 +44,10 @@ def read(path: str | os.PathLike[str]) -> ModelProto:
     law = "an ONNX file holds a model"
     if not Path(path).is_file():
         raise DataError(law, f"no file {path}", "check the path")
-    content = files.read(path, law=law, most=MOST_BYTES)
+    size = Path(path).stat().st_size
+    if size > MOST_BYTES:
+        raise DataError(law, f"{path}: more than {MOST_BYTES:,} bytes", "keep its weights in files beside it")
+    content = files.read(path, law=law, most=size)
     try:
         model = ModelProto.FromString(content)
         if not model.graph.node:
