@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ftax_model.architectures._base import Architecture
-from ftax_model.errors import InputError
 from ftax_model.operators import Operator, Trace
 from ftax_model.workload import DTYPES, Workload, grid
-
-MOST_LAYERS = 100_000
 
 
 class Toy(Architecture):
@@ -22,12 +18,6 @@ class Toy(Architecture):
     defaults = {"num_layers": 4, "width": 64}
     form = "trace"
     preload = ()
-
-    def check(self, settings: Mapping[str, Any]) -> None:
-        """Layers that a list can hold."""
-        if settings["num_layers"] > MOST_LAYERS:
-            got = str(settings["num_layers"])
-            raise InputError(f"num_layers is at most {MOST_LAYERS}", got, "choose fewer")
 
     def build(self, workload: Workload) -> tuple[Trace, dict[str, Any]]:
         """The trace itself in place of a module, and no inputs."""

@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Never
 
+from ftax_model.architectures._base import MOST_PARTS
 from ftax_model.errors import FtaxError, InputError
-
-MOST_PARTS = 50_000
-"""Modules and parameters of the largest model that is built; some ten seconds."""
 
 MOST_CALLS = 1_000_000
 """Operators, views among them, of the longest call that is traced; a minute or two."""

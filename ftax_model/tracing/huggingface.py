@@ -6,7 +6,6 @@ import inspect
 import itertools
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +15,10 @@ from typing import Any
 import torch
 
 from ftax_model import files
+from ftax_model.architectures._base import check_count
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
-from ftax_model.tracing._bounds import MOST_PARTS, beyond, bounded
+from ftax_model.tracing._bounds import bounded
 from ftax_model.tracing.sweeps import ModuleSweep
 from ftax_model.tracing.trace import trace
 
@@ -66,20 +66,13 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
             if name == "auto_map" or one[name] not in _ATTENTION:
                 del one[name]
         for name, value in one.items() if isinstance(one, dict) else ():
-            most = max(value if isinstance(value, list) else [value], key=_whole, default=0)
-            if _COUNTED.search(name) and _whole(most) > MOST_PARTS:
-                raise beyond(f"{name} {most}")
+            check_count(name, value)
     return {name: value for name, value in values.items() if name != "model_type"}
 
 
 _OF_CODE = {"auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "kernel_config"}
 _ATTENTION = ("eager", "sdpa", "flex_attention")
-_COUNTED = re.compile("layer|depth|block|stage|expert|label")
 _SECONDS = 20  # to make a configuration of its values
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
 
 
 @contextmanager
