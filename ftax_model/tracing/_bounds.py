@@ -57,7 +57,7 @@ def bounded(*, seconds: float = MOST_SECONDS) -> Iterator[None]:
     except FtaxError:
         raise
     except RuntimeError as error:  # torch says so where the memory for a tensor is not there
-        if "not enough memory" in str(error) or "bad_alloc" in str(error):
+        if any(said in str(error) for said in ("can't allocate memory", "not enough memory", "bad_alloc")):
             raise beyond(f"more than {MOST_BYTES >> 30} GiB for its parts alone") from None
         raise
     finally:

@@ -39,25 +39,30 @@ def check(model: ModelProto, path: Path) -> None:
 def _too_many(model: ModelProto) -> str:
     """Why the functions and nodes of a model are too many; empty where they are not."""
     functions = {(one.domain, one.name, one.overload): one for one in model.functions}
-    sizes: dict[tuple[str, str, str], int] = {}
+    known: dict[tuple[str, str, str], tuple[int, int]] = {}
 
-    def size_of(key: tuple[str, str, str], depth: int) -> int:
-        if depth > DEEPEST:
-            raise RecursionError
-        if key not in sizes:
-            sizes[key] = sum(size(node, depth) for node in onnx_nodes.everywhere(functions[key]))
-        return sizes[key]
-
-    def size(node: Any, depth: int) -> int:
-        key = (node.domain, node.op_type, node.overload)
-        return size_of(key, depth + 1) if key in functions else 1
+    def laid_out(graph: Any, depth: int) -> tuple[int, int]:
+        """The nodes of a graph or function with those that it calls, and how many call each other."""
+        nodes, height = 0, 0
+        for node in onnx_nodes.everywhere(graph):
+            key = (node.domain, node.op_type, node.overload)
+            own = (1, 0)
+            if key in functions:
+                if key not in known:
+                    if depth == DEEPEST:
+                        raise RecursionError
+                    known[key] = laid_out(functions[key], depth + 1)
+                own = known[key][0], known[key][1] + 1
+            nodes, height = nodes + own[0], max(height, own[1])
+        return nodes, height
 
     try:
-        counts = [size_of(key, 1) for key in functions]
-        counts.append(sum(size(node, 0) for node in onnx_nodes.everywhere(model.graph)))
+        counts = [laid_out(graph, 0) for graph in (model.graph, *model.functions)]
     except RecursionError:
+        counts = [(0, DEEPEST + 1)]
+    if max(height for _, height in counts) > DEEPEST:
         return f"functions that call each other more than {DEEPEST} times"
-    return f"more than {MOST_NODES:,} nodes" if max(counts) > MOST_NODES else ""
+    return f"more than {MOST_NODES:,} nodes" if max(nodes for nodes, _ in counts) > MOST_NODES else ""
 
 
 def _tensors(model: ModelProto) -> Iterator[TensorProto]:
