@@ -77,15 +77,15 @@ _SECONDS = 20  # to make a configuration of its values
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """Have the hub not asked, whatever a configuration names."""
+    """Have the hub not asked, whatever a configuration names, and the user's token for it not read."""
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = True
+    before = constants.HF_HUB_OFFLINE, constants.HF_TOKEN_PATH
+    constants.HF_HUB_OFFLINE, constants.HF_TOKEN_PATH = True, os.devnull
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE = before
+        constants.HF_HUB_OFFLINE, constants.HF_TOKEN_PATH = before
 
 
 def build(config: Any, *, dtype: str | None = None) -> Any:

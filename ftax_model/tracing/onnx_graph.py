@@ -21,8 +21,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_help
 from ftax_model import files
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Operator, Trace
-from ftax_model.tracing import onnx_nodes
+from ftax_model.tracing import features, onnx_nodes
 from ftax_model.tracing._apart import apart
+from ftax_model.tracing.kernels import kernels
 from ftax_model.tracing.lifetimes import live_bytes
 from ftax_model.tracing.onnx_bounds import MOST_BYTES, check
 from ftax_model.tracing.onnx_flow import UNDECIDED, straighten
@@ -177,7 +178,10 @@ class OnnxSweep:
         found = []
         for size in sorted({*asked, *more}):
             try:
-                found.append((size, self._trace(size).to_record()))
+                trace = self._trace(size)
+                features.columns(trace, itemsize=4)  # of operators with shapes as those of their kind have
+                kernels(trace, itemsize=4)
+                found.append((size, trace.to_record()))
             except FtaxError:
                 if size in asked:
                     raise
