@@ -24,7 +24,18 @@ KINDS: Mapping[str, str] = {
 }
 """What stands in the place of an architecture, and what lies at the place that the workload names."""
 
+RUNS_CODE = ("module", "export", "torchscript")
+"""Kinds that run what whoever wrote them put in, by the time they are loaded."""
+
 Shape = tuple[int, ...]
+
+
+def check_trust(kind: str, place: str | os.PathLike[str], *, trust: bool) -> None:
+    """Raise `InputError` for a model that may run code or go to the network, unless it is one to ``trust``."""
+    if trust or (kind not in RUNS_CODE and not _on_hub(kind, str(place))):
+        return
+    what = f"{KINDS[kind]} runs code of whoever wrote it" if kind in RUNS_CODE else "a name on the hub is downloaded"
+    raise InputError(f"{what}, and so only where you trust it", str(place), "add --trust (from Python trust=True)")
 
 
 def _are_pairs(value: object, holds: Callable[[Any], bool]) -> bool:
@@ -75,9 +86,14 @@ def is_one(workload: Workload) -> bool:
     )
 
 
-def place(workload: Workload) -> str:
-    """Where the model of such a workload lies; raises `DataError` where something else lies there by now."""
+def place(workload: Workload, *, trust: bool) -> str:
+    """Where the model of such a workload lies.
+
+    Raises `DataError` where something else lies there by now, and what `check_trust` raises: a workload can come from
+    a plan or a dataset of anybody.
+    """
     found = str(workload.settings["place"])
+    check_trust(workload.architecture, found, trust=trust)
     if _digest(workload.architecture, found) != workload.settings["digest"]:
         cure = "name the model anew, or put the file back"
         raise DataError("a model is the one that its workload names", f"a changed {found}", cure)
@@ -127,13 +143,17 @@ def _digest(kind: str, place: str) -> str:
     """Sixteen hexadecimal digits of the content of the file at a place; of the place itself, if that is on the hub."""
     file = _file_of_function(place) if kind == "module" else Path(place)
     file = file / "config.json" if kind == "hf" and file.is_dir() else file
-    if kind == "hf" and not file.exists():
+    if _on_hub(kind, place):
         return hashlib.sha256(place.encode()).hexdigest()[:16]
     try:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()[:16]
     except OSError as error:
         raise DataError("a model lies in a readable file", f"{file}: {error.strerror}", "check the path") from error
+
+
+def _on_hub(kind: str, place: str) -> bool:
+    return kind == "hf" and not Path(place).exists()
 
 
 def _file_of_function(place: str) -> Path:

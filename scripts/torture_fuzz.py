@@ -259,7 +259,9 @@ class Watch:
             return "" if self._is_within(arguments[0] or ".", self._inside) else f"{event} outside"
         if event.startswith(("socket.", "subprocess.", "os.exec", "os.spawn", "os.posix_spawn", "pty.", "webbrowser.")):
             return event
-        if event in ("os.system", "os.fork", "os.forkpty", "pickle.find_class"):
+        if event == "os.fork":  # a copy of this process with limits, and nothing else
+            return "" if _place(sys._getframe(2)).startswith("tracing/_apart.py") else event
+        if event in ("os.system", "os.forkpty", "pickle.find_class"):
             return event
         if event in ("exec", "compile"):
             file = arguments[0].co_filename if event == "exec" else os.fsdecode(arguments[1] or "<none>")

@@ -79,5 +79,12 @@ def _workload(call: Call) -> Workload | None:
 def _measured(call: Call, device: str, threads: int, on_progress: Progress | None) -> Measurement | None:
     workload = _workload(call)
     assert workload is not None
-    found = runner.measure([workload], [call.framework], threads=[threads], device=device, on_progress=on_progress)
+    found = runner.measure(
+        [workload],
+        [call.framework],
+        threads=[threads],
+        device=device,
+        trust=True,  # or it would not have been traced
+        on_progress=on_progress,
+    )
     return found[0] if found else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import re
 from collections.abc import Collection, Hashable, Mapping
 from typing import Any, ClassVar
 
@@ -89,6 +90,7 @@ class Architecture(abc.ABC):
         for name, value in given.items():
             plugins.check(name, self.defaults, what=f"hyperparameter of {workload.architecture}")
             self.check_value(name, value)
+            check_count(name, value)
         plugins.check(workload.lengths, self.lengths, what=f"lengths of {workload.architecture}")
         plugins.check(workload.dtype, self.dtypes, what=f"dtype of {workload.architecture}")
         settings = {**self.defaults, **given}
@@ -102,6 +104,19 @@ class Architecture(abc.ABC):
             dtype=workload.dtype,
             lengths=workload.lengths,
         )
+
+
+MOST_PARTS = 50_000
+"""Layers and parameters of the largest model that is built."""
+
+_COUNTED = re.compile("layer|depth|block|stage|expert|label|cells|networks|new_tokens")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise `InputError` where a value that counts parts of a model by its name, or one of a list, is beyond reason."""
+    counts = [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, int)]
+    if _COUNTED.search(name) and max(counts, default=0) > MOST_PARTS:
+        raise InputError(f"{name} is at most {MOST_PARTS:,}", str(max(counts)), "choose a smaller one")
 
 
 def divides(settings: Mapping[str, Any], part: str, whole: str) -> None:

@@ -124,7 +124,7 @@ def _model(word: str, asked: dict[str, Any]) -> Source:
     from ftax_model.workload import Workload
 
     if Path(word).suffix:
-        return find(word)
+        return find(word, trust=asked["trust"])
     own = called(word)
     if own is None:
         presets = [name for one in architectures.names() for name in architectures.load(one).presets]

@@ -42,13 +42,14 @@ def _of_records(words: tuple[str, ...], asked: dict[str, Any], measured: str) ->
     question = _options.unasked(
         words[0] if words else None, {**asked, "device": asked["device"] or records[0].cell.device}
     )
-    told = beside(records, question.predictor)
+    told = beside(records, question.predictor, trust=asked["trust"])
     widths = np.log(told["high_s"] / told["low_s"])
     apart = np.asarray(np.abs(np.log(told["latency_s"] / told["predicted_s"])) / widths, dtype=float)
     if np.isnan(apart).all():
         raise DataError("records are explained that can be predicted", told["notes"].iloc[0], "name a predictor")
     record = records[int(np.nanargmax(apart))]
-    source, where = of_record(record.cell.workload.curve), Place(record.cell.device, record.cell.threads)
+    source = of_record(record.cell.workload.curve, trust=asked["trust"])
+    where = Place(record.cell.device, record.cell.threads)
     cell = record.cell
     call: dict[str, Any] = {
         "framework": cell.framework,

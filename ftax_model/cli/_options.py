@@ -58,6 +58,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 out_file = click.option("--out", type=Output(), required=True, help="File to write.")
 
 
+trust = click.option("--trust", is_flag=True, help="Let files that run code run it: a .pt2, a TorchScript file.")
+
 SOURCES = (
     click.option(
         "--architecture",
@@ -72,8 +74,8 @@ SOURCES = (
         "--hf", metavar="PATH", help="A config.json of transformers, a folder with one, or a name on the hub."
     ),
     click.option("--onnx", metavar="FILE", help="An ONNX file."),
-    click.option("--export", metavar="FILE", help="A .pt2 file of torch.export."),
-    click.option("--torchscript", metavar="FILE", help="A TorchScript file; runs its code."),
+    click.option("--export", metavar="FILE", help="A .pt2 file of torch.export; runs its code: --trust."),
+    click.option("--torchscript", metavar="FILE", help="A TorchScript file; runs its code: --trust."),
     click.option("--trace", metavar="FILE", help="What ftax trace wrote."),
     click.option(
         "--shape", "shapes", multiple=True, metavar="NAME=1x3x8x8", help="Of an input that a file leaves open."
@@ -81,6 +83,7 @@ SOURCES = (
     click.option(
         "--value", "values", multiple=True, metavar="NAME=16000", help="Of an ONNX input that decides what runs."
     ),
+    trust,
 )
 """Options that name a model; one of them is given, and what belongs to it."""
 
@@ -221,6 +224,7 @@ def sources(words: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[Any], 
         dtype=dtype,
         shapes=dict(map(shape, asked["shapes"])),
         values=dict(map(value, asked["values"])),
+        trust=asked["trust"],
     )
     lengths = numbers("--input-size", asked["input_size"]) if asked["input_size"] else [None]
     return [make(tokens=tokens) for tokens in lengths], sizes

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order and of inputs and weights.")
 @click.option("--budget", default=None, help="Stop in time, for example 9m or 90s.")
 @click.option("--operators", is_flag=True, help="Then profile each cell, operator by operator: FILE.operators.jsonl.")
+@_options.trust
 @click.option("--dry-run", is_flag=True, help="Measure nothing; list the cells and the time that they will take.")
 @click.option("--model", type=click.Path(path_type=Path), help="With --dry-run: a predictor that `ftax fit` wrote.")
 @click.option(
@@ -36,6 +37,7 @@ def command(
     seed: int,
     budget: str | None,
     operators: bool,
+    trust: bool,
     dry_run: bool,
     model: Path | None,
     seen: str | None,
@@ -56,7 +58,8 @@ def command(
     if out is None:
         raise click.UsageError("collect needs --out, a dataset to append to (or --dry-run)")
     budget_s = _options.duration(budget)
-    summary = _show.collect(load_plan(plan), out, device=device, seed=seed, budget_s=budget_s, operators=operators)
+    options = {"device": device, "seed": seed, "budget_s": budget_s, "operators": operators, "trust": trust}
+    summary = _show.collect(load_plan(plan), out, **options)
     if as_json:
         _print.as_json(summary.to_record())
 

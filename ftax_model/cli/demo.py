@@ -117,7 +117,8 @@ def _outside(predictor: LatencyPredictor, frameworks: Any) -> pd.DataFrame:
     if not names:
         return pd.DataFrame()
     electra = outside.workload("module", "ftax_model.collection.electra:electra")
-    return beside(measure([electra.with_batch_size(size) for size in (1, 8)], names), predictor)
+    found = measure([electra.with_batch_size(size) for size in (1, 8)], names, trust=True)  # it is the project's own
+    return beside(found, predictor, trust=True)
 
 
 def _keep(predictor: LatencyPredictor, device: str, plan: str) -> str:

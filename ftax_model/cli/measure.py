@@ -78,6 +78,7 @@ def command(
             device=device,
             out=out,
             budget_s=budget_s,
+            trust=True,  # or they would not have been traced
             on_progress=advance,
         )
     sources = {curve: source for curve, (source, _) in models.items()}

@@ -1,4 +1,7 @@
-"""Builders: what makes the module of a workload and its inputs; an architecture, or what reads a model from outside."""
+"""Builders: what makes the module of a workload and its inputs; an architecture, or what reads a model from outside.
+
+They trust what they are given: who collects has asked (`ftax_model.outside.check_trust`).
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ class _Function(_Outside):
     """What a function of the user's builds, with its own weights and inputs."""
 
     def made(self, workload: Workload) -> tuple[Any, Any, BatchAxis]:
-        with sources.function(outside.place(workload)) as build:
+        with sources.function(outside.place(workload, trust=True)) as build:
             module, inputs = build()
             return module.eval(), inputs, None
 
@@ -102,7 +105,7 @@ class _Configuration(_Outside):
         from ftax_model.architectures._torch import set_statistics
         from ftax_model.tracing import huggingface
 
-        config = huggingface.read_config(outside.place(workload))
+        config = huggingface.read_config(outside.place(workload, trust=True))
         with torch.device("cpu"):
             _, inputs, _ = huggingface.called(config, tokens=workload.input_size, dtype=workload.dtype)
         here = torch.get_default_device()
@@ -117,7 +120,7 @@ class _Program(_Outside):
     """A program of torch.export, as the module that it is; where its batch is not free it takes its own alone."""
 
     def made(self, workload: Workload) -> tuple[Any, Any, BatchAxis]:
-        module, inputs, axis = sources.program(outside.place(workload))
+        module, inputs, axis = sources.program(outside.place(workload, trust=True), trust=True)
         for part in module.modules():  # a program refuses to change its mode, which exporters set once more
             part.__dict__.pop("train", None)
             part.__dict__.pop("eval", None)
@@ -130,7 +133,8 @@ class _Script(_Outside):
     form = "script"
 
     def made(self, workload: Workload) -> tuple[Any, Any, BatchAxis]:
-        module, inputs = sources.script(outside.place(workload), shapes=outside.shapes(workload))
+        place = outside.place(workload, trust=True)
+        module, inputs = sources.script(place, shapes=outside.shapes(workload), trust=True)
         return module.eval(), _drawn(inputs), None
 
 
@@ -143,7 +147,7 @@ class _Onnx:
     def build(self, workload: Workload) -> tuple[Any, dict[str, Any]]:
         from ftax_model.tracing.onnx_graph import OnnxSweep
 
-        place = outside.place(workload)
+        place = outside.place(workload, trust=True)
         self._sweep = OnnxSweep(place, outside.shapes(workload), outside.values(workload))
         return OnnxFile(Path(place)), self._inputs(workload.batch_size)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftax_model import architectures
+from ftax_model import architectures, outside
 from ftax_model.collection import frameworks, worker
 from ftax_model.collection.builders import builder
 from ftax_model.collection.plan import Grid, Plan, Sweep, group, load_plan
@@ -87,6 +87,7 @@ def collect(
     budget_s: float | None = None,
     isolate: bool = True,
     operators: bool = False,
+    trust: bool = False,
     on_progress: Progress | None = None,
     enough: Callable[[], bool] | None = None,
 ) -> Summary:
@@ -106,7 +107,8 @@ def collect(
     time of every operator; see `ftax_model.dataset.operators_file` for where that is written. Cells of frameworks that
     do not run the operators of the trace are left out.
 
-    Cells of frameworks that are not installed (`missing`) are recorded as unsupported.
+    Cells of frameworks that are not installed (`missing`) are recorded as unsupported. Models from outside that run
+    code are measured where the plan is one to ``trust``.
 
     ``on_progress`` is called before each cell and at the end. ``enough`` is asked after each sweep of batch sizes, and
     ends the run once it is true.
@@ -120,6 +122,9 @@ def collect(
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
     where = detect(device)
     sweeps = plan.sweeps(where, seed=seed)
+    for curve in {one.listed[0].workload.curve for one in sweeps}:
+        if outside.is_one(curve):
+            outside.check_trust(curve.architecture, str(curve.settings["place"]), trust=trust)
     absent = missing(plan)
     preload = _preload(sweeps, absent)
     setup = Setup(where, plan.protocol, seed)
@@ -151,6 +156,7 @@ def measure(
     protocol: Protocol | None = None,
     seed: int = 0,
     budget_s: float | None = None,
+    trust: bool = False,
     on_progress: Progress | None = None,
 ) -> list[Measurement]:
     """The measurements of workloads, registered ones or from outside (`ftax_model.outside`), in each framework.
@@ -158,13 +164,14 @@ def measure(
     As `collect` takes them, with one ``protocol``: each sweep of batch sizes in a process of its own, ``repeats``
     times; those that fail with their reason. They are in the order of repeats, workloads, frameworks and threads. With
     ``out``, a ``.jsonl`` file, they are appended to that, and those that it holds already are not measured again. What
-    the budget or a signal left no time for is not among them. Raises as `collect` does.
+    the budget or a signal left no time for is not among them. Workloads that run code are ones to ``trust``. Raises as
+    `collect` does.
     """
     cells = Grid(tuple(map(architectures.complete, workloads)), tuple(frameworks), tuple(threads), repeats)
     plan = Plan("these models", (cells,), protocol=protocol or Protocol())
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "measurements.jsonl" if out is None else Path(out)
-        collect(plan, file, device=device, seed=seed, budget_s=budget_s, on_progress=on_progress)
+        collect(plan, file, device=device, seed=seed, budget_s=budget_s, trust=trust, on_progress=on_progress)
         found = {one.cell.key: one for one in read(file)}
     return [found[cell.key] for cell in plan.cells(detect(device)) if cell.key in found]
 

@@ -22,6 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from ftax_model.errors import FtaxError, InputError
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import _costs
+from ftax_model.tracing._bounds import MOST_CALLS, beyond
 from ftax_model.tracing.lifetimes import live_bytes
 from ftax_model.tracing.trace import ValuesError, tensors_in
 
@@ -219,9 +220,13 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[misc]
     def __init__(self, recorder: Recorder, values: _Values) -> None:
         super().__init__()
         self._recorder, self._values = recorder, values
+        self._calls = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        self._calls += 1
+        if self._calls > MOST_CALLS:
+            raise beyond(f"more than {MOST_CALLS:,} operators in one call")
         if isinstance(func, HigherOrderOperator):
             return self._of_functions(func, args, kwargs)
         if _composite(func):

@@ -7,19 +7,26 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ftax_model import files
+from ftax_model.architectures._base import check_count
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Trace
+from ftax_model.tracing._bounds import bounded
 from ftax_model.tracing.sweeps import ModuleSweep
 from ftax_model.tracing.trace import trace
 
 TOKENS, SECONDS, RATE = 128, 2, 16_000
 """Length of texts and sounds where the configuration does not tell them."""
+
+MOST_BYTES = 1 << 22
+"""Of a configuration."""
 
 _LAW = "a model of transformers is told by its configuration: a config.json, or a folder that holds one"
 
@@ -27,7 +34,8 @@ _LAW = "a model of transformers is told by its configuration: a config.json, or 
 def read_config(path: str | os.PathLike[str]) -> Any:
     """The configuration in a file or folder; where there is neither, that of this name on the hub.
 
-    Runs no code of the model's. Raises `DataError` where there is none.
+    Runs no code of the model's, and what a file names on the hub is not asked for. Raises `DataError` where there is
+    none, or it tells more than a model has.
     """
     from transformers import AutoConfig
 
@@ -38,15 +46,46 @@ def read_config(path: str | os.PathLike[str]) -> Any:
     try:
         if not file.exists():
             return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
-        values = json.loads(files.read(file, law=_LAW))  # infinity is a value there
-        kind = values["model_type"]
-        return AutoConfig.for_model(**{**values, "model_type": kind})
+        values = json.loads(files.read(file, law=_LAW, most=MOST_BYTES))  # infinity is a value there
+        with _offline(), bounded(seconds=_SECONDS):
+            return AutoConfig.for_model(values["model_type"], **_plain(values))
     except FtaxError:
         raise
     except Exception as error:  # transformers raises anything
         raise DataError(
             _LAW, f"{path}: {one_line(error)}", "check the file, and the version of transformers"
         ) from error
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a configuration without those that say where to find code, or which of it to use."""
+    waiting: list[Any] = [values]
+    for one in waiting:
+        waiting += [part for part in (one.values() if isinstance(one, dict) else one) if isinstance(part, dict | list)]
+        for name in _OF_CODE & {*one} if isinstance(one, dict) else ():
+            if name == "auto_map" or one[name] not in _ATTENTION:
+                del one[name]
+        for name, value in one.items() if isinstance(one, dict) else ():
+            check_count(name, value)
+    return {name: value for name, value in values.items() if name != "model_type"}
+
+
+_OF_CODE = {"auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "kernel_config"}
+_ATTENTION = ("eager", "sdpa", "flex_attention")
+_SECONDS = 20  # to make a configuration of its values
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Have the hub not asked, whatever a configuration names, and the user's token for it not read."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE, constants.HF_TOKEN_PATH
+    constants.HF_HUB_OFFLINE, constants.HF_TOKEN_PATH = True, os.devnull
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, constants.HF_TOKEN_PATH = before
 
 
 def build(config: Any, *, dtype: str | None = None) -> Any:
@@ -59,13 +98,16 @@ def build(config: Any, *, dtype: str | None = None) -> Any:
 
     from ftax_model.tracing._empty import built
 
-    config.architectures = getattr(config, "architectures", None) or []
-    named = getattr(transformers, next(iter(config.architectures), ""), None)
-    make = named._from_config if named else transformers.AutoModel.from_config
+    given = getattr(config, "architectures", None)
+    config.architectures = [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+    named: Any = getattr(transformers, next(iter(config.architectures), ""), None)
+    named = named if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel) else None
+    make = named._from_config if named else partial(transformers.AutoModel.from_config, trust_remote_code=False)
     try:
-        model = make(config, dtype=getattr(torch, dtype)) if dtype else built(lambda: (named or make)(config))
+        with _offline():
+            model = make(config, dtype=getattr(torch, dtype)) if dtype else built(lambda: (named or make)(config))
         return model.eval()
-    except MemoryError:
+    except (FtaxError, MemoryError):
         raise
     except Exception as error:  # transformers raises anything
         law = "transformers builds the model of a configuration"
@@ -83,16 +125,21 @@ def called(
 ) -> tuple[Any, dict[str, Any], Trace]:
     """The model of a configuration, the first inputs of its class's that it takes, and the trace of that call.
 
-    Raises `InputError` with what it said to the first inputs where it takes none.
+    Raises `InputError` with what it said to the first inputs where it takes none, and for sizes beyond all bounds.
     """
-    model = build(config)
-    model = model.to(getattr(torch, dtype)) if dtype else model
     first: InputError | None = None
-    for inputs in candidates(model, tokens=tokens, batch_size=batch_size):
+    with bounded():
+        model = build(config)
+        model = model.to(getattr(torch, dtype)) if dtype else model
         try:
-            return model, inputs, trace(model, inputs)
-        except InputError as error:
-            first = first or error
+            for inputs in candidates(model, tokens=tokens, batch_size=batch_size):
+                try:
+                    return model, inputs, trace(model, inputs)
+                except InputError as error:
+                    first = first or error
+        except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            law = "the inputs of a model have shapes that its configuration tells"
+            raise InputError(law, f"{type(config).__name__}: {one_line(error)}", "mend the configuration") from error
     got = f"{type(model).__name__}, of neither"
     raise first or InputError("a model takes text, images or sound", got, "trace it by --module")
 

@@ -18,32 +18,47 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper, shape_inference
 
+from ftax_model import files
 from ftax_model.errors import DataError, FtaxError, InputError, one_line
 from ftax_model.operators import Operator, Trace
-from ftax_model.tracing import onnx_nodes
+from ftax_model.tracing import features, onnx_nodes
+from ftax_model.tracing._apart import apart
+from ftax_model.tracing.kernels import kernels
 from ftax_model.tracing.lifetimes import live_bytes
+from ftax_model.tracing.onnx_bounds import MOST_BYTES, check
 from ftax_model.tracing.onnx_flow import UNDECIDED, straighten
 from ftax_model.tracing.onnx_nodes import Shape
 from ftax_model.workload import DTYPES, QUANTISED
+
+MOST_ELEMENTS = 1 << 30
+"""Of an input of a graph that runs."""
 
 MOST_VALUES = 4096
 """Elements of the largest constant whose values may decide shapes; of larger ones the shape alone is looked at."""
 
 
 def read(path: str | os.PathLike[str]) -> ModelProto:
-    """The model in a file, without the weights in files beside it; raises `DataError` where it holds none."""
+    """The model in a file, without the weights in files beside it.
+
+    Raises `DataError` where it holds none, or one beyond the bounds of `ftax_model.tracing.onnx_bounds`.
+    """
     law = "an ONNX file holds a model"
+    if not Path(path).is_file():
+        raise DataError(law, f"no file {path}", "check the path")
+    size = Path(path).stat().st_size
+    if size > MOST_BYTES:
+        raise DataError(law, f"{path}: more than {MOST_BYTES:,} bytes", "keep its weights in files beside it")
+    content = files.read(path, law=law, most=size)
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        model = ModelProto.FromString(content)
         if not model.graph.node:
             raise DataError(law, f"{path}: no nodes", "check the file")
+        check(model, Path(path))
         return inliner.inline_local_functions(model) if model.functions else model
-    except OSError as error:
-        raise DataError(law, f"{path}: {error.strerror or error}", "check the path") from error
     except FtaxError:
         raise
     except Exception as error:  # protobuf raises anything
-        raise DataError(law, f"{path}: {type(error).__name__}", "check the file") from error
+        raise DataError(law, f"{path}: {one_line(error)}", "check the file") from error
 
 
 class OnnxSweep:
@@ -63,6 +78,15 @@ class OnnxSweep:
     ) -> None:
         self.path = Path(path)
         self._model = read(path)
+        try:
+            self._look(shapes, values)
+        except FtaxError:
+            raise
+        except Exception as error:  # what a file says of its inputs and constants can be anything
+            law = "an ONNX file says of its inputs and constants what they are"
+            raise DataError(law, f"{self.path.name}: {one_line(error)}", "check the file") from error
+
+    def _look(self, shapes: Mapping[str, Shape] | None, values: Mapping[str, Any] | None) -> None:
         graph = self._model.graph
         constants = {one.name for one in graph.initializer}
         every = {one.name: one for one in graph.input if one.name not in constants}
@@ -142,12 +166,22 @@ class OnnxSweep:
     def __call__(self, batch_sizes: Iterable[int], more: Iterable[int] = ()) -> dict[int, Trace]:
         """The trace at each of these batch sizes, and at each of ``more`` where the graph takes it.
 
-        Raises `InputError` for a size asked for that it does not take.
+        Raises `InputError` for a size asked for that it does not take, and where that takes more than there is.
         """
-        asked, found = list(batch_sizes), {}
+        asked = list(batch_sizes)
+        law, do = "an ONNX graph can be followed from its inputs on", "give their shapes and values, or check the file"
+        held = sum(math.prod(one.dims) * _itemsize(one.data_type) for one in self._model.graph.initializer)
+        found = apart(lambda: self._traces(asked, more), law=law, what=self.path.name, do=do, held=held)
+        return {size: Trace.from_record(record) for size, record in found}
+
+    def _traces(self, asked: list[int], more: Iterable[int]) -> list[tuple[int, dict[str, Any]]]:
+        found = []
         for size in sorted({*asked, *more}):
             try:
-                found[size] = self._trace(size)
+                trace = self._trace(size)
+                features.columns(trace, itemsize=4)  # of operators with shapes as those of their kind have
+                kernels(trace, itemsize=4)
+                found.append((size, trace.to_record()))
             except FtaxError:
                 if size in asked:
                     raise
@@ -157,9 +191,14 @@ class OnnxSweep:
         """Inputs of one call, by name: the values that were given; else zeros, ones for masks and truth values.
 
         Whole numbers that rows of a table are looked up by name each of them in turn. Raises `InputError` for what is
-        no tensor of numbers.
+        no tensor of numbers, or too large.
         """
-        return {name: self._input(name, shape) for name, shape in self._bound(batch_size).items()} | self._values
+        shapes = self._bound(batch_size)
+        for name, shape in shapes.items():
+            if math.prod(shape) > MOST_ELEMENTS:
+                law = f"the inputs of {self.path.name} have at most {MOST_ELEMENTS:,} elements"
+                raise InputError(law, f"{name} {'x'.join(map(str, shape))}", "give a smaller one: --shape")
+        return {name: self._input(name, shape) for name, shape in shapes.items()} | self._values
 
     def _input(self, name: str, shape: Shape) -> np.ndarray[Any, Any]:
         code = self._inputs[name].type.tensor_type.elem_type
@@ -232,7 +271,7 @@ class OnnxSweep:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
-        given = {
+        given: dict[str, Any] = {
             name: np.zeros(shapes[name], helper.tensor_dtype_to_np_dtype(one.type.tensor_type.elem_type))
             for name, one in self._inputs.items()
         }

@@ -56,17 +56,18 @@ class Source:
         return self.traced([size], ())[size]
 
 
-def of_workload(workload: Workload) -> Source:
+def of_workload(workload: Workload, *, trust: bool = False) -> Source:
     """A registered architecture, or the model from outside that a workload names (`ftax_model.outside`).
 
     Traces of the former are kept (`ftax_model.tracing.cache`). Raises `InputError` for a workload that cannot be
-    completed, and what `of_place` raises.
+    completed, or that runs code and is not one to ``trust``, and what `of_place` raises.
     """
     curve = architectures.complete(workload).curve
     if outside.is_one(curve):
         told = {"shapes": outside.shapes(curve), "values": outside.values(curve)}
         dtype = curve.dtype if curve.architecture == "hf" else None
-        return of_place(curve.architecture, outside.place(curve), tokens=curve.input_size, dtype=dtype, **told)
+        place = outside.place(curve, trust=trust)
+        return of_place(curve.architecture, place, tokens=curve.input_size, dtype=dtype, trust=trust, **told)
     kept = Kept(curve)
 
     def one(size: int) -> Trace:
@@ -90,6 +91,7 @@ def of_place(
     dtype: str | None = None,
     shapes: Mapping[str, outside.Shape] | None = None,
     values: Mapping[str, Any] | None = None,
+    trust: bool = False,
 ) -> Source:
     """A model of one of `ftax_model.outside.KINDS` by the place where it lies; see the functions below.
 
@@ -100,8 +102,8 @@ def of_place(
         "module": lambda: of_function(place),
         "hf": lambda: of_config(place, tokens=tokens, dtype=dtype),
         "onnx": lambda: of_onnx(place, shapes=shapes, values=values),
-        "export": lambda: of_export(place),
-        "torchscript": lambda: of_torchscript(place, shapes=shapes or {}),
+        "export": lambda: of_export(place, trust=trust),
+        "torchscript": lambda: of_torchscript(place, shapes=shapes or {}, trust=trust),
     }
     plugins.check(kind, make, what="kind of model")
     found = make[kind]()
@@ -191,17 +193,18 @@ def of_onnx(
     return Source(Path(path).name, sweep.batch_size, sweep.dtype, sweep)
 
 
-def of_export(what: Any) -> Source:
-    """A program of ``torch.export``, or a ``.pt2`` file of one, with its example inputs."""
+def of_export(what: Any, *, trust: bool = False) -> Source:
+    """A program of ``torch.export``, or a ``.pt2`` file of one, with its example inputs; raises as `program` does."""
     label = Path(what).name if isinstance(what, str | os.PathLike) else "program"
-    module, inputs, axes = program(what)
+    module, inputs, axes = program(what, trust=trust)
     return of_module(module, inputs, batch_axis=axes, label=label)
 
 
-def program(what: Any) -> tuple[Any, Any, BatchAxis]:
+def program(what: Any, *, trust: bool = False) -> tuple[Any, Any, BatchAxis]:
     """The module of a program of ``torch.export``, or of a ``.pt2`` file, its example inputs, and where the batch is.
 
-    Raises `DataError` for another file, and `InputError` for a program without inputs.
+    A file is one to ``trust``: torch reads its pickles and evaluates its expressions, and both can hold any code.
+    Raises `DataError` for another file, and `InputError` for one that is not trusted or a program without inputs.
     """
     import torch
 
@@ -210,6 +213,7 @@ def program(what: Any) -> tuple[Any, Any, BatchAxis]:
         label = Path(what).name
         if not Path(what).is_file():
             raise DataError(law, f"no file {what}", "check the path")
+        outside.check_trust("export", what, trust=trust)
         try:
             what = torch.export.load(what)
         except Exception as error:  # torch raises anything
@@ -250,20 +254,28 @@ def _free_axes(program: Any) -> BatchAxis:
     return batch_axes(inputs, free) if any(free) else None
 
 
-def of_torchscript(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]]) -> Source:
-    """A file of TorchScript, whose inputs are floats of these ``shapes``, by name; its code runs."""
-    module, inputs = script(path, shapes=shapes)
+def of_torchscript(
+    path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]], trust: bool = False
+) -> Source:
+    """A file of TorchScript, whose inputs are floats of these ``shapes``, by name; raises what `script` raises."""
+    module, inputs = script(path, shapes=shapes, trust=trust)
     return of_module(module, inputs, label=Path(path).name)
 
 
-def script(path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Any, dict[str, Any]]:
+def script(
+    path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]], trust: bool = False
+) -> tuple[Any, dict[str, Any]]:
     """The module in a file of TorchScript, and zeros of these ``shapes``.
 
-    Raises `DataError` for another file, and `InputError` where there are no shapes.
+    The file is one to ``trust``: its code runs when it is loaded and when it is called, and can write files.
+    Raises `DataError` for another file, and `InputError` for one that is not trusted or where there are no shapes.
     """
     import torch
 
     law = "a TorchScript file holds what torch.jit.save wrote"
+    if not Path(path).is_file():
+        raise DataError(law, f"no file {path}", "check the path")
+    outside.check_trust("torchscript", path, trust=trust)
     try:
         module = torch.jit.load(str(path), map_location="cpu")
     except Exception as error:  # torch raises anything
@@ -319,22 +331,22 @@ def write(path: str | os.PathLike[str], source: Source, traces: Mapping[int, Tra
     write_json(path, record)
 
 
-def find(what: Any, inputs: Any = None, *, batch_axis: BatchAxis = None) -> Source:
+def find(what: Any, inputs: Any = None, *, batch_axis: BatchAxis = None, trust: bool = False) -> Source:
     """The source of a workload, a trace, a module with its inputs, an exported program, or a file of one's kind.
 
-    Raises `InputError` for anything else.
+    Raises `InputError` for anything else, and for workloads and files that run code and are not ones to ``trust``.
     """
     if isinstance(what, Source):
         return what
     if isinstance(what, Trace):
         return of_trace(what)
     if isinstance(what, Workload):
-        return of_workload(what)
+        return of_workload(what, trust=trust)
     if isinstance(what, str | os.PathLike):
         name = str(what)
         for ends, make in _FILES.items():
             if name.endswith(ends):
-                return make(name)
+                return make(name, trust)
     elif hasattr(what, "graph_signature") and hasattr(what, "example_inputs"):
         return of_export(what)
     elif inputs is not None:
@@ -343,9 +355,9 @@ def find(what: Any, inputs: Any = None, *, batch_axis: BatchAxis = None) -> Sour
     raise InputError(law, f"a {type(what).__name__} without inputs", "give the inputs of one call")
 
 
-_FILES: Mapping[str, Callable[[Any], Source]] = {
-    ".onnx": partial(of_place, "onnx"),
-    ".pt2": partial(of_place, "export"),
-    ".json": read,
-    ".json.gz": read,
+_FILES: Mapping[str, Callable[[str, bool], Source]] = {
+    ".onnx": lambda name, trust: of_place("onnx", name),
+    ".pt2": lambda name, trust: of_place("export", name, trust=trust),
+    ".json": lambda name, trust: read(name),
+    ".json.gz": lambda name, trust: read(name),
 }

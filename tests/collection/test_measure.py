@@ -111,7 +111,7 @@ def script(here: Path, recwarn: pytest.WarningsRecorder) -> str:
 
 
 def named(kind: str, place: str, **told: Any) -> Workload:
-    workload = sources.of_place(kind, place, **told).workload
+    workload = sources.of_place(kind, place, trust=True, **told).workload
     assert workload is not None
     return workload()
 
@@ -130,7 +130,7 @@ def good(found: list[Measurement]) -> list[tuple[str, int]]:
 
 @pytest.mark.slow
 def test_a_function_is_measured_as_it_is(here: Path) -> None:
-    found = measure(sizes(named("module", "nets_to_measure:net"), 1, 7), ["eager"], protocol=QUICK)
+    found = measure(sizes(named("module", "nets_to_measure:net"), 1, 7), ["eager"], protocol=QUICK, trust=True)
     assert good(found) == [("eager", 1), ("eager", 7)]
     assert found[1].features["macs"] == 7 * found[0].features["macs"] == 7 * 64
 
@@ -164,18 +164,18 @@ def test_an_onnx_file_of_one_batch_size_refuses_others(here: Path) -> None:
 
 @pytest.mark.slow
 def test_a_program_is_measured_as_its_module(here: Path) -> None:
-    found = measure(sizes(named("export", "net.pt2"), 1, 4), ["eager", "onnxruntime"], protocol=QUICK)
+    found = measure(sizes(named("export", "net.pt2"), 1, 4), ["eager", "onnxruntime"], protocol=QUICK, trust=True)
     assert len(good(found)) == 4
-    (refused,) = measure([named("export", "net.pt2")], ["torchscript"], protocol=QUICK)
+    (refused,) = measure([named("export", "net.pt2")], ["torchscript"], protocol=QUICK, trust=True)
     assert (refused.status, refused.reason) == ("unsupported", "torch.jit traces no program of torch.export")
 
 
 @pytest.mark.slow
 def test_a_script_is_measured_as_loaded(script: str) -> None:
     workload = named("torchscript", script, shapes={"x": (2, 3, 8, 8)})
-    found = measure(sizes(workload, 2, 3), ["eager", "torchscript"], protocol=QUICK)
+    found = measure(sizes(workload, 2, 3), ["eager", "torchscript"], protocol=QUICK, trust=True)
     assert len(good(found)) == 4
-    (refused,) = measure([workload], ["onnxruntime"], protocol=QUICK)
+    (refused,) = measure([workload], ["onnxruntime"], protocol=QUICK, trust=True)
     assert refused.reason == "it is a TorchScript file, not a module or an ONNX file"
 
 
@@ -183,7 +183,7 @@ def test_a_script_is_measured_as_loaded(script: str) -> None:
 @pytest.mark.parametrize(("name", "status", "says"), FAULTS)
 def test_what_goes_wrong_costs_its_own_cell(name: str, status: str, says: str, here: Path) -> None:
     limit = Protocol(cell_s=0.05, warmup_s=0.02, min_blocks=3, limit_s=8.0)
-    own, other = measure(sizes(named("module", f"nets_to_measure:{name}"), 1, 4), ["eager"], protocol=limit)
+    own, other = measure(sizes(named("module", f"nets_to_measure:{name}"), 1, 4), ["eager"], protocol=limit, trust=True)
     assert own.status == "ok"
     assert other.status == status
     assert says in other.reason
@@ -258,7 +258,7 @@ def test_a_workload_brings_its_source_back(here: Path) -> None:
     for workload in (named("onnx", "sum.onnx"), named("hf", "config.json", tokens=4), named("export", "net.pt2")):
         again = Workload.from_record(json.loads(json.dumps(workload.to_record())))
         assert again == workload
-        source = sources.of_workload(again)
+        source = sources.of_workload(again, trust=True)
         assert source.workload is not None
         assert source.workload() == workload
         assert source.trace(3).features()["n_ops"] > 0

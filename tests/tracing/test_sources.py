@@ -42,7 +42,7 @@ def test_a_program_is_what_its_module_is(exported: Path) -> None:
     expected = trace(Net().eval(), (IMAGE,))
     program = torch.export.load(exported)
     for what in (exported, str(exported), program):
-        source = sources.find(what)
+        source = sources.find(what, trust=what is not program)
         assert (source.batch_size, source.dtype) == (2, "float32")
         assert macs(source.trace()) == macs(expected)
     assert macs(sources.find(program).trace(8)) == 4 * macs(expected)
@@ -68,11 +68,11 @@ def test_a_program_tells_where_its_batch_is() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torchscript_wants_the_shapes_of_its_inputs(tmp_path: Path) -> None:
     torch.jit.trace(Net().eval(), IMAGE).save(tmp_path / "net.pt")
-    found = sources.of_torchscript(tmp_path / "net.pt", shapes={"x": (2, 3, 16, 16)})
+    found = sources.of_torchscript(tmp_path / "net.pt", shapes={"x": (2, 3, 16, 16)}, trust=True)
     assert macs(found.trace()) == macs(trace(Net().eval(), (IMAGE,)))
     assert features.unknown(found.trace()) == ""
     with pytest.raises(InputError, match="give each: --shape"):
-        sources.of_torchscript(tmp_path / "net.pt", shapes={})
+        sources.of_torchscript(tmp_path / "net.pt", shapes={}, trust=True)
 
 
 def test_a_function_builds_a_module_on_the_meta_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

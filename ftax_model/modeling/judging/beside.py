@@ -25,20 +25,25 @@ REFUSED = "not predicted:"
 
 
 def beside(
-    measurements: Iterable[Measurement], predictor: LatencyPredictor, models: Mapping[Workload, Source] | None = None
+    measurements: Iterable[Measurement],
+    predictor: LatencyPredictor,
+    models: Mapping[Workload, Source] | None = None,
+    *,
+    trust: bool = False,
 ) -> pd.DataFrame:
     """The frame of measurements (`ftax_model.dataset.frame`), and what the predictor says of each.
 
-    ``models`` are sources of workloads of batch size 1, for those that were made before; others are made anew. Columns
-    besides: ``predicted_s``, its interval ``low_s`` to ``high_s``, ``regime`` and ``notes``, as `LatencyPredictor`
-    says; ``inside``, whether the measured latency lies within the interval; ``error``, predicted over measured less 1.
-    Where the predictor refuses, they are missing, and ``notes`` say why. `errors` sums them up.
+    ``models`` are sources of workloads of batch size 1, for those that were made before; others are made anew, those
+    that run code where they are ones to ``trust``. Columns besides: ``predicted_s``, its interval ``low_s`` to
+    ``high_s``, ``regime`` and ``notes``, as `LatencyPredictor` says; ``inside``, whether the measured latency lies
+    within the interval; ``error``, predicted over measured less 1. Where the predictor refuses, they are missing, and
+    ``notes`` say why. `errors` sums them up.
     """
     own, made = list(measurements), dict(models or {})
     sweeps: dict[tuple[Workload, Platform], set[int]] = {}
     for one in own:
         sweeps.setdefault(_sweep(one), set()).add(one.cell.workload.batch_size)
-    said = {key: _said(predictor, made, *key, sizes=sorted(sizes)) for key, sizes in sweeps.items()}
+    said = {key: _said(predictor, made, *key, sizes=sorted(sizes), trust=trust) for key, sizes in sweeps.items()}
     rows = [said[_sweep(one)][one.cell.workload.batch_size] for one in own]
     table = dataset.frame(own)
     table = table.join(pd.DataFrame(rows, index=table.index, columns=[*SAID.values()]))
@@ -54,17 +59,17 @@ def errors(table: pd.DataFrame) -> dict[str, float]:
     return {"cells": len(both), "median": float(both["error"].abs().median()), "inside": int(both["inside"].sum())}
 
 
-def of_record(curve: Workload) -> Source:
+def of_record(curve: Workload, *, trust: bool = False) -> Source:
     """The source of a model that a record names; one from outside is known by the traces that are kept of it alone.
 
-    The record may be a stranger's: what lies at the place that it names is not opened, and does not run. Raises
-    `InputError` where no traces are kept, and what `ftax_model.tracing.sources.of_workload` raises.
+    The record may be a stranger's: without ``trust`` what lies at the place that it names is not opened, and does not
+    run. Raises `InputError` where no traces are kept, and what `ftax_model.tracing.sources.of_workload` raises.
     """
-    if not outside.is_one(curve):
-        return sources.of_workload(curve)
+    if trust or not outside.is_one(curve):
+        return sources.of_workload(curve, trust=trust)
     traces = mine.kept_traces(curve)
     if not traces:
-        cure = "name the model itself, by its options, and --latency; or keep its traces: ftax measure --save"
+        cure = "add --trust, name the model itself and --latency, or keep its traces: ftax measure --save"
         raise InputError("no file is opened, or run, because a record names it", outside.label(curve), cure)
     label = outside.label(curve)
     return Source(label, min(traces), curve.dtype, partial(sources.held, label, traces))
@@ -75,12 +80,18 @@ def _sweep(one: Measurement) -> tuple[Workload, Platform]:
 
 
 def _said(
-    predictor: LatencyPredictor, made: dict[Workload, Source], curve: Workload, platform: Platform, *, sizes: list[int]
+    predictor: LatencyPredictor,
+    made: dict[Workload, Source],
+    curve: Workload,
+    platform: Platform,
+    *,
+    sizes: list[int],
+    trust: bool,
 ) -> dict[int, dict[str, Any]]:
     """What the predictor says of a sweep on one platform, by batch size."""
     try:
         if curve not in made:
-            made[curve] = of_record(curve)
+            made[curve] = of_record(curve, trust=trust)
         found = predictor.predict(
             made[curve],
             batch_sizes=sizes,
