@@ -21,6 +21,7 @@ from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.platforms.known import COLUMNS, design, kind_of, law, platform_of
 from ftax_model.modeling.predictor import PUBLISHED, SHIPPED, LatencyPredictor
 from ftax_model.modeling.rows import PLATFORM, WORKLOAD
+from ftax_model.operators import FEATURES
 from ftax_model.workload import Workload
 
 FEWEST_FOR_A_LAW = 12
@@ -71,6 +72,7 @@ class Measured(Seen):
         rows = table[table["status"] == "ok"].reset_index(drop=True)
         if rows.empty:
             return rows
+        rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in FEATURES})
         return rows.assign(workload=rows.groupby(list(WORKLOAD), dropna=False, sort=False).ngroup())
 
     @cached_property

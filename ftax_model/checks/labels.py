@@ -23,7 +23,7 @@ class Labels(Check[Measured]):
 
     def find(self, seen: Measured) -> Iterator[Finding]:
         """Names first, then what one name stands for, then cores."""
-        rows = seen.rows.join(seen.environment, rsuffix="_said") if len(seen.rows) else seen.rows
+        rows = seen.rows.join(seen.environment) if len(seen.rows) else seen.rows
         for device, part in rows.groupby("device") if len(rows) else ():
             yield from self._model(str(device), part)
             yield from self._several(str(device), part)
