@@ -27,10 +27,10 @@ from ftax_model.modeling.estimators.correction import CorrectedModel
 from ftax_model.modeling.platforms import mine
 from ftax_model.modeling.predictor import SHIPPED, LatencyPredictor
 
-FULL = {"draws": 12, "clean": 40, "predictors": 3}
+FULL = {"draws": 4, "clean": 40, "predictors": 2}
 QUICK = {"draws": 1, "clean": 2, "predictors": 1}
 
-ROWS = 400
+ROWS = 300
 SCOPES = ("all", "platform", "model", "1 % of rows")
 ALL, PLATFORM, MODEL, SOME = SCOPES
 
@@ -43,16 +43,15 @@ Row = dict[str, Any]
 
 def run(folder: Path, *, seed: int, tell: Callable[[str], None], draws: int, clean: int, predictors: int) -> list[Row]:
     """A row for each corruption and scope, then those of predictors, then false alarms; ``folder`` is not needed."""
-    chance = random.Random(seed)
     known = {name: dataset.read(dataset.find(name)) for name in dataset.names()}
     rows = []
     for kind in CORRUPTIONS:
-        rows += _seen_of(kind, known, chance, draws)
+        rows += _seen_of(kind, known, random.Random(f"{seed} {kind}"), draws)
         tell(kind)
-    rows += _predictors(chance, predictors)
+    rows += _predictors(random.Random(f"{seed} predictors"), predictors)
     tell("predictors")
     for what in CLEAN:
-        rows.append(_clean(what, known, chance, clean))
+        rows.append(_clean(what, known, random.Random(f"{seed} {what}"), clean))
         tell(f"clean: {what}")
     return rows
 

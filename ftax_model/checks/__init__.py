@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ftax_model import dataset, plugins
 from ftax_model.checks._base import FINE, LEVELS, ODD, WRONG, Check, Finding
 from ftax_model.checks._seen import Fitted, Measured, Planned, Seen
 from ftax_model.collection import plan
-from ftax_model.device import detect
-from ftax_model.errors import DataError, InputError
+from ftax_model.device import Device, detect
+from ftax_model.errors import DataError, InputError, MissingError
 from ftax_model.modeling import predictor
 from ftax_model.modeling.platforms import mine
+from ftax_model.modeling.platforms.known import kind_of
 from ftax_model.modeling.predictor import LatencyPredictor
 
-__all__ = ["FINE", "LEVELS", "ODD", "WRONG", "Check", "Finding", "Seen", "check", "load", "look", "names", "of", "see"]
-
-Progress = Callable[[str], None]
+__all__ = [
+    "FINE",
+    "LEVELS",
+    "ODD",
+    "WRONG",
+    "Check",
+    "Finding",
+    "Looked",
+    "Seen",
+    "check",
+    "load",
+    "look",
+    "looked",
+    "names",
+    "see",
+]
 
 
 def names() -> list[str]:
@@ -48,7 +62,42 @@ def check(
     predictor is held against; ``only`` names some of the checks. Raises `InputError` for a name that means nothing, and
     `DataError` for a file that cannot be read.
     """
-    return [finding for seen in see(what, against=against) for finding in look(seen, only=only)]
+    return [finding for one in looked(what, against=against, only=only) for finding in one.findings]
+
+
+class Looked(NamedTuple):
+    """One thing that was looked at, the names of the checks that did, and what they found, wrong things first."""
+
+    seen: Seen
+    checks: list[str]
+    findings: list[Finding]
+
+
+def looked(
+    what: str | os.PathLike[str] | None = None,
+    *,
+    against: str | os.PathLike[str] | None = None,
+    only: Iterable[str] | None = None,
+) -> list[Looked]:
+    """As `check`, for each thing: of this machine's calibration, the predictor and the measurements that it is made of.
+
+    Raises `InputError` too where none of the checks named looks at such a thing.
+    """
+    chosen = names() if only is None else list(only)
+    kinds = {name: load(name).kind for name in chosen}
+    found = []
+    for seen in see(what, against=against):
+        own = [name for name in chosen if isinstance(seen, kinds[name])]
+        found.append(Looked(seen, own, look(seen, only=own)))
+    if not any(one.checks for one in found):
+        seen = found[0].seen
+        own = [name for name in names() if isinstance(seen, load(name).kind)]
+        raise InputError(
+            f"checks of a {seen.kind} are {', '.join(own)}",
+            ", ".join(chosen),
+            "choose some of those: ftax check --list",
+        )
+    return found
 
 
 def see(what: str | os.PathLike[str] | None = None, *, against: str | os.PathLike[str] | None = None) -> list[Seen]:
@@ -72,22 +121,23 @@ def see(what: str | os.PathLike[str] | None = None, *, against: str | os.PathLik
     if kind == "plan":
         return [Planned(str(what), plan.load_plan(what), detect("cpu"))]
     loaded = LatencyPredictor.load(what)
-    return [Fitted(str(what), loaded, detect("cpu") if loaded.about_ else None, beside)]
+    return [Fitted(str(what), loaded, _here(loaded) if loaded.about_ else None, beside)]
 
 
-def look(seen: Seen, *, only: Iterable[str] | None = None, tell: Progress | None = None) -> list[Finding]:
-    """What all checks of its kind, or ``only`` some, find in one thing, wrong things first; ``tell`` hears of each."""
-    found = []
-    for name in of(seen, names() if only is None else only):
-        if tell is not None:
-            tell(name)
-        found += list(load(name).find(seen))
+def look(seen: Seen, *, only: Iterable[str] | None = None) -> list[Finding]:
+    """What all checks of its kind, or ``only`` some, find in one thing, wrong things first."""
+    own = [load(name) for name in (names() if only is None else only)]
+    found = [finding for one in own if isinstance(seen, one.kind) for finding in one.find(seen)]
     return sorted(found, key=lambda finding: -LEVELS.index(finding.level))
 
 
-def of(seen: Seen, chosen: Iterable[str]) -> list[str]:
-    """Those of some checks that look at such a thing; raises `InputError` for a name that is not there."""
-    return [name for name in chosen if isinstance(seen, load(name).kind)]
+def _here(calibration: LatencyPredictor) -> Device:
+    """The device at hand that a calibration may be of; the CPU where there is no GPU."""
+    kind = kind_of(str(calibration.about_.get("device", "")))
+    try:
+        return detect(kind)
+    except MissingError:
+        return detect("cpu")
 
 
 def _measured(name: str | os.PathLike[str]) -> Measured:

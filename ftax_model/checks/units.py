@@ -21,6 +21,9 @@ ROW_ODD, ROW_WRONG = 4.75, 5.5
 SWEEP_ODD, SWEEP_WRONG = 3.5, 4.5
 """The same of its own batch sweep, where the farthest is 3.2."""
 
+BELIEVED = 2.0
+"""Log of how far a row may be off by the law that is not odd, whatever others of its sweep are."""
+
 FEWEST = 4
 """Rows of a platform that tell a unit from a model that the law does not know."""
 
@@ -66,7 +69,7 @@ class Units(Check[Measured]):
             (self.odd, ROW_ODD, SWEEP_ODD, (ROW_WRONG, SWEEP_WRONG)),
         ):
             far = (alone.abs() > one) | (beside.abs() > sweep)
-            far &= ~((alone.abs() > below[0]) | (beside.abs() > below[1]))
+            far &= ~((alone.abs() > below[0]) | (beside.abs() > below[1])) & ~(alone.abs() < BELIEVED)
             if not far.any():
                 continue
             most = alone[far].where(beside[far].abs().fillna(0.0) < alone[far].abs(), beside[far])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +9,7 @@ import click
 from ftax_model.cli import EXIT_NO, _complete, _options
 
 if TYPE_CHECKING:
-    from ftax_model.checks import Finding
+    from ftax_model.checks import Looked
 
 
 @click.command("check", short_help="What is odd about a dataset, a predictor or a plan.")
@@ -31,38 +30,36 @@ def command(what: str | None, against: str | None, only: str | None, listed: boo
     from ftax_model.cli import _print
 
     if listed:
-        rows = [{"check": name, "of a": checks.load(name).kind.kind, "looks for": checks.load(name).looks_at}
-                for name in checks.names()]  # fmt: skip
+        known = {name: checks.load(name) for name in checks.names()}
+        rows = [{"check": name, "of a": one.kind.kind, "looks for": one.looks_at} for name, one in known.items()]
         if as_json:
             _print.as_json(rows)
         else:
             _print.table(rows, dict.fromkeys(rows[0]))
         return 0
-    chosen = only.split(",") if only else checks.names()
     with _print.working("looking"):
-        found = [(seen, checks.look(seen, only=chosen)) for seen in checks.see(what, against=against)]
-    bad = [finding for _, findings in found for finding in findings if finding.level != checks.FINE]
+        found = checks.looked(what, against=against, only=only.split(",") if only else None)
     if as_json:
-        own = [
-            {"name": seen.name, "kind": seen.kind, **one.to_record()} for seen, findings in found for one in findings
-        ]
-        of = [{"name": seen.name, "kind": seen.kind, "checks": checks.of(seen, chosen)} for seen, _ in found]
-        _print.answers("checked", own, notes=[], of=of)
+        of = [{"name": one.seen.name, "kind": one.seen.kind, "checks": one.checks} for one in found]
+        named = [({"name": one.seen.name, "kind": one.seen.kind}, finding) for one in found for finding in one.findings]
+        _print.answers("checked", [{**name, **finding.to_record()} for name, finding in named], notes=[], of=of)
     else:
-        for seen, findings in found:
-            _show(seen.name, seen.kind, findings, len(checks.of(seen, chosen)))
-    return EXIT_NO if bad else 0
+        for one in found:
+            _show(one)
+    odd = any(finding.level != checks.FINE for one in found for finding in one.findings)
+    return EXIT_NO if odd else 0
 
 
-def _show(name: str, kind: str, findings: Sequence[Finding], looked: int) -> None:
-    """One thing, a paragraph a finding, and in a line how many checks looked at it."""
-    for one in findings:
+def _show(looked: Looked) -> None:
+    """A paragraph for each finding, and in a line how many checks looked at what."""
+    for one in looked.findings:
         share = f" ({one.count:,} of {one.of:,})" if one.of > 1 else ""
         click.echo(f"{one.level}: {one.check}: {one.saw}{share}")
         if one.example and one.example not in one.saw:
             click.echo(f"    for example {one.example}")
         if one.do:
             click.echo(f"    {one.do}")
-    levels = [one.level for one in findings]
+    levels = [one.level for one in looked.findings]
     told = [f"{levels.count(level)} {level}" for level in ("wrong", "odd") if level in levels]
-    click.echo(f"{name}, a {kind}: {' and '.join(told) or 'nothing odd'}; {looked} checks looked at it")
+    many = f"{len(looked.checks)} check{'s' * (len(looked.checks) != 1)}"
+    click.echo(f"{looked.seen.name}, a {looked.seen.kind}: {' and '.join(told) or 'nothing odd'}; {many} looked at it")

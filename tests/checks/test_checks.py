@@ -124,7 +124,7 @@ def test_units_of_a_framework_never_seen_are_those_of_its_other_rows() -> None:
 
 def test_peak(cpu: Rows) -> None:
     assert found(cpu, "peak") == []
-    assert {one.level for one in found(changed(cpu, slower(1e-3)), "peak")} == {WRONG}
+    assert WRONG in {one.level for one in found(changed(cpu, slower(1e-3)), "peak")}
 
 
 def test_clocks(gpu: Rows) -> None:
@@ -137,8 +137,8 @@ def test_clocks(gpu: Rows) -> None:
     assert [one.level for one in found(changed(gpu, pipelined), "clocks")] == [WRONG]
     (same,) = found(changed(gpu, lambda one: dataclasses.replace(one, pipelined_s=one.latency_s)), "clocks")
     assert "equals pipelined_s exactly" in same.saw
-    (other,) = found(changed(gpu, lambda one: dataclasses.replace(one, latency_s=one.host_s), count=30), "clocks")
-    assert "not the median of its samples" in other.saw
+    other = found(changed(gpu, lambda one: dataclasses.replace(one, latency_s=one.host_s), count=30), "clocks")
+    assert any("not the median of its samples" in one.saw for one in other)
 
 
 def test_labels(gpu: Rows, cpu: Rows) -> None:
@@ -281,15 +281,16 @@ def of(predictor: LatencyPredictor, check: str, **more: Any) -> list[Finding]:
 
 
 def test_a_calibration_of_another_time_and_place_is_stale(learnt: LatencyPredictor, toys: Rows) -> None:
-    learnt.about_ = {"device": "fake", "model": "fake", "versions": mine.versions()}
-    assert of(learnt, "stale", here=HERE) == []
+    own = dataclasses.replace(HERE, name=learnt.fits_[0].platform.device)
+    learnt.about_ = {"device": own.name, "model": "fake", "versions": mine.versions()}
+    assert of(learnt, "stale", here=own) == []
     learnt.about_ |= {"versions": {**mine.versions(), "torch": "1.13.1"}, "model": "another"}
-    assert {one.saw.split()[0] for one in of(learnt, "stale", here=HERE)} == {"it", "torch"}
+    assert {one.saw.split()[0] for one in of(learnt, "stale", here=own)} == {"it", "torch"}
     learnt.about_ |= {"versions": mine.versions(), "model": "fake"}
     learnt.fits_[0] = dataclasses.replace(
         learnt.fits_[0], platform=dataclasses.replace(learnt.fits_[0].platform, threads=8)
     )
-    assert "8 threads" in of(learnt, "stale", here=HERE)[0].saw
+    assert "8 threads" in of(learnt, "stale", here=own)[0].saw
     measured = changed(toys, told(versions={"torch": "1.13.1"}))
     assert any("1.13.1" in one.saw for one in of(learnt, "stale", against=Measured("rows", measured)))
 
@@ -302,11 +303,13 @@ def test_few_rows_and_few_errors(learnt: LatencyPredictor) -> None:
     assert "errors; it takes" in of(learnt, "few-rows")[1].saw
 
 
-def test_costs_that_no_machine_has(learnt: LatencyPredictor) -> None:
-    assert of(learnt, "costs") == []
-    model: Any = learnt.fits_[0].model
-    model.structure_.costs_ = -model.structure_.costs_
-    assert [one.level for one in of(learnt, "costs")] == [WRONG]
+@pytest.mark.parametrize(("factor", "level"), [(-1.0, WRONG), (100.0, ODD)])
+def test_costs_that_no_machine_has(factor: float, level: str) -> None:
+    known = LatencyPredictor.load("cpu")
+    assert of(known, "costs") == []
+    model: Any = known.fits_[0].model
+    model.structure_.costs_ = factor * model.structure_.costs_
+    assert [one.level for one in of(known, "costs")] == [level]
 
 
 def test_coverage_and_errors_on_rows_measured(learnt: LatencyPredictor, toys: Rows) -> None:

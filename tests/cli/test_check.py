@@ -31,7 +31,7 @@ def test_what_is_odd_is_told_with_an_example_and_a_cure(slow_rows: Path, capsys:
     said = capsys.readouterr().out
     assert "wrong: units: rows take up to" in said
     assert "are these milliseconds?" in said
-    assert f"{slow_rows}, a dataset: 1 wrong; 1 checks looked at it" in said
+    assert f"{slow_rows}, a dataset: 1 wrong; 1 check looked at it" in said
 
 
 def test_all_well_is_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +61,7 @@ def test_the_checks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["nvidia-h20"], "did you mean 'nvidia-h200'"),
         (["nvidia-h200", "--only", "clock"], "did you mean 'clocks'"),
+        (["nvidia-h200", "--only", "width"], "checks of a dataset are batches, clocks"),
         (["nvidia-h200", "--against", "nvidia-h200"], "leave --against out"),
     ],
 )
