@@ -29,7 +29,7 @@ class Copies(Check[Measured]):
             value = one.latency_s
             if len(one.samples) >= FEWEST and len(set(one.samples)) > 1:
                 samples[one.samples].append(one.cell.key)
-            elif value is not None and len(f"{value:.17g}".replace(".", "").strip("0").split("e")[0]) >= DIGITS:
+            elif value is not None and len(repr(value).replace(".", "").strip("0").split("e")[0]) >= DIGITS:
                 latencies[value].append(one.cell.key)
         yield from self._told(list(samples.values()), len(seen.good), "the very same samples")
         yield from self._told(list(latencies.values()), len(seen.good), "the very same latency, digit by digit")

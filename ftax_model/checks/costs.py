@@ -32,7 +32,9 @@ class Costs(Check[Fitted]):
     def find(self, seen: Fitted) -> Iterator[Finding]:
         """The worst of each kind, over all platforms."""
         fits = seen.predictor.fits_
-        for what, found in (("wrong", [_impossible(fit) for fit in fits]), ("odd", [_far(fit) for fit in fits])):
+        impossible = [_impossible(fit) for fit in fits]
+        far = ["" if said else _far(fit) for fit, said in zip(fits, impossible, strict=True)]
+        for what, found in (("wrong", impossible), ("odd", far)):
             told = [(fit, said) for fit, said in zip(fits, found, strict=True) if said]
             if told:
                 fit, said = told[0]

@@ -264,13 +264,22 @@ def test_limits(gpu: Rows) -> None:
 
 @pytest.fixture(scope="module")
 def toys() -> Rows:
-    asked = grid("toy", num_layers=[2, 4, 8, 16, 32], width=[16, 32, 64], batch_size=[1, 4, 16, 64])
+    asked = grid("toy", num_layers=[2, 4, 8, 16, 32], width=[16, 32, 64], batch_size=[1, 16, 64])
     return tuple(measure(asked, ["fake"]))
 
 
+@pytest.fixture(scope="module")
+def fitted(toys: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a predictor of the toys."""
+    path = tmp_path_factory.mktemp("fitted") / "toy.json.gz"
+    LatencyPredictor(jobs=1).fit(dataset.frame(toys)).save(path)
+    return path
+
+
 @pytest.fixture
-def learnt(toys: Rows) -> LatencyPredictor:
-    return LatencyPredictor(jobs=1).fit(dataset.frame(toys))
+def learnt(fitted: Path) -> LatencyPredictor:
+    """A predictor of the toys that a test may spoil."""
+    return LatencyPredictor.load(fitted)
 
 
 HERE = Device("fake", "fake", "fake", "Some CPU", 2)
@@ -383,7 +392,7 @@ values = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_records_of_any_kind_are_looked_at(data: st.DataObject) -> None:
     """Strange values are found odd or left out; nothing is raised, and counts are those of rows."""
