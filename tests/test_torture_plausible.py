@@ -16,10 +16,9 @@ def test_corruptions_are_seen(
 ) -> None:
     harness = script("torture_plausible")
     monkeypatch.setattr(harness, "CORRUPTIONS", {kind: harness.CORRUPTIONS[kind] for kind in KINDS})
-    monkeypatch.setattr(harness, "OF_PREDICTORS", {})
     monkeypatch.setattr(harness, "ROWS", 120)
     told: list[str] = []
-    rows = harness.run(tmp_path, seed=1, tell=told.append, draws=1, clean=1, predictors=1)
+    rows = harness.run(tmp_path, seed=1, tell=told.append, **{**harness.QUICK, "clean": 1})
     assert [row["what"] for row in rows if row["bad"]] == []
     assert {row["what"].partition(":")[0] for row in rows} == {*KINDS, "clean"}
     assert len(told) == len(KINDS) + 1 + len(harness.CLEAN)
