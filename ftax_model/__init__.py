@@ -7,17 +7,19 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ftax_model.checks import check
     from ftax_model.dataset import load_dataset
     from ftax_model.modeling.estimators.regime import RegimeModel
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.workload import Workload
 
-__all__ = ["LatencyPredictor", "RegimeModel", "Workload", "__version__", "load_dataset"]
+__all__ = ["LatencyPredictor", "RegimeModel", "Workload", "__version__", "check", "load_dataset"]
 
 _HOME = {
     "LatencyPredictor": "ftax_model.modeling.predictor",
     "RegimeModel": "ftax_model.modeling.estimators.regime",
     "Workload": "ftax_model.workload",
+    "check": "ftax_model.checks",
     "load_dataset": "ftax_model.dataset",
 }
 

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("architectures", "measurement"),
     ("tracing", "dataset", "importer"),
     ("collection", "modeling"),
-    ("proxies", "schedule", "nas", "advice", "claims", "report"),
+    ("proxies", "schedule", "nas", "advice", "claims", "checks", "report"),
     ("cli",),
     ("__main__",),
 )

@@ -83,6 +83,10 @@ def _reported(ctx: click.Context) -> list[str]:
     return [*_datasets(ctx), *_predictors(ctx)]
 
 
+def _checked(ctx: click.Context) -> list[str]:
+    return [*_reported(ctx), *_plans(ctx)]
+
+
 def _plotted(ctx: click.Context) -> list[str]:
     return _reported(ctx) if ctx.params.get("words") else plugins.names("ftax_model.report.plots")
 
@@ -100,6 +104,7 @@ datasets = _of(_datasets, files=True)
 judged = _of(_judged, files=True)
 plans = _of(_plans, files=True)
 predictors = _of(_predictors, files=True)
+checked = _of(_checked, files=True)
 reported = _of(_reported, files=True)
 plotted = _of(_plotted, files=True)
 compared = _of(_compared, files=True)
