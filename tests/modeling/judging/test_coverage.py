@@ -155,6 +155,29 @@ def test_shortfalls_that_ship_are_figures_that_ship() -> None:
             assert keys[tuple(listed[key] for key in coverage.KEY)] == pytest.approx(listed["covered"], abs=1e-3)
 
 
+def test_the_documentation_shows_the_figures_that_ship() -> None:
+    root = Path(coverage.__file__).parents[3]
+    page = (root / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    table = pd.read_csv(root / "ftax_model" / "predictors" / coverage.BEFORE, dtype={"value": str})
+    table = table[(table["by"] != "batch") & (table["split"] != "model")]
+    order, shown = ("all", "framework-bound", "memory-bound", "compute-bound"), 0
+    for (name, split, device, framework), own in table.groupby(["predictor", "split", "device", "framework"]):
+        cells = {
+            one["value"]: f"{100 * one['covered']:.0f} ({100 * one['low']:.0f} to {100 * one['high']:.0f})"
+            for one in own.to_dict("records")
+        }
+        if own["families"].max() < 3:
+            continue
+        first = device if name == "cpu" else {"machine": "as shipped", "calibrated": "calibrated"}[split]
+        line = next(
+            one for one in page.splitlines() if one.startswith(f"| {first} | {framework} |") and cells["all"] in one
+        )
+        told = order if (name, split) != ("cpu", "calibrated") else order[:1]
+        assert all(cells.get(value, "-") in line for value in told), line
+        shown += 1
+    assert shown > 30
+
+
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     """Of two machines of the fake framework, five models each."""
