@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from ftax_model.modeling.judging.evaluation import with_intervals
 from ftax_model.modeling.judging.intervals import Errors, kinds
 from ftax_model.modeling.platforms.fitting import COUNTS, Learnt
 from ftax_model.modeling.platforms.known import keys, platform_of
-from ftax_model.modeling.platforms.platform import FAMILY, enough_families
+from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, enough_families
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.rows import PLATFORM, folds, with_kernels
 
@@ -234,15 +234,19 @@ def _shares(one: Mapping[Any, Any]) -> str:
     return f"{100 * one['covered']:.0f} % ({100 * one['low']:.0f} to {100 * one['high']:.0f})"
 
 
-def of_learnt(learnt: Learnt, *, confidence: float = PROMISE) -> pd.DataFrame:
+def of_learnt(
+    learnt: Learnt, *, confidence: float = PROMISE, fits: Iterable[PlatformFit] | None = None
+) -> pd.DataFrame:
     """The rows that were left out while CPUs were learnt, with the intervals that follow from all others.
 
     The others hold no row of the same model or family, nor, where a machine was left out, of that machine. One row each
-    and split, as `figures` wants them.
+    and split, as `figures` wants them. ``fits`` are those whose intervals are looked at where they are not the learnt
+    ones: a predictor's that was fitted to the same rows before.
     """
-    fits = {fit.platform: fit for fit in learnt.fits}
+    of_platform = {fit.platform: fit for fit in (learnt.fits if fits is None else fits)}
     found = [
-        with_intervals(part, confidence, fits[platform_of(part)]) for _, part in learnt.left_out.groupby(list(PLATFORM))
+        with_intervals(part, confidence, of_platform[platform_of(part)])
+        for _, part in learnt.left_out.groupby(list(PLATFORM))
     ]
     machines = learnt.machines
     by = FAMILY if len(machines) and enough_families(machines) else "model"

@@ -192,6 +192,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     return LatencyPredictor(jobs=1).learn(both)
 
 
+@pytest.mark.slow
 def test_rows_left_out_while_learning_have_intervals_in_each_split(learnt: Learnt) -> None:
     found = coverage.of_learnt(learnt)
     assert set(found["split"]) >= {"model"}
