@@ -1,6 +1,7 @@
 """Learn what GPUs take from published measurements, or judge how well that holds.
 
     .venv/bin/python scripts/published_gpus.py build DIR
+    .venv/bin/python scripts/published_gpus.py judge
     .venv/bin/python scripts/published_gpus.py evaluate DIR
     .venv/bin/python scripts/published_gpus.py curves DIR
     .venv/bin/python scripts/published_gpus.py own nvidia-h200
@@ -9,7 +10,9 @@ DIR holds ``gpu/kernelbench/times.csv.gz`` and ``traces.jsonl.gz``: ScalingIntel
 in single precision on eight kinds of GPU, eager and compiled; and ``gpu/tensorrt_bert/tensorrt_bert.csv.gz``: NVIDIA's
 tables of BERT in TensorRT (Apache-2.0), six GPUs in half precision. Nothing of them is copied: what is written are
 costs, trees and errors. ``curves`` looks at batch sweeps of the paper and of AITemplate (Apache-2.0), of which nothing
-was learnt, and at those of TensorRT on cards left out. ``own`` looks at a dataset of a GPU that the project measured,
+was learnt, and at those of TensorRT on cards left out. ``build`` refuses a predictor whose intervals hold less of the
+datasets of GPUs that the project measured than they say, or than those of the one before (``judge`` writes these
+figures alone). ``own`` looks at a dataset of a GPU that the project measured,
 of which nothing was learnt either, and at what calibrating on its other families brings.
 """
 
@@ -19,6 +22,7 @@ import dataclasses
 import gzip
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +32,12 @@ import pandas as pd
 
 from ftax_model import LatencyPredictor, architectures
 from ftax_model.cli import _print
-from ftax_model.dataset import by_name, load_dataset
+from ftax_model.dataset import by_name, good, load_dataset
 from ftax_model.device import Rates, named
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.kernels import Calls
 from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.judging import coverage
 from ftax_model.modeling.judging.intervals import kinds
 from ftax_model.modeling.platforms import gpus
 from ftax_model.modeling.platforms.known import design, law
@@ -195,16 +200,38 @@ processes = click.option("--jobs", default=-1, help="Processes; -1 for one a cor
 @main.command()
 @folder_of_tables
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=False, help="File to write.")
+@click.option("--accept", default="", metavar="REASON", help="Write it in any case, and the reason with its figures.")
 @processes
-def build(folder: Path, out: Path, jobs: int) -> None:
-    """Fit the predictor that ships with the package."""
+def build(folder: Path, out: Path, accept: str, jobs: int) -> None:
+    """Fit the predictor that ships with the package, unless its intervals hold less than they say, or than before."""
     rows = kernelbench(folder / "gpu" / "kernelbench")
     predictor = LatencyPredictor(jobs=jobs).learn_gpus(rows, source=SOURCE, sample=sample())
     known = with_the_paper(predictor).gpus_["cuda-graphs"]
     predictor.gpus_["tensorrt"] = known.of_another("tensorrt", tensorrt(folder), TENSORRT)
     predictor.gpus_["cuda-graphs"] = dataclasses.replace(known, source=GRAPHS)
+    found = held(predictor)
+    why = coverage.refusal(coverage.judged(found, out.parent, PUBLISHED), PUBLISHED)
+    if why and not accept:
+        click.echo(f"{why}; mend it, or --accept REASON", err=True)
+        sys.exit(1)
     predictor.save(out)
-    click.echo(f"{len(rows)} rows; {out}")
+    coverage.write(found, out.parent, PUBLISHED, note=accept)
+    click.echo(f"{len(rows)} rows, {len(found)} figures of coverage; {out}")
+
+
+@main.command()
+def judge() -> None:
+    """Write figures of coverage of the predictor that ships; it stays as it is."""
+    click.echo(coverage.write(held(LatencyPredictor.load(PUBLISHED)), OUT.parent, PUBLISHED))
+
+
+def held(predictor: LatencyPredictor) -> pd.DataFrame:
+    """Figures of coverage on the GPUs that the project measured, of which nothing was learnt."""
+    return coverage.figures(coverage.of_gpus(predictor, pd.concat([good(load_dataset(name)) for name in MEASURED])))
+
+
+MEASURED = ("nvidia-h200",)
+"""Datasets of GPUs that the project measured."""
 
 
 def sample() -> pd.DataFrame:
@@ -444,18 +471,9 @@ def own(dataset: str) -> None:
 
 
 def _predictions(predictor: LatencyPredictor, rows: pd.DataFrame, host: str | None = None) -> pd.DataFrame:
-    """The rows with ``ratio``, the logarithm of measured over predicted, ``regime``, ``low_s`` and ``high_s``."""
-    found = []
-    for (framework, device, dtype), part in rows.groupby(["framework", "device", "dtype"]):
-        (fit,) = predictor.select(framework=str(framework), device=str(device), dtype=str(dtype), host=host)
-        said = fit.estimate(part)
-        low, high = fit.quantiles(part, said, ((1 - predictor.confidence) / 2, (1 + predictor.confidence) / 2))
-        seconds = said["latency_s"].to_numpy()
-        ratio = np.log(part["latency_s"] / seconds)
-        found.append(
-            part.assign(ratio=ratio, regime=said["regime"], low_s=seconds * np.exp(low), high_s=seconds * np.exp(high))
-        )
-    return pd.concat(found)
+    """What a predictor says of rows (`coverage.said`), with ``ratio``, the logarithm of measured over predicted."""
+    said = coverage.said(predictor, rows, host)
+    return said.assign(ratio=np.log(said["latency_s"] / said["predicted_s"]))
 
 
 OF_SWEEP = {"batch sizes": None, **dict.fromkeys(("median", "mape", "covered"), _print.percent)}

@@ -23,11 +23,11 @@ from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.baselines import BASELINES
 from ftax_model.modeling.estimators.crossover import compare, cross_predict, figures
 from ftax_model.modeling.judging import machines, regimes
-from ftax_model.modeling.judging.intervals import Errors, kinds
+from ftax_model.modeling.judging.intervals import kinds
 from ftax_model.modeling.judging.machines import MACHINE
 from ftax_model.modeling.platforms import memory
-from ftax_model.modeling.platforms.known import design, law, platform_of
-from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, predict_left_out, turns
+from ftax_model.modeling.platforms.known import Known, design, law, platform_of
+from ftax_model.modeling.platforms.platform import FAMILY, PlatformFit, errors_of, predict_left_out, turns
 from ftax_model.modeling.predictor import LatencyPredictor
 from ftax_model.modeling.rows import PLATFORM, of_operators, with_operators
 
@@ -140,7 +140,7 @@ def evaluate(
     learnt = predictor.learn(rows, profiles, known=known, families="family" in asked, most=len(rows))
     fits = {fit.platform: fit for fit in learnt.fits}
     parts = [part for _, part in learnt.left_out.groupby(list(PLATFORM))]
-    judged = [_with_intervals(part, confidence, fits[platform_of(part)] if known else None) for part in parts]
+    judged = [with_intervals(part, confidence, fits[platform_of(part)] if known else None) for part in parts]
     found = []
     for part in judged:
         own = rows[(rows[list(PLATFORM)] == part[list(PLATFORM)].iloc[0]).all(axis=1)]
@@ -170,25 +170,25 @@ def hold_out(table: pd.DataFrame, *, known: LatencyPredictor | None = None, conf
     return evaluate(table, splits=["model"], known=known, confidence=confidence)
 
 
-def _with_intervals(missed: pd.DataFrame, confidence: float, calibrated: PlatformFit | None = None) -> pd.DataFrame:
-    """Each row of a platform with the interval that the errors of all but its own model or family give.
+def with_intervals(missed: pd.DataFrame, confidence: float, fit: PlatformFit | None) -> pd.DataFrame:
+    """Rows of a platform that were left out (`leave_out`), with the intervals that its fit gives.
 
-    Of a platform that was ``calibrated``, whose few rows tell little, it is the one that its fit gives.
+    Each is the one that the fit would give had it not seen the errors on the row's own model, or family where that was
+    left out; without a fit these errors are all there is. Columns besides: ``low_s`` to ``high_s``, and ``error``,
+    predicted over measured less 1.
     """
     splits, scale = missed["split"].to_numpy(), missed["expected"].to_numpy()
     own = np.where(splits == "family", missed.get(FAMILY, ""), missed["model"])
     kind = kinds(missed["regime"], missed["outside"])
-    ratio = missed["ratio"].to_numpy() / scale
+    known, count = None, len(missed)
+    if fit is not None and fit.model is not None and isinstance(fit.known, Known):
+        known, count = fit.known, fit.n_rows
     low, high = np.zeros(len(missed)), np.zeros(len(missed))
     for split, group in dict.fromkeys(zip(splits, own, strict=True)):
         asked = (splits == split) & (own == group)
-        same = missed[FAMILY] == group if split == "family" else missed["model"] == group
-        others = ~same.to_numpy()
-        if calibrated is not None and calibrated.model is not None:
-            ends = calibrated.errors.interval(confidence, kind[asked])
-            low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
-        elif others.any():
-            ends = Errors.of(ratio[others], kind[others]).interval(confidence, kind[asked])
+        others = missed[(missed[FAMILY] if split == "family" else missed["model"]) != group]
+        if known is not None or len(others):
+            ends = errors_of(known, count, others).interval(confidence, kind[asked])
             low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
     predicted = missed["predicted_s"]
     return missed.assign(

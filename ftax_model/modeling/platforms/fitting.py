@@ -56,12 +56,15 @@ class Learnt:
     """What rows taught: of frameworks, of each platform, and how rows were missed that were left out in turn.
 
     ``left_out`` holds what `leave_out` says of rows, by ``split`` (``model`` and ``family``), with ``expected``, by how
-    much a row was expected to be missed, and ``law_ratio``, by how much the law missed it.
+    much a row was expected to be missed, and ``law_ratio``, by how much the law missed it. ``machines`` holds the same
+    of rows of each machine left out, by the ``count`` of rows that were measured there; none where nothing was learnt
+    of several.
     """
 
     known: dict[Key, Known]
     fits: list[PlatformFit]
     left_out: pd.DataFrame
+    machines: pd.DataFrame
 
 
 def fit(
@@ -91,8 +94,9 @@ def fit(
         traced = rows[:0]
     own: dict[Key, Known] = dict(known) if known is not None else learn(traced, profiles) if len(traced) else {}
     left_out = _left_out(traced, known, profiles, families=families, most=most, jobs=jobs)
+    machines = _machines_left_out(traced if known is None else traced[:0], profiles, jobs=jobs)
     if known is None:
-        own, left_out = _with_errors(own, left_out, _machines_left_out(traced, profiles, jobs=jobs))
+        own, left_out, machines = _with_errors(own, left_out, machines)
     elif len(left_out):
         left_out = left_out.assign(expected=_expected(left_out, own))
     models = adapt(traced, own) if len(traced) else {}
@@ -106,7 +110,7 @@ def fit(
             left_out = pd.concat(
                 [others, *(_by_law(part, by=by, most=most) for by in _splits(part, families=families))]
             )
-    return Learnt(own, fits, left_out)
+    return Learnt(own, fits, left_out, machines)
 
 
 def _both(rows: pd.DataFrame, alike: pd.Series[bool], known: Mapping[Key, Known], options: Mapping[str, Any]) -> Learnt:
@@ -114,9 +118,14 @@ def _both(rows: pd.DataFrame, alike: pd.Series[bool], known: Mapping[Key, Known]
     found = [fit(rows[~alike], **options)]
     found += [fit(rows[alike], known=known, **options)] if alike.any() else []
     return Learnt(
-        known={key: one for part in [Learnt(dict(known), [], rows[:0]), *found] for key, one in part.known.items()},
+        known={
+            key: one
+            for part in [Learnt(dict(known), [], rows[:0], rows[:0]), *found]
+            for key, one in part.known.items()
+        },
         fits=[one for part in found for one in part.fits],
         left_out=pd.concat([part.left_out for part in found]),
+        machines=pd.concat([part.machines for part in found]),
     )
 
 
@@ -191,14 +200,14 @@ def _law_ratios(rows: pd.DataFrame) -> pd.Series[float]:
 
 def _with_errors(
     known: dict[Key, Known], left_out: pd.DataFrame, machines: pd.DataFrame
-) -> tuple[dict[Key, Known], pd.DataFrame]:
+) -> tuple[dict[Key, Known], pd.DataFrame, pd.DataFrame]:
     """What is known, with the errors that were made: on machines left out, or of one machine on models left out.
 
-    By how much a row is missed is learnt from those with the most rows measured. Returned besides is ``left_out`` with
-    what was ``expected``.
+    By how much a row is missed is learnt from those with the most rows measured. Returned besides are ``left_out`` and
+    ``machines`` with what was ``expected``.
     """
     if left_out.empty:
-        return known, left_out
+        return known, left_out, machines
     missed = machines if len(machines) else left_out.assign(count=0)
     own_keys, found, scales = keys(missed).to_numpy(), dict(known), np.full(len(missed), NOISE)
     for key, one in known.items():
@@ -213,9 +222,10 @@ def _with_errors(
         after = {int(count): own["count"] == count for count in sorted(own["count"].unique())}
         errors = {count: Errors.of(ratio[those], kind[those]) for count, those in after.items()}
         found[key] = dataclasses.replace(one, residual_scale=trees, errors=errors)
+    foreseen = np.hypot(scales, missed["uncertainty"].to_numpy(float))
     if missed is machines:
-        return found, left_out.assign(expected=_expected(left_out, found))
-    return found, left_out.assign(expected=np.hypot(scales, left_out["uncertainty"].to_numpy(float)))
+        return found, left_out.assign(expected=_expected(left_out, found)), missed.assign(expected=foreseen)
+    return found, left_out.assign(expected=foreseen), machines
 
 
 def _machines_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, *, jobs: int) -> pd.DataFrame:

@@ -467,7 +467,7 @@ def finished(
         regime = parts(own_law, left_out if len(left_out) else rows)["regime"]
         errors = Errors.of(ratios, regime)
     else:
-        errors = _errors(fitted, len(rows), left_out)
+        errors = errors_of(fitted.known, len(rows), left_out)
     domain = domain_of(rows) if len(rows) else {}
     if fitted is not None:
         low_high = [fitted.known.domain, domain] if domain else [fitted.known.domain]
@@ -489,14 +489,14 @@ def finished(
     )
 
 
-def _errors(fitted: Fitted, count: int, left_out: pd.DataFrame) -> Errors:
-    """Errors in units of what is expected: a platform's own where they are enough, else those on machines left out.
+def errors_of(known: Known | None, count: int, left_out: pd.DataFrame) -> Errors:
+    """Errors of a platform in units of what is expected: its own where enough, else those on machines left out.
 
-    The latter are those after as many rows, ``count``, and are wider or narrower as far as the platform's own few rows
-    are missed by more or less.
+    The latter are those after as many rows, ``count``, and are wider or narrower as far as the platform's own few rows,
+    ``left_out``, are missed by more or less. Without ``known`` they are its own in any case.
     """
     own = left_out["ratio"] / left_out["expected"] if len(left_out) else pd.Series(dtype=float)
-    elsewhere = fitted.known.errors_after(count)
+    elsewhere = known.errors_after(count) if known is not None else None
     if len(own) >= OWN_ERRORS or (elsewhere is None and len(own)):
         return Errors.of(own, kinds(left_out["regime"], left_out["outside"]))
     if elsewhere is None:
