@@ -129,11 +129,6 @@ class LatencyPredictor:
         rows = self._rows(table)
         before = known.known_ if known else None
         timed = None if profiles is None or not self.operators else of_operators(profiles)
-        if before is None:
-            for _, part in rows.groupby(list(PLATFORM)):
-                if len(part) < 2:
-                    law = "a platform of which nothing is known needs at least two measured rows"
-                    raise DataError(law, f"1 row of {platform_of(part)}", "measure more: ftax collect")
         jobs = self.jobs if self.operators and len(rows) > MANY else 1
         with threadpool_limits(1):  # many small systems: threads would wait for each other
             return fitting.fit(

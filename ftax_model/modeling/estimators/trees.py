@@ -75,10 +75,10 @@ class Trees:
 
     def predict(self, rows: Array) -> Array:
         """Sum over trees of the value of the leaf that each row falls into, shape (n_rows,)."""
-        rows = rows.astype(np.float32)  # as scikit-learn compares them
+        single = rows.astype(np.float32)  # as scikit-learn compares them
         if len(rows) <= _AT_ONCE:
-            return self._sums(rows)
-        return np.concatenate([self._sums(rows[at : at + _AT_ONCE]) for at in range(0, len(rows), _AT_ONCE)])
+            return self._sums(single)
+        return np.concatenate([self._sums(single[at : at + _AT_ONCE]) for at in range(0, len(rows), _AT_ONCE)])
 
     def _sums(self, rows: NDArray[np.float32]) -> Array:
         at = np.tile(self.roots, (len(rows), 1))
