@@ -38,7 +38,16 @@ from ftax_model.modeling.platforms.platform import (
     fit_one,
     regimes,
 )
-from ftax_model.modeling.rows import MANY, PLATFORM, kernel_row, of_operators, row, with_kernels, with_operators
+from ftax_model.modeling.rows import (
+    MANY,
+    PLATFORM,
+    at_most,
+    kernel_row,
+    of_operators,
+    row,
+    with_kernels,
+    with_operators,
+)
 from ftax_model.operators import Trace
 from ftax_model.tracing import BatchAxis, batch_axes, checked_batch_sizes, features
 from ftax_model.tracing.sources import Source, find
@@ -101,7 +110,8 @@ class LatencyPredictor:
         dozen rows are enough, and it sharpens thousands. Without, the rows are all there is. ``profiles`` are times of
         single operators of the same calls (`ftax_model.dataset.load_operators`).
 
-        Rows that lack a feature of the law are left out. Raises `DataError` where no row was measured, none has all of
+        Rows that lack a feature of the law are left out, and of a platform of more than 20,000 rows models are drawn
+        that have so many. Raises `DataError` where no row was measured, none has all of
         them, or, where nothing alike is known, a platform has fewer than two rows.
         """
         rows = self._rows(table)
@@ -121,11 +131,6 @@ class LatencyPredictor:
         rows = self._rows(table)
         before = known.known_ if known else None
         timed = None if profiles is None or not self.operators else of_operators(profiles)
-        if before is None:
-            for _, part in rows.groupby(list(PLATFORM)):
-                if len(part) < 2:
-                    law = "a platform of which nothing is known needs at least two measured rows"
-                    raise DataError(law, f"1 row of {platform_of(part)}", "measure more: ftax collect")
         jobs = self.jobs if self.operators and len(rows) > MANY else 1
         with threadpool_limits(1):  # many small systems: threads would wait for each other
             return fitting.fit(
@@ -140,7 +145,7 @@ class LatencyPredictor:
 
     def _rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The measured rows that hold the law's features, traced again where operators are to be learnt."""
-        rows = with_features(dataset.good(table)).reset_index(drop=True)
+        rows = at_most(with_features(dataset.good(table)).reset_index(drop=True))
         return with_operators(rows, jobs=self.jobs) if self.operators else rows
 
     def of_learnt(self, learnt: Learnt, *, known: LatencyPredictor | None = None) -> LatencyPredictor:
@@ -193,6 +198,8 @@ class LatencyPredictor:
         """
         if not self.known_ and not self.fits_ and not self.gpus_:
             raise DataError("calibration needs a platform that is known", "none", "load a predictor, or fit one")
+        if table.empty:
+            raise DataError("calibration needs measured rows", "none", "measure some: ftax collect")
         found, on_gpus = LatencyPredictor(confidence=self.confidence, jobs=self.jobs), self._on_known_gpus(table)
         if on_gpus.all():
             found.known_, found.fits_, found.crossovers_ = self.known_, self.fits_, self.crossovers_

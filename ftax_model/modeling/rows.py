@@ -37,8 +37,25 @@ UNKNOWN_SHARE = "unknown_share"
 WAY = "way"
 """Column that says on what a call was traced, where that was neither the meta device nor the module itself."""
 
+MOST_ROWS = 20_000
+"""Rows of a platform that are learnt from at most: a million of them say no more of a few hundred costs."""
+
 MANY = 1000
 """Rows from which processes of their own are worth it."""
+
+
+def at_most(rows: pd.DataFrame, most: int = MOST_ROWS) -> pd.DataFrame:
+    """The rows of each platform, ``most`` of them at most, in the order that they have.
+
+    Of more, models are drawn at random, as many as have so many rows, and of the last of them some rows.
+    """
+    kept = []
+    for _, part in rows.groupby(list(PLATFORM)):
+        if len(part) > most:
+            shuffled = part.sample(frac=1.0, random_state=0)
+            part = shuffled.iloc[np.argsort(pd.factorize(shuffled["model"])[0], kind="stable")[:most]]
+        kept.append(part.index)
+    return rows if sum(map(len, kept)) == len(rows) else rows.loc[np.sort(np.concatenate(kept))].reset_index(drop=True)
 
 
 def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:

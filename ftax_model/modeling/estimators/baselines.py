@@ -13,8 +13,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ftax_model import plugins
-from ftax_model.errors import InputError
-from ftax_model.modeling.estimators.law import Array, Design, check_lengths, checked_latencies, fit_law, latency
+from ftax_model.modeling.estimators.law import (
+    Array,
+    Design,
+    check_features,
+    check_lengths,
+    checked_latencies,
+    fit_law,
+    latency,
+)
 from ftax_model.modeling.estimators.regime import RegimeModel
 
 
@@ -57,10 +64,10 @@ class Roofline(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Bytes and MACs, shape (n_rows, 2)."""
         for column in (self.macs, *self.traffic):
             plugins.check(column, [str(name) for name in X.columns], what="column of X")
-        found = np.column_stack([X[list(self.traffic)].sum(axis=1, skipna=False), X[self.macs]]).astype(float)
-        if not (np.isfinite(found) & (found >= 0)).all():
-            raise InputError("MACs and bytes are finite counts, zero or more", "others", "drop those rows")
-        return found
+        names = [*self.traffic, self.macs]
+        counts = X[names].to_numpy(float)
+        check_features(counts, names, what="MACs and bytes")
+        return np.column_stack([counts[:, :-1].sum(axis=1), counts[:, -1]])
 
 
 def macs_only() -> RegimeModel:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ftax_model.modeling.estimators.law import Array, checked_latencies, latency
+from ftax_model.modeling.estimators.law import Array, check_features, checked_latencies, latency
 from ftax_model.modeling.estimators.operators import SHARES, OperatorModel
 from ftax_model.modeling.estimators.priors import CLASSES, Prior, class_of
 from ftax_model.modeling.estimators.trees import Trees
@@ -162,10 +162,11 @@ def composition(reference: OperatorModel | None, X: pd.DataFrame) -> Array:
     assert reference is not None
     terms = reference.terms(X)
     seconds = np.maximum(terms.host_s + terms.device_s, np.finfo(float).tiny)
-    sizes = np.log2(1 + X[list(_LOGARITHMS)].to_numpy(float))
+    own = X[[*_LOGARITHMS, *features.SHAPES]].to_numpy(float)
+    check_features(own, [*_LOGARITHMS, *features.SHAPES])
+    sizes, shapes = np.log2(1 + own[:, : len(_LOGARITHMS)]), own[:, len(_LOGARITHMS) :]
     per_op = np.log2(seconds / np.maximum(X["n_ops"].to_numpy(float), 1))
-    own = (terms.shares, terms.host_s / seconds, np.log2(seconds), per_op)
-    return np.column_stack([*own, sizes, X[list(features.SHAPES)].to_numpy(float)])
+    return np.column_stack([terms.shares, terms.host_s / seconds, np.log2(seconds), per_op, sizes, shapes])
 
 
 def trees_from(records: Any) -> tuple[Trees, ...]:

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ftax_model.device import Rates
-from ftax_model.modeling.estimators.law import Array, Design, Loss, latency
+from ftax_model.modeling.estimators.law import Array, Design, Loss, checked_latencies, latency
 from ftax_model.modeling.estimators.operators import NOISE, fit_costs
 from ftax_model.modeling.estimators.priors import Prior
 from ftax_model.modeling.estimators.trees import Trees
@@ -192,10 +192,14 @@ def ignorance() -> Prior:
 
 
 def fit(amounts: Array, latency_s: Array, prior: Prior, *, overlap: float = OVERLAP) -> Prior:
-    """Log costs after calls were measured; ``amounts`` are their `columns`."""
+    """Log costs after calls were measured; ``amounts`` are their `columns`.
+
+    Raises `InputError` where latencies are not positive, finite seconds.
+    """
     if not len(amounts):
         return prior
-    return Prior(*fit_costs(Design(amounts, HOSTS), latency_s, prior, overlap=overlap, loss=LOSS, noise=NOISE))
+    measured = checked_latencies(latency_s)
+    return Prior(*fit_costs(Design(amounts, HOSTS), measured, prior, overlap=overlap, loss=LOSS, noise=NOISE))
 
 
 def grow(

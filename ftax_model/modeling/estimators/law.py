@@ -34,6 +34,12 @@ LOSSES: Mapping[str, Callable[[Array], Array]] = {
 }
 """Loss of a squared residual with its first two derivatives, as `scipy.optimize.least_squares` takes it."""
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Features lie between, or are zero: their squares and quotients are numbers."""
+
+SHORTEST_S, LONGEST_S = 1e-12, 1e12
+"""Seconds that latencies lie between."""
+
 _STEPS = 8  # Gauss-Newton steps at each overlap of the grid
 _DESCENT = 100  # evaluations of the law in one descent
 _TINY = 1e-300  # stands for a latency of zero
@@ -156,8 +162,11 @@ def fit_law(
     The law is homogeneous in its coefficients, so each Gauss-Newton step at a given p is a non-negative least squares
     problem. A few such steps at each of `OVERLAPS` give the starts, the best ones are polished with p free.
     ``prior`` is mean and standard deviation of 1/p. It weighs against the spread of the residuals, so it fades with
-    many rows and vanishes without noise; misfit beyond the scale of the loss does not count as noise.
+    many rows and vanishes without noise; misfit beyond the scale of the loss does not count as noise. Raises
+    `InputError` where there is no row.
     """
+    if not len(latency_s):
+        raise InputError("a fit needs measured rows", "none", "measure more workloads")
     unit = math.exp(float(np.log(latency_s).mean()))
     scale = _scale(design.columns, latency_s) * unit
     problem = _Problem(
@@ -221,12 +230,14 @@ def covariance(
         result = variance * np.linalg.inv(jacobian.T @ jacobian + np.diag(known))
     else:
         freedom = int(labels.max())
-        information = jacobian.T @ (jacobian * stiffness[:, None]) + np.diag(known)
-        steps = []
-        for rows in (labels == label for label in range(freedom + 1)):
-            own = jacobian[rows].T @ (jacobian[rows] * stiffness[rows, None])
-            steps.append(np.linalg.solve(information - own, jacobian[rows].T @ pull[rows]))
-        result = np.stack(steps).T @ np.stack(steps) * freedom / (freedom + 1)
+        order = np.argsort(labels, kind="stable")
+        starts = np.searchsorted(labels[order], np.arange(freedom + 1))
+        rows = jacobian[order]
+        weighted = rows * stiffness[order, None]
+        own = np.stack([np.add.reduceat(weighted * column[:, None], starts) for column in rows.T], axis=2)
+        pulls = np.add.reduceat(rows * pull[order, None], starts)
+        steps = np.linalg.solve(own.sum(axis=0) + np.diag(known) - own, pulls[:, :, None])[:, :, 0]
+        result = steps.T @ steps * freedom / (freedom + 1)
     unscale = np.append(1 / scale, 1.0)
     return np.asarray(result * np.outer(unscale, unscale)), freedom
 
@@ -266,34 +277,55 @@ def check_lengths(*columns: Any) -> None:
         raise InputError("columns of one table have as many rows, each", got, "give a value for each row")
 
 
-def checked_columns(estimator: Any, X: Any, *, fitting: bool) -> Array:
-    """Columns of X as an array, noted by the ``estimator`` as scikit-learn does where it is ``fitting``.
-
-    Raises `InputError` where a value is not finite or below zero.
-    """
-    array: Array = validate_data(estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False)
-    for wrong, law, what in (
-        (~np.isfinite(array), "columns are finite numbers", "NaN or infinity"),
-        (array < 0, "columns are counts or seconds, zero or more", "Negative values in data,"),
+def check_features(values: Array, names: Sequence[Any], *, what: str = "features") -> None:
+    """Raise `InputError` unless all values (n_rows, len(names)) are zero or between `SMALLEST` and `LARGEST`."""
+    for wrong, law, got in (
+        (~np.isfinite(values), f"{what} are finite numbers", "NaN or infinity"),
+        (values < 0, f"{what} are zero or more", "Negative values in data,"),
+        (
+            (values > LARGEST) | ((values > 0) & (values < SMALLEST)),
+            f"{what} are zero or from {SMALLEST:g} to {LARGEST:g}",
+            "another unit",
+        ),
     ):
         if wrong.any():
             row, column = np.argwhere(wrong)[0].tolist()
-            got = f"{what} ({array[row, column]} in column {column}, row {row})"
+            got = f"{got} ({values[row, column]} in column {names[column]!r}, row {row})"
             raise InputError(law, got, "drop that row or mend it")
+
+
+def checked_columns(estimator: Any, X: Any, *, fitting: bool) -> Array:
+    """Columns of X as an array, noted by the ``estimator`` as scikit-learn does where it is ``fitting``.
+
+    Raises `InputError` where there is no row, or a value is none that `check_features` lets pass.
+    """
+    if len(getattr(X, "shape", (1,))) == 2 and not X.shape[0]:
+        raise InputError("there is a row, or more", f"none (shape={X.shape})", "measure some, or ask for some")
+    array: Array = validate_data(estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False)
+    check_features(array, feature_names(estimator))
     return array
 
 
+def feature_names(estimator: Any) -> list[str]:
+    """Names of the columns that an estimator was fitted on; by their number where they had none."""
+    if hasattr(estimator, "feature_names_in_"):
+        return [str(name) for name in estimator.feature_names_in_]
+    return [f"x{index}" for index in range(estimator.n_features_in_)]
+
+
 def checked_latencies(y: Any) -> Array:
-    """Measured latencies as an array; raises `InputError` where they are not positive, finite seconds."""
+    """Measured latencies as an array; raises `InputError` where they are not from `SHORTEST_S` to `LONGEST_S`."""
     if y is None:
         law = "a fit requires y to be passed, but the target y is None"
         raise InputError(law, "None", "give the measured latencies in seconds")
     array: Array = column_or_1d(y, dtype=np.float64, warn=True)
-    wrong = ~(np.isfinite(array) & (array > 0))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        got = f"{array[row]} in row {row}"
-        raise InputError("latencies are positive, finite seconds", got, "keep the rows that were measured")
+    for law, right in (
+        ("latencies are positive, finite seconds", np.isfinite(array) & (array > 0)),
+        (f"latencies are {SHORTEST_S:g} to {LONGEST_S:g} seconds", (array >= SHORTEST_S) & (array <= LONGEST_S)),
+    ):
+        if not right.all():
+            row = int(np.flatnonzero(~right)[0])
+            raise InputError(law, f"{array[row]} in row {row}", "keep the rows that were measured")
     return array
 
 

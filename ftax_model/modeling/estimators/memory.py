@@ -26,7 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ftax_model import plugins
 from ftax_model.errors import InputError
-from ftax_model.modeling.estimators.law import Array, check_lengths
+from ftax_model.modeling.estimators.law import LARGEST, Array, check_lengths
 from ftax_model.modeling.limits import HELD
 from ftax_model.values import number, reading
 
@@ -73,7 +73,7 @@ class MemoryModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Raises `InputError` where X lacks a column or holds values that are no counts, and where bytes are not positive.
         """
         design, measured = _design(X), np.asarray(y, dtype=float)
-        if measured.ndim != 1 or not (np.isfinite(measured) & (measured > 0)).all():
+        if measured.ndim != 1 or not ((measured >= 1) & (measured <= LARGEST)).all():
             raise InputError("peak memory is a positive number of bytes", "others", "drop those rows")
         check_lengths(design, measured)
         mean = np.log([value for value, _ in PRIOR.values()])
@@ -115,7 +115,8 @@ def _design(X: pd.DataFrame) -> Array:
         plugins.check(column, [str(name) for name in X.columns], what="column of X")
     counts = X[list(COLUMNS)].to_numpy(float)
     before = X[BEFORE].to_numpy(float) if BEFORE in X else np.zeros(len(X))
-    if not (np.isfinite(counts) & (counts >= 0)).all() or not (np.isfinite(before) & (before >= 0)).all():
+    told = np.column_stack([counts, before])
+    if not ((told >= 0) & (told <= LARGEST)).all():
         raise InputError("bytes and operators are finite counts, zero or more", "others", "drop those rows")
     weights, alive, operators = counts.T
     first = before == 0

@@ -28,7 +28,15 @@ from sklearn.utils.validation import check_is_fitted
 from ftax_model import values
 from ftax_model.errors import InputError
 from ftax_model.modeling import limits
-from ftax_model.modeling.estimators.law import Array, Design, Loss, check_lengths, checked_latencies, latency
+from ftax_model.modeling.estimators.law import (
+    Array,
+    Design,
+    Loss,
+    check_features,
+    check_lengths,
+    checked_latencies,
+    latency,
+)
 from ftax_model.modeling.estimators.priors import COSTS, HOSTS, Prior, ignorance
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import features
@@ -181,7 +189,7 @@ class OperatorModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def terms(self, X: pd.DataFrame) -> Terms:
         """What latency is made of, for each row of X."""
         check_is_fitted(self)
-        seconds = X[list(features.SUMS)].to_numpy(float) * self.costs_.to_numpy()
+        seconds = _amounts(X) * self.costs_.to_numpy()
         groups = np.column_stack([seconds @ _MEMBERS, np.full(len(X), self.intercept_)])
         return Terms(
             host_s=self.intercept_ + seconds[:, : len(features.HOST)].sum(axis=1),
@@ -377,4 +385,11 @@ def _design(X: pd.DataFrame) -> Design:
     if missing:
         cure = "make them: ftax_model.tracing.features.columns"
         raise InputError("X holds the columns of operators", f"none called {missing[0]}", cure)
-    return Design(np.column_stack([np.ones(len(X)), X[list(features.SUMS)].to_numpy(float)]), HOSTS)
+    return Design(np.column_stack([np.ones(len(X)), _amounts(X)]), HOSTS)
+
+
+def _amounts(X: pd.DataFrame) -> Array:
+    """The columns of `features.SUMS`, shape (n_rows, n_sums); raises `InputError` where they are no counts."""
+    found = X[list(features.SUMS)].to_numpy(float)
+    check_features(found, features.SUMS)
+    return found

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ftax_model import plugins, values
 from ftax_model.errors import InputError
@@ -32,8 +32,10 @@ from ftax_model.modeling.estimators.law import (
     Design,
     Loss,
     check_lengths,
+    checked_columns,
     checked_latencies,
     covariance,
+    feature_names,
     fit_law,
     latency,
     ratio_interval,
@@ -144,7 +146,7 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def parameters_(self) -> dict[str, float]:
         """Intercept, coefficients and overlap by name."""
         check_is_fitted(self, "coef_")
-        names = self._names()
+        names = feature_names(self)
         coefs = {names[index]: float(self.coef_[index]) for index in self._roles().order}
         return {"intercept": self.intercept_, **coefs, "overlap": self.overlap_}
 
@@ -272,19 +274,9 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _features(self, X: Any, *, fitting: bool) -> Array:
         """X as a checked array; of a DataFrame, the columns that have a role."""
-        X = self._named_columns(X)
-        array: Array = validate_data(self, X, reset=fitting, dtype=np.float64, ensure_all_finite=False)
+        array = checked_columns(self, self._named_columns(X), fitting=fitting)
         if fitting and len(array) < 2:
             raise InputError("a fit needs at least two rows", f"{len(array)} sample", "measure more workloads")
-        names = self._names()
-        for wrong, law, what in (
-            (~np.isfinite(array), "features are finite numbers", "NaN or infinity"),
-            (array < 0, "features are counts, zero or more", "Negative values in data,"),
-        ):
-            if wrong.any():
-                row, column = np.argwhere(wrong)[0]
-                got = f"{what} ({array[row, column]} in column {names[column]!r}, row {row})"
-                raise InputError(law, got, "drop that row or mend it")
         return array
 
     def _named_columns(self, X: Any) -> Any:
@@ -300,13 +292,8 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         except (TypeError, ValueError) as error:
             raise InputError("features are numbers", f"{error} in {wanted}", "name other columns") from error
 
-    def _names(self) -> list[str]:
-        if hasattr(self, "feature_names_in_"):
-            return [str(name) for name in self.feature_names_in_]
-        return [f"x{index}" for index in range(self.n_features_in_)]
-
     def _roles(self) -> _Roles:
-        names = self._names()
+        names = feature_names(self)
         overhead, constant = _indices(self.overhead, names), _indices(self.constant, names)
         others = [index for index in range(len(names)) if index not in {*overhead, *constant}]
         compute = others if self.compute is None else _indices(self.compute, names)

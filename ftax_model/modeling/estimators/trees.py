@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftax_model import values
+from ftax_model.errors import InputError
 from ftax_model.modeling import limits
 from ftax_model.modeling.estimators.law import Array
 
+_AT_ONCE = 8192  # rows, each with a place in every tree
 _NODES = {"left": "<i4", "right": "<i4", "feature": "<i4", "threshold": "<f4", "value": "<f4"}
 
 
@@ -30,7 +32,16 @@ class Trees:
 
     @classmethod
     def fit(cls, rows: Array, target: Array, *, count: int = 150, seed: int = 0) -> Self:
-        """As many trees, grown by scikit-learn for the least absolute error; rows have shape (n_rows, n_features)."""
+        """As many trees, grown by scikit-learn for the least absolute error; rows have shape (n_rows, n_features).
+
+        Raises `InputError` where there are no rows, or values that single precision does not hold.
+        """
+        if not len(rows) or len(rows) != len(target):
+            law, got = "trees grow on a row or more, each with its target", f"{len(rows)} rows, {len(target)} targets"
+            raise InputError(law, got, "measure more")
+        if not (np.isfinite(target).all() and (np.abs(rows) <= np.finfo(np.float32).max).all()):
+            law = "trees grow on numbers that single precision holds"
+            raise InputError(law, "NaN, infinity or larger ones", "drop those rows")
         from sklearn.ensemble import GradientBoostingRegressor  # a prediction needs none of it
 
         boosted = GradientBoostingRegressor(
@@ -40,7 +51,7 @@ class Trees:
             max_depth=None,
             max_leaf_nodes=12,
             min_samples_leaf=6,
-            subsample=0.6,
+            subsample=0.6 if len(rows) > 1 else 1.0,
             max_features=0.2,
             random_state=seed,
         ).fit(rows, target)
@@ -66,7 +77,12 @@ class Trees:
 
     def predict(self, rows: Array) -> Array:
         """Sum over trees of the value of the leaf that each row falls into, shape (n_rows,)."""
-        rows = rows.astype(np.float32)  # as scikit-learn compares them
+        single = rows.astype(np.float32)  # as scikit-learn compares them
+        if len(rows) <= _AT_ONCE:
+            return self._sums(single)
+        return np.concatenate([self._sums(single[at : at + _AT_ONCE]) for at in range(0, len(rows), _AT_ONCE)])
+
+    def _sums(self, rows: NDArray[np.float32]) -> Array:
         at = np.tile(self.roots, (len(rows), 1))
         every = np.arange(len(rows))[:, None]
         while True:

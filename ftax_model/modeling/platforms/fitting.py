@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
+from ftax_model.errors import DataError
 from ftax_model.modeling.estimators.correction import have_operators
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import NOISE
@@ -81,6 +83,7 @@ def fit(
 
     ``operators`` says whether more than the law may be learnt; ``profiles`` are operators timed one by one (see
     `learn`). Models, and ``families`` where that is true, are left out in ``most`` turns, at most ten for models.
+    Raises `DataError` where one row is all that is known of a platform.
     """
     if known is not None:
         kinds_known = {one.kind for one in known.values()}
@@ -89,6 +92,7 @@ def fit(
             same = {"profiles": profiles, "operators": operators, "families": families, "most": most, "jobs": jobs}
             return _both(rows, alike.astype(bool), known, same)
     useful = have_operators(rows) if operators else np.zeros(len(rows), dtype=bool)
+    _check_enough(rows, np.zeros(len(rows), dtype=bool) if known is None else useful)
     traced = rows[useful]
     if known is None and (traced.empty or traced["model"].nunique() < FEWEST_MODELS):
         traced = rows[:0]
@@ -111,6 +115,14 @@ def fit(
                 [others, *(_by_law(part, by=by, most=most) for by in _splits(part, families=families))]
             )
     return Learnt(own, fits, left_out, machines)
+
+
+def _check_enough(rows: pd.DataFrame, told: NDArray[np.bool_]) -> None:
+    """Raise `DataError` for a platform with one row that other platforms do not tell of."""
+    for _, part in rows.assign(told=told).groupby(list(PLATFORM)):
+        if len(part) < 2 and not part["told"].any():
+            law_ = "a platform of which nothing is known needs at least two measured rows"
+            raise DataError(law_, f"1 row of {platform_of(part)}", "measure more: ftax collect")
 
 
 def _both(rows: pd.DataFrame, alike: pd.Series[bool], known: Mapping[Key, Known], options: Mapping[str, Any]) -> Learnt:

@@ -409,7 +409,7 @@ def domain_of(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """
     found = {name: (float(rows[name].min()), float(rows[name].max())) for name in COLUMNS if _held(rows, name)}
     for name in features.SHAPES if set(features.COLUMNS) <= set(rows.columns) else ():
-        own = rows.loc[rows[f"{name.partition('.')[0]}.ops"] > 0, name]
+        own = rows.loc[rows[f"{name.partition('.')[0]}.ops"] > 0, name].dropna()
         if len(own):
             found[name] = (float(own.min()), float(own.max()))
     return found

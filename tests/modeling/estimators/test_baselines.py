@@ -53,5 +53,5 @@ def test_a_roofline_refuses_what_it_cannot_use():
     X = table()
     with pytest.raises(InputError, match="column of X is one of"):
         Roofline(macs="flops").fit(X, LAWS["macs"](X))
-    with pytest.raises(InputError, match="finite counts"):
+    with pytest.raises(InputError, match="finite numbers"):
         Roofline().fit(X.assign(macs=np.nan), LAWS["macs"](X))
