@@ -108,6 +108,12 @@ def each(kind: Kind) -> Kind:
     return Kind(law, lambda value: isinstance(value, list | tuple) and all(map(kind.holds, value)))
 
 
+def some(kind: Kind) -> Kind:
+    """As `each`, and one value at least."""
+    own = each(kind)
+    return Kind(f"{own.law}, one at least", lambda value: own.holds(value) and len(value) > 0)
+
+
 def named(parts: Mapping[str, Kind] | None = None) -> Kind:
     """Names and values; some of them of their own kinds, where they are there."""
     return Kind("are names and values", lambda value: isinstance(value, Mapping), parts or {})

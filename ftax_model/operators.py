@@ -8,7 +8,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftax_model.fields import COUNT, NAME, SECONDS, SHAPES, Kind, check, each, named, optional, text, whole
+from ftax_model.errors import DataError
+from ftax_model.fields import (
+    COUNT,
+    MOST_ELEMENTS,
+    NAME,
+    SECONDS,
+    SHAPES,
+    Kind,
+    check,
+    each,
+    named,
+    optional,
+    shown,
+    some,
+    text,
+    whole,
+)
 
 FEATURES: Mapping[str, str] = {
     "macs": "multiply-accumulate operations of one call",
@@ -36,12 +52,19 @@ PLACE = ("layer", "level")
 TIMES = ("host_s", "device_s")
 """Fields of a timing beside its operator."""
 
+_EXTENT, _STEPS = whole(0, MOST_ELEMENTS), some(whole(1, MOST_ELEMENTS))
+ATTRIBUTES: Mapping[str, Kind] = {
+    **dict.fromkeys(("batch", "m", "k", "n", "heads", "q_length", "kv_length", "head_size"), _EXTENT),
+    **dict.fromkeys(("tokens", "matrices", "hidden_size", "input_size"), _EXTENT),
+    **dict.fromkeys(("kernel", "stride", "dilation"), _STEPS),
+    "groups": whole(1, MOST_ELEMENTS),
+}
 OPERATOR: Mapping[str, Kind] = {
     "kind": NAME,
     **dict.fromkeys(("inputs", "outputs"), SHAPES),
     **dict.fromkeys(("macs", "activation_bytes", "weight_bytes"), COUNT),
     "level": whole(0, 10**9),
-    "attributes": named(),
+    "attributes": named(ATTRIBUTES),
     "layer": text(1000),
     "live_bytes": optional(COUNT),
 }
@@ -182,7 +205,7 @@ def timings_from_record(record: Iterable[Mapping[str, Any]]) -> tuple[OperatorTi
     found: dict[int, OperatorTiming] = {}
     for entry in record:
         signature = {name: _frozen(entry[name]) for name in SIGNATURE}
-        check(OPERATOR, signature)
+        _check(signature)
         check(_PLACES, entry)
         places = zip(*(entry[name] for name in PLACE), strict=True)
         times = zip(*(entry.get(name, [None] * len(entry["at"])) for name in TIMES), strict=True)
@@ -193,8 +216,18 @@ def timings_from_record(record: Iterable[Mapping[str, Any]]) -> tuple[OperatorTi
 
 def _operator(values: dict[str, Any]) -> Operator:
     own = Operator(**{name: _frozen(value) for name, value in values.items()})
-    check(OPERATOR, vars(own))
+    _check(vars(own))
     return own
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """Raise `DataError` unless these are values of an operator, a convolution with its input, weights and output."""
+    check(OPERATOR, values)
+    if "kernel" in values["attributes"]:
+        axes = [len(shape) for shape in (*values["inputs"][:2], *values["outputs"][:1])]
+        if len(axes) < 3 or min(axes) < 2:
+            shapes = f"inputs {shown(values['inputs'])}, outputs {shown(values['outputs'])}"
+            raise DataError("what has a kernel has shapes of an input, of weights and of an output", shapes, "mend it")
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftax_model.errors import DataError
 from ftax_model.operators import (
     FEATURES,
     Operator,
@@ -92,7 +93,7 @@ timings = st.lists(
             shapes,
             level=st.integers(0, 9),
             layer=st.sampled_from(["", "0", "0.linear"]),
-            attributes=st.dictionaries(st.sampled_from(["m", "stride"]), values),
+            attributes=st.dictionaries(st.sampled_from(["dim", "causal"]), values),
         ),
         st.none() | st.floats(0, 10),
         st.none() | st.floats(0, 10),
@@ -125,3 +126,21 @@ def test_timings_that_do_not_fit_together_are_refused(change: dict[str, object])
     (entry,) = timings_to_record([OperatorTiming(LINEAR, 1e-6)])
     with pytest.raises((KeyError, TypeError, ValueError)):
         timings_from_record([{**entry, **change}])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "law"),
+    [
+        ({"m": -1}, "attributes.m is a whole number"),
+        ({"batch": "r"}, "attributes.batch is a whole number"),
+        ({"groups": 0}, "attributes.groups is a whole number from 1"),
+        ({"stride": 2}, "attributes.stride is a list"),
+        ({"kernel": []}, "attributes.kernel is a list, .* one at least"),
+        ({"kernel": [3, 3]}, "what has a kernel has shapes"),
+    ],
+)
+def test_attributes_that_cost_nothing_known_are_refused(attributes: dict[str, object], law: str) -> None:
+    record = Trace((GELU,), 0).to_record()
+    record["operators"][0]["attributes"] = attributes
+    with pytest.raises(DataError, match=law):
+        Trace.from_record(record)
