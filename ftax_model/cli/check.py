@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftax_model.cli import EXIT_NO, _complete, _options
+from ftax_model.cli import EXIT_NO, _complete, _options, _print
 
 if TYPE_CHECKING:
     from ftax_model.checks import Looked
@@ -27,7 +27,6 @@ def command(what: str | None, against: str | None, only: str | None, listed: boo
     reason) or wrong (it cannot be what it says it is). Exits with 1 where there is any.
     """
     from ftax_model import checks
-    from ftax_model.cli import _print
 
     if listed:
         known = {name: checks.load(name) for name in checks.names()}
@@ -54,12 +53,12 @@ def _show(looked: Looked) -> None:
     """A paragraph for each finding, and in a line how many checks looked at what."""
     for one in looked.findings:
         share = f" ({one.count:,} of {one.of:,})" if one.of > 1 else ""
-        click.echo(f"{one.level}: {one.check}: {one.saw}{share}")
+        _print.say(f"{one.level}: {one.check}: {one.saw}{share}")
         if one.example and one.example not in one.saw:
-            click.echo(f"    for example {one.example}")
+            _print.say(f"    for example {one.example}")
         if one.do:
-            click.echo(f"    {one.do}")
+            _print.say(f"    {one.do}")
     levels = [one.level for one in looked.findings]
     told = [f"{levels.count(level)} {level}" for level in ("wrong", "odd") if level in levels]
     many = f"{len(looked.checks)} check{'s' * (len(looked.checks) != 1)}"
-    click.echo(f"{looked.seen.name}, a {looked.seen.kind}: {' and '.join(told) or 'nothing odd'}; {many} looked at it")
+    _print.say(f"{looked.seen.name}, a {looked.seen.kind}: {' and '.join(told) or 'nothing odd'}; {many} looked at it")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ftax_model.cli import _complete, _options
+from ftax_model.cli import _complete, _options, _print
 
 
 @click.command("pack", short_help="A dataset as Parquet, read twenty times as fast, and back.")
@@ -23,7 +23,6 @@ def command(dataset: str, out: Path | None, unpack: bool, as_json: bool) -> None
     JSON Lines again, which `ftax collect` can append to.
     """
     from ftax_model import dataset as datasets
-    from ftax_model.cli import _print
 
     path = datasets.find(dataset)
     here = path.parent if Path(dataset).exists() else Path()
@@ -35,4 +34,4 @@ def command(dataset: str, out: Path | None, unpack: bool, as_json: bool) -> None
         _print.as_json(sizes)
         return
     for one in written:
-        click.echo(f"{one}: {_print.size_of(one.stat().st_size)}")
+        _print.say(f"{one}: {_print.size_of(one.stat().st_size)}")
