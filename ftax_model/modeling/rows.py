@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -65,9 +65,29 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     ordered = sorted(sweeps.values(), key=lambda own: own[0][1].architecture)
     found = Parallel(n_jobs=jobs if len(ordered) > _FEW else 1)(delayed(_columns)(own) for own in ordered)
     columns = {key: one for part in found for key, one in part}
-    nothing = dict.fromkeys(names, float("nan"))
-    rows = [columns.get(key, nothing) for key in keys.itertuples(index=False, name=None)]
-    return table.join(pd.DataFrame(rows, index=table.index, columns=names))
+    nothing, place = dict.fromkeys(names, float("nan")), {key: at for at, key in enumerate(columns, start=1)}
+    distinct = pd.DataFrame([nothing, *columns.values()], columns=names)
+    at = [place.get(key, 0) for key in keys.itertuples(index=False, name=None)]
+    return table.join(distinct.iloc[at].set_axis(table.index))
+
+
+MOST = 20_000
+"""Rows of a platform that are learnt from or judged; seven times those of any dataset that comes along."""
+
+
+def drawn(table: pd.DataFrame, *, most: int = MOST, each: Sequence[str] = PLATFORM, seed: int = 0) -> pd.DataFrame:
+    """At most so many rows of ``each`` platform, whole batch sweeps at random, of as few workloads as may be.
+
+    A table that has no more comes back as it is. Whoever draws says so.
+    """
+    groups = table.groupby(list(each), sort=False).ngroup() if each else pd.Series(0, index=table.index)
+    if table.empty or groups.value_counts().max() <= most:
+        return table
+    curves = pd.Series(pd.factorize(table["curve"])[0], index=table.index)
+    turn = np.random.default_rng(seed).permutation(curves.max() + 1)[curves]
+    sizes = pd.DataFrame({"group": groups, "turn": turn}).groupby(["group", "turn"]).size()
+    kept = sizes.index[sizes.groupby("group").cumsum() <= most]
+    return table[pd.MultiIndex.from_arrays([groups, turn]).isin(kept)].reset_index(drop=True)
 
 
 def with_kernels(table: pd.DataFrame) -> pd.DataFrame:

@@ -58,6 +58,10 @@ LARGEST_SHARE = 1 / 3
 """Of the batch sizes of a curve, and of the input sizes of a model, that ``size`` holds out."""
 
 
+TURNS = 500
+"""Models or families whose errors are left out one by one; no platform of a dataset that comes along has more."""
+
+
 @dataclass(frozen=True)
 class Report:
     """All that `report` found out: rows held out, sweeps held out, rows on machines held out, and what rows hold."""
@@ -173,23 +177,23 @@ def hold_out(table: pd.DataFrame, *, known: LatencyPredictor | None = None, conf
 def _with_intervals(missed: pd.DataFrame, confidence: float, calibrated: PlatformFit | None = None) -> pd.DataFrame:
     """Each row of a platform with the interval that the errors of all but its own model or family give.
 
-    Of a platform that was ``calibrated``, whose few rows tell little, it is the one that its fit gives.
+    Of more models than `TURNS`, several are left out at a time. Of a platform that was ``calibrated``, whose few rows
+    tell little, it is the one that its fit gives.
     """
     splits, scale = missed["split"].to_numpy(), missed["expected"].to_numpy()
-    own = np.where(splits == "family", missed.get(FAMILY, ""), missed["model"])
     kind = kinds(missed["regime"], missed["outside"])
     ratio = missed["ratio"].to_numpy() / scale
     low, high = np.zeros(len(missed)), np.zeros(len(missed))
-    for split, group in dict.fromkeys(zip(splits, own, strict=True)):
-        asked = (splits == split) & (own == group)
-        same = missed[FAMILY] == group if split == "family" else missed["model"] == group
-        others = ~same.to_numpy()
-        if calibrated is not None and calibrated.model is not None:
-            ends = calibrated.errors.interval(confidence, kind[asked])
-            low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
-        elif others.any():
-            ends = Errors.of(ratio[others], kind[others]).interval(confidence, kind[asked])
-            low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
+    for split in dict.fromkeys(splits):
+        own = pd.factorize(missed[FAMILY if split == "family" else "model"])[0] % TURNS
+        for turn in dict.fromkeys(own[splits == split]):
+            asked, others = (splits == split) & (own == turn), own != turn
+            if calibrated is not None and calibrated.model is not None:
+                ends = calibrated.errors.interval(confidence, kind[asked])
+                low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
+            elif others.any():
+                ends = Errors.of(ratio[others], kind[others]).interval(confidence, kind[asked])
+                low[asked], high[asked] = ends[0] * scale[asked], ends[1] * scale[asked]
     predicted = missed["predicted_s"]
     return missed.assign(
         low_s=predicted * np.exp(low), high_s=predicted * np.exp(high), error=predicted / missed["latency_s"] - 1

@@ -1,0 +1,36 @@
+"""Rows of a dataset: those that are drawn of too many, and what stands beside them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ftax_model import load_dataset
+from ftax_model.modeling.rows import PLATFORM, drawn
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    columns = ["key", "curve", *PLATFORM]
+    return load_dataset("intel-xeon-amx-2core", columns=columns)
+
+
+def test_few_rows_are_all_drawn(table: pd.DataFrame) -> None:
+    assert drawn(table) is table
+    assert drawn(table, most=len(table), each=()) is table
+    assert drawn(table[:0]).empty
+
+
+@pytest.mark.parametrize("each", [PLATFORM, ()])
+def test_whole_sweeps_are_drawn_of_each_platform(table: pd.DataFrame, each: tuple[str, ...]) -> None:
+    kept = drawn(table, most=200, each=each)
+    sizes = kept.groupby(list(each)).size() if each else pd.Series([len(kept)])
+    before = table.groupby(list(each)).size() if each else pd.Series([len(table)])
+    assert sizes.max() <= 200
+    assert (sizes > 100)[before > 200].all()
+    assert sizes[before <= 200].equals(before[before <= 200])
+    sweep = ["curve", *each]
+    assert kept.groupby(sweep).size().equals(table.groupby(sweep).size()[kept.groupby(sweep).size().index])
+    assert kept["key"].is_unique
+    assert kept.equals(drawn(table, most=200, each=each))
+    assert not kept.equals(drawn(table, most=200, each=each, seed=1))
