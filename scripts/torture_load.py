@@ -198,22 +198,31 @@ def _row(folder: Path, step: str, size: int, before: dict[str, Any] | None) -> d
     if done.returncode:
         return {**row, "bad": 1, "why": " ".join(done.stderr.split())[-200:] or f"exit code {done.returncode}"}
     own = json.loads(done.stdout.splitlines()[-1])
-    row |= {"seconds": own["seconds"], "us_a_row": own["seconds"] / size * 1e6, "peak_mib": own["peak_mib"]}
+    row |= {**own, "us_a_row": own["cpu_s"] / size * 1e6}
     why = [f"more than {MOST_MIB:,} MiB"] if own["peak_mib"] > MOST_MIB else []
-    if before is not None and before.get("seconds", 0.0) > LEAST_S and row["us_a_row"] > GROWTH * before["us_a_row"]:
+    if before is not None and before.get("cpu_s", 0.0) > LEAST_S and row["us_a_row"] > GROWTH * before["us_a_row"]:
         why.append(f"a row costs {row['us_a_row'] / before['us_a_row']:.1f} times as much")
     return {**row, "bad": len(why), "why": ", ".join(why)}
 
 
 def _here(step: str, folder: Path) -> dict[str, float]:
-    """What a step takes in this process: seconds, imports left out, and memory at its peak, that of a child added."""
+    """What a step takes in this process and its children, imports left out: seconds, those of processors, which other
+    work on the machine changes less, and memory at its peak, that of one child added.
+    """
     import ftax_model.modeling.predictor  # noqa: F401
 
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), _processors_s()
     kept = STEPS[step](folder)
-    seconds = time.perf_counter() - begin
+    seconds, own = time.perf_counter() - begin, _processors_s() - before
     del kept
-    return {"seconds": round(seconds, 3), "peak_mib": round(sum(_peaks()) / 1024)}
+    return {"seconds": round(seconds, 3), "cpu_s": round(own, 3), "peak_mib": round(sum(_peaks()) / 1024)}
+
+
+def _processors_s() -> float:
+    """Seconds of processors that this process and its ended children have taken."""
+    return sum(
+        one.ru_utime + one.ru_stime for one in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def _peaks() -> Iterator[int]:

@@ -231,3 +231,11 @@ def test_files_cut_off_are_refused(file: Path, keep: float) -> None:
     for attempt in (dataset.load_dataset, dataset.read, dataset.overview):
         with pytest.raises(DataError, match=str(path)):
             attempt(path)
+
+
+@pytest.mark.parametrize("kept", ["plain", "file"])
+def test_records_of_some_cells_are_those_alone(kept: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(kept)
+    wanted = dataset.read(path)[2:9:3]
+    assert dataset.read(path, keys=[one.cell.key for one in wanted]) == wanted
+    assert dataset.read(path, keys=()) == []

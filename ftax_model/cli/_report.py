@@ -90,10 +90,10 @@ def _of_datasets(names: Sequence[str], *, model: str | None, evaluate: bool) -> 
     from ftax_model.modeling.predictor import LatencyPredictor
     from ftax_model.report import content as made
 
-    measurements = _data.measurements(names)
+    measurements, drawn = _data.measurements(names)
     title = " and ".join(Path(name).name for name in names)
     known = LatencyPredictor.load(model) if model else None
-    content = made.of_dataset(measurements, title, predictor=known, evaluate=evaluate)
+    content = made.of_dataset(measurements, title, predictor=known, evaluate=evaluate, note=drawn)
     return dataclasses.replace(content, claims=claims.markdown(claims.decided(claims.judge(names))))
 
 

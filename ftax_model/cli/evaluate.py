@@ -37,7 +37,7 @@ def command(
     from ftax_model.report import evaluation_page
 
     jobs = _options.processes(jobs)
-    table = _data.table(datasets)
+    table = _data.drawn(_data.table(datasets))
     several = table["device"].nunique() > 1
     asked = splits or tuple(evaluation.SPLITS if several else evaluation.WITHIN)
     plan = {workload.key for one in load_plan("calibrate").grids for workload in one.workloads}

@@ -31,7 +31,7 @@ def command(datasets: tuple[str, ...], out: Path, known: str, confidence: float,
     from ftax_model.modeling.predictor import LatencyPredictor, with_features
 
     before = None if known == "none" else LatencyPredictor.load(known)
-    table = _data.table(datasets)
+    table = _data.drawn(_data.table(datasets))
     with _print.working(f"fitting {len(table):,} rows"):
         predictor = LatencyPredictor(confidence=confidence).fit(table, load_profiles(datasets), known=before)
     predictor.save(out)

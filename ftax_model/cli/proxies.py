@@ -43,7 +43,7 @@ def command(dataset: str, model: Path | None, by: str, statistic: str, full: boo
 
     plugins.check(statistic, STATISTICS, what="statistic")
     predictor = LatencyPredictor.load(model) if model else None
-    table = _data.table([dataset])
+    table = _data.drawn(_data.table([dataset]))
     with _print.working("judging proxies"):
         found = proxies(
             table,

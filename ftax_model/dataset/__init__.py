@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
@@ -166,26 +166,46 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 @overload
-def read(path: str | os.PathLike[str], *, tell: Tell | None = None) -> list[Measurement]: ...
+def read(
+    path: str | os.PathLike[str], *, keys: Collection[str] | None = None, tell: Tell | None = None
+) -> list[Measurement]: ...
 
 
 @overload
-def read(path: str | os.PathLike[str], kind: type[R], *, tell: Tell | None = None) -> list[R]: ...
+def read(
+    path: str | os.PathLike[str], kind: type[R], *, keys: Collection[str] | None = None, tell: Tell | None = None
+) -> list[R]: ...
 
 
-def read(path: str | os.PathLike[str], kind: type[Any] = Measurement, *, tell: Tell | None = None) -> list[Any]:
-    """All records of one kind, measurements or profiles, in a dataset's file, in order; ``tell`` hears how far it is.
+def read(
+    path: str | os.PathLike[str],
+    kind: type[Any] = Measurement,
+    *,
+    keys: Collection[str] | None = None,
+    tell: Tell | None = None,
+) -> list[Any]:
+    """The records of one kind, measurements or profiles, in a dataset's file, in order: all, or those of some cells.
 
-    A last line that was cut off by a crash is left out with a `DatasetWarning`. Raises `DataError` for a file that
-    cannot be read, a line in the middle that is not a record, a schema of another version, or a key that comes twice.
+    ``keys`` are those of the cells, ``tell`` hears how far reading is. A last line that was cut off by a crash is left
+    out with a `DatasetWarning`. Raises `DataError` for a file that cannot be read, a line in the middle that is not a
+    record, a schema of another version, or a key that comes twice.
     """
-    return list(_records(Path(path), kind, tell))
+    asked = None if keys is None else frozenset(keys)
+    records = _records(Path(path), kind, tell, keys=asked)
+    return [one for one in records if asked is None or one.cell.key in asked]
 
 
-def _records(path: Path, kind: type[R], tell: Tell | None = None, *, keep: list[bytes] | None = None) -> Iterator[R]:
-    """The records of a file one after the other, as `read` gives them; ``keep`` takes their lines."""
+def _records(
+    path: Path,
+    kind: type[R],
+    tell: Tell | None = None,
+    *,
+    keys: Collection[str] | None = None,
+    keep: list[bytes] | None = None,
+) -> Iterator[R]:
+    """The records of a file one after the other, those of the cells at least; ``keep`` takes their lines."""
     seen: set[str] = set()
-    for number, line in _lines(path, tell):
+    for number, line in _lines(path, tell, keys):
         record = cast(R, _parse(line, kind, where=f"{path} line {number}"))
         key = record.cell.key
         if key in seen:
@@ -198,10 +218,10 @@ def _records(path: Path, kind: type[R], tell: Tell | None = None, *, keep: list[
         yield record
 
 
-def _lines(path: Path, tell: Tell | None = None) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that hold something, with their numbers."""
+def _lines(path: Path, tell: Tell | None = None, keys: Collection[str] | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that hold something, with their numbers; of a packed one those of the cells alone."""
     if path.suffix == packed.SUFFIX:
-        yield from enumerate(packed.read_lines(path, tell=tell), start=1)
+        yield from enumerate(packed.read_lines(path, keys=keys, tell=tell), start=1)
         return
     law, done = "a dataset is a readable file", 0
     size = files.unpacked_size(path) if tell else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +84,13 @@ def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
         return facts
 
 
-def read_lines(path: str | os.PathLike[str], *, tell: Tell | None = None) -> Iterator[bytes]:
-    """The records of a packed dataset as lines of JSON, in the order in which they were packed."""
+def read_lines(
+    path: str | os.PathLike[str], *, keys: Collection[str] | None = None, tell: Tell | None = None
+) -> Iterator[bytes]:
+    """The records of a packed dataset, or those with some keys, as lines of JSON, in the order of packing."""
+    values = {} if keys is None else {"key": list(keys)}
     with _opened(path) as (file, facts):
-        found = _together(_groups(path, file, facts["ranges"], [_LINE, _RECORD], {}, tell))
+        found = _together(_groups(path, file, facts["ranges"], [_LINE, _RECORD, *values], values, tell))
     for chunk in found[_RECORD].chunks:
         for one in chunk:
             yield one.as_py().encode()

@@ -41,7 +41,7 @@ from ftax_model.modeling.platforms.platform import (
 from ftax_model.modeling.rows import (
     MANY,
     PLATFORM,
-    at_most,
+    drawn,
     kernel_row,
     of_operators,
     row,
@@ -145,7 +145,7 @@ class LatencyPredictor:
 
     def _rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The measured rows that hold the law's features, traced again where operators are to be learnt."""
-        rows = at_most(with_features(dataset.good(table)).reset_index(drop=True))
+        rows = drawn(with_features(dataset.good(table)).reset_index(drop=True))
         return with_operators(rows, jobs=self.jobs) if self.operators else rows
 
     def of_learnt(self, learnt: Learnt, *, known: LatencyPredictor | None = None) -> LatencyPredictor:

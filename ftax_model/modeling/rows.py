@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -37,25 +37,8 @@ UNKNOWN_SHARE = "unknown_share"
 WAY = "way"
 """Column that says on what a call was traced, where that was neither the meta device nor the module itself."""
 
-MOST_ROWS = 20_000
-"""Rows of a platform that are learnt from at most: a million of them say no more of a few hundred costs."""
-
 MANY = 1000
 """Rows from which processes of their own are worth it."""
-
-
-def at_most(rows: pd.DataFrame, most: int = MOST_ROWS) -> pd.DataFrame:
-    """The rows of each platform, ``most`` of them at most, in the order that they have.
-
-    Of more, models are drawn at random, as many as have so many rows, and of the last of them some rows.
-    """
-    kept = []
-    for _, part in rows.groupby(list(PLATFORM)):
-        if len(part) > most:
-            shuffled = part.sample(frac=1.0, random_state=0)
-            part = shuffled.iloc[np.argsort(pd.factorize(shuffled["model"])[0], kind="stable")[:most]]
-        kept.append(part.index)
-    return rows if sum(map(len, kept)) == len(rows) else rows.loc[np.sort(np.concatenate(kept))].reset_index(drop=True)
 
 
 def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
@@ -82,9 +65,32 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
     ordered = sorted(sweeps.values(), key=lambda own: own[0][1].architecture)
     found = Parallel(n_jobs=jobs if len(ordered) > _FEW else 1)(delayed(_columns)(own) for own in ordered)
     columns = {key: one for part in found for key, one in part}
-    nothing = dict.fromkeys(names, float("nan"))
-    rows = [columns.get(key, nothing) for key in keys.itertuples(index=False, name=None)]
-    return table.join(pd.DataFrame(rows, index=table.index, columns=names))
+    nothing, place = dict.fromkeys(names, float("nan")), {key: at for at, key in enumerate(columns, start=1)}
+    distinct = pd.DataFrame([nothing, *columns.values()], columns=names)
+    at = [place.get(key, 0) for key in keys.itertuples(index=False, name=None)]
+    return table.join(distinct.iloc[at].set_axis(table.index))
+
+
+MOST = 20_000
+"""Rows of a platform that are learnt from or judged; seven times those of any dataset that comes along."""
+
+
+def drawn(table: pd.DataFrame, *, most: int = MOST, each: Sequence[str] = PLATFORM, seed: int = 0) -> pd.DataFrame:
+    """At most so many rows of ``each`` platform, whole batch sweeps at random, of as few workloads as may be.
+
+    Of a sweep that has more alone, some rows. A table that has no more comes back as it is. Whoever draws says so.
+    """
+    groups = table.groupby(list(each), sort=False).ngroup() if each else pd.Series(0, index=table.index)
+    if table.empty or groups.value_counts().max() <= most:
+        return table
+    curves = pd.Series(pd.factorize(table["curve"])[0], index=table.index)
+    turn = np.random.default_rng(seed).permutation(curves.max() + 1)[curves]
+    sizes = pd.DataFrame({"group": groups, "turn": turn}).groupby(["group", "turn"]).size()
+    kept = sizes.index[sizes.groupby("group").cumsum() <= most]
+    whole = pd.Series(pd.MultiIndex.from_arrays([groups, turn]).isin(kept), index=table.index)
+    bare = groups[~groups.isin(kept.get_level_values("group"))].sample(frac=1.0, random_state=seed)
+    whole[bare.groupby(bare).head(most).index] = True
+    return table[whole].reset_index(drop=True)
 
 
 def with_kernels(table: pd.DataFrame) -> pd.DataFrame:

@@ -162,10 +162,11 @@ def of_dataset(
     *,
     predictor: LatencyPredictor | None = None,
     evaluate: bool = False,
+    note: str = "",
     jobs: int = -1,
     made: datetime | None = None,
 ) -> Content:
-    """What was measured, and predictions beside it.
+    """What was measured, and predictions beside it; ``note`` says which part of it these measurements are.
 
     These are by ``predictor``, or else the one that ships where it answers for the platforms, or else the law fitted to
     the measurements themselves. ``evaluate`` holds out models, families and sizes, so that each prediction is by a fit
@@ -189,7 +190,7 @@ def of_dataset(
     cells = _cells_of(told.assign(regime=_regimes(told, swept)))
     return Content(
         title=f"dataset {name}",
-        lead=f"Measured latency. Predictions beside it are by {origin}.",
+        lead=f"Measured latency{f': {note}' if note else ''}. Predictions beside it are by {origin}.",
         cells=cells,
         crossovers=_sweeps(rows, known, swept),
         predictor=known,

@@ -1,4 +1,4 @@
-"""Rows: no more of a platform than say something."""
+"""Rows of a dataset: those that are drawn of too many, and what stands beside them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,43 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ftax_model import LatencyPredictor
+from ftax_model import LatencyPredictor, load_dataset
 from ftax_model.errors import DataError
 from ftax_model.modeling.platforms.known import domain_of
-from ftax_model.modeling.rows import at_most
+from ftax_model.modeling.rows import PLATFORM, drawn
 from ftax_model.tracing import features
 
 
-def table(counts: dict[str, int]) -> pd.DataFrame:
-    """So many rows of each framework, of nine models."""
-    names = [name for name, count in counts.items() for _ in range(count)]
-    models = np.random.default_rng(0).integers(0, 9, len(names)).astype(str)
-    return pd.DataFrame({"framework": names, "device": "d", "dtype": "float32", "threads": 1, "model": models})
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    columns = ["key", "curve", *PLATFORM]
+    return load_dataset("intel-xeon-amx-2core", columns=columns)
 
 
-def test_of_many_rows_whole_models_are_drawn_and_few_rows_are_all_kept() -> None:
-    rows = table({"eager": 80, "inductor": 20})
-    kept = at_most(rows.assign(at=range(100)), 30)
-    assert kept["framework"].value_counts().to_dict() == {"eager": 30, "inductor": 20}
-    assert kept["at"].is_monotonic_increasing
-    eager = rows[rows["framework"] == "eager"]["model"].value_counts()
-    shares = kept[kept["framework"] == "eager"]["model"].value_counts() / eager
-    assert (shares.dropna() < 1).sum() <= 1
-    assert at_most(rows) is rows
+def test_few_rows_are_all_drawn(table: pd.DataFrame) -> None:
+    assert drawn(table) is table
+    assert drawn(table, most=len(table), each=()) is table
+    assert drawn(table[:0]).empty
 
 
-def test_rows_of_one_model_are_drawn_too() -> None:
-    rows = table({"eager": 50}).assign(model="one", at=range(50))
-    kept = at_most(rows, 10)
+@pytest.mark.parametrize("each", [PLATFORM, ()])
+def test_whole_sweeps_are_drawn_of_each_platform(table: pd.DataFrame, each: tuple[str, ...]) -> None:
+    kept = drawn(table, most=200, each=each)
+    sizes = kept.groupby(list(each)).size() if each else pd.Series([len(kept)])
+    before = table.groupby(list(each)).size() if each else pd.Series([len(table)])
+    assert sizes.max() <= 200
+    assert (sizes > 100)[before > 200].all()
+    assert sizes[before <= 200].equals(before[before <= 200])
+    sweep = ["curve", *each]
+    assert kept.groupby(sweep).size().equals(table.groupby(sweep).size()[kept.groupby(sweep).size().index])
+    assert kept["key"].is_unique
+    assert kept.equals(drawn(table, most=200, each=each))
+    assert not kept.equals(drawn(table, most=200, each=each, seed=1))
+
+
+def test_of_one_sweep_that_is_too_long_some_rows_are_drawn(table: pd.DataFrame) -> None:
+    rows = pd.concat([table[:1]] * 50, ignore_index=True).assign(at=range(50))
+    kept = drawn(rows, most=10)
     assert len(kept) == 10
     assert kept["at"].max() > 20
 
@@ -42,7 +51,7 @@ def test_a_calibration_with_no_rows_is_refused() -> None:
     known = LatencyPredictor()
     known.known_ = {("eager", "cpu"): None}
     with pytest.raises(DataError, match="calibration needs measured rows; got none"):
-        known.calibrate(table({}).assign(latency_s=[]))
+        known.calibrate(pd.DataFrame(columns=[*PLATFORM, "latency_s"]))
 
 
 def test_a_domain_holds_numbers_alone() -> None:
