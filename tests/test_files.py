@@ -288,7 +288,7 @@ WRITERS = {"write_bytes", "write_text", "savefig", "savez", "to_csv", "to_parque
 LEFT_ALONE = {
     ("ftax_model/collection/telemetry.py", "write_text"),  # of /proc
     ("ftax_model/collection/worker.py", "write_text"),  # of /proc
-    ("ftax_model/dataset.py", "open"),  # the one file that grows
+    ("ftax_model/dataset/__init__.py", "open"),  # the one file that grows
     ("ftax_model/files.py", "open"),
     ("scripts/check_decisions.py", "write_text"),  # of a folder that goes with it
 }
@@ -297,7 +297,7 @@ LEFT_ALONE = {
 def test_every_file_is_written_in_one_place() -> None:
     found = set()
     for file in [*(ROOT / "ftax_model").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
-        if file.name.startswith("torture_"):  # they spoil files
+        if file.name.startswith(("torture_", "fuzz_")):  # they spoil files
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and (name := written(node)):
