@@ -75,7 +75,7 @@ def write(
                 tell(begin + len(at), (begin + len(at)) / len(order))
         told = json.dumps({"format": FORMAT, "schema": SCHEMA, **facts, "ranges": ranges}, allow_nan=False)
         writer.add_key_value_metadata({_FACTS: told.encode()})
-    return files.write(path, sink.getvalue())
+    return files.write(path, sink.getvalue().to_pybytes())
 
 
 def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:

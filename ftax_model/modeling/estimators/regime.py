@@ -248,8 +248,8 @@ class RegimeModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Raise `ValueError` where what was read does not fit together."""
         self._check_settings()
         values.shaped(self.coef_, "coefficients", (self.n_features_in_,))
-        values.shaped(np.array(self._names()), "names of columns", (self.n_features_in_,))
-        if len({*self._names()}) < self.n_features_in_ or {*self.standard_errors_} != {*self.parameters_}:
+        values.shaped(np.array(feature_names(self)), "names of columns", (self.n_features_in_,))
+        if len({*feature_names(self)}) < self.n_features_in_ or {*self.standard_errors_} != {*self.parameters_}:
             raise ValueError("a column twice, or standard errors of others")
         terms = len(self.parameters_)
         values.shaped(self.covariance_, "the covariance", (terms, terms))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ftax_model import values
 from ftax_model.measurement import Platform
 from ftax_model.modeling.estimators.correction import CorrectedModel, composition, have_operators, trees_from
-from ftax_model.modeling.estimators.law import Array, latency, shares
+from ftax_model.modeling.estimators.law import Array, feature_names, latency, shares
 from ftax_model.modeling.estimators.operators import NOISE, OperatorModel
 from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
@@ -330,7 +330,7 @@ class PlatformFit:
                 model.structure_ = OperatorModel.from_dict(structure)
                 model.trees_ = (*(own.trees if own else ()), *trees)
             fitted = RegimeModel.from_dict(record["law"])
-            if fitted.compute is None or not {*fitted._names()} <= {*COLUMNS, *INSTEAD.values()}:
+            if fitted.compute is None or not {*feature_names(fitted)} <= {*COLUMNS, *INSTEAD.values()}:
                 raise ValueError("a law of other columns")
             return cls(
                 platform=platform_from(record["platform"]),
