@@ -31,8 +31,12 @@ def dictionary() -> list[bytes]:
 
 def read(data: bytes, folder: Path) -> None:
     """Take bytes for a packed dataset; whatever is wrong with them is an `FtaxError`."""
-    path = folder / "some.parquet"
+    packed_profiles = b'"kind": "profiles"' in data
+    path = folder / f"some{dataset.OPERATORS if packed_profiles else ''}.parquet"
     path.write_bytes(data)
+    if packed_profiles:
+        dataset.load_operators(path)
+        return
     dataset.overview(path)
     dataset.load_dataset(path, columns=["model", "latency_s"], where={"framework": "eager"})
     dataset.load_dataset(path)

@@ -10,12 +10,13 @@ from ftax_model.measurement import Cell, Profile
 from ftax_model.operators import Operator, OperatorTiming
 from ftax_model.workload import Workload
 
+SHAPES = ((1, 3, 8, 8), (4, 3, 3, 3))
 CELL = Cell(Workload("mlp", {"num_layers": 2}, batch_size=8), "eager", "amd-epyc-turin-2core", 2)
 
 
 def seeds() -> list[bytes]:
     product = Operator("mm", ((4, 8), (8, 8)), ((4, 8),), 256, 512, 256, 1, {"batch": 1, "m": 4, "k": 8, "n": 8}, "a")
-    folded = Operator("convolution", ((1, 3, 8, 8),), ((1, 4, 8, 8),), 9, 9, 9, 2, {"kernel": (3, 3), "groups": 1}, "b")
+    folded = Operator("convolution", SHAPES, ((1, 4, 8, 8),), 9, 9, 9, 2, {"kernel": (3, 3), "groups": 1}, "b")
     timings = tuple(OperatorTiming(one, 1e-4, 2e-5) for one in (product, folded, product))
     unseen = (OperatorTiming(product, None, None),)
     profiles = [

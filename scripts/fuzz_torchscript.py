@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import torch
@@ -14,7 +15,9 @@ from ftax_model.tracing import sources
 def seeds() -> list[bytes]:
     """A small module."""
     content = io.BytesIO()
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(4, 4), torch.zeros(2, 4)), content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript as a whole
+        torch.jit.save(torch.jit.trace(torch.nn.Linear(4, 4), torch.zeros(2, 4)), content)
     return [content.getvalue()]
 
 

@@ -155,7 +155,7 @@ STEPS: dict[str, Callable[[Path], Any]] = {
     "report": _command("report", "FOLDER/rows.parquet", "--out", "FOLDER/rows.html"),
 }
 
-FULL = {"sizes": (10_000, 100_000, 1_000_000)}
+FULL = {"sizes": (10_000, 100_000, 1_000_000), "steps": tuple(STEPS)}
 QUICK = {"sizes": (1_000, 10_000), "steps": tuple(STEPS)[:8]}
 
 

@@ -384,7 +384,9 @@ def test_what_is_done_comes_with_its_status(path: Path) -> None:
 
 
 MM = Operator("mm", ((4, 8), (8, 8)), ((4, 8),), macs=256, attributes={"batch": 1, "m": 4, "k": 8, "n": 8})
-CONVOLUTION = Operator("convolution", ((1, 2, 8),), ((1, 2, 8),), macs=9, attributes={"kernel": (3,), "groups": 2})
+CONVOLUTION = Operator(
+    "convolution", ((1, 2, 8), (2, 1, 3)), ((1, 2, 8),), macs=9, attributes={"kernel": (3,), "groups": 2}
+)
 
 
 def profiled(batch_size: int) -> Profile:
@@ -427,7 +429,7 @@ def test_operator_frame_has_a_row_for_each_signature_of_each_workload(path: Path
     assert (first["m"], first["k"], first["n"], first["macs"]) == (4, 8, 8, 256)
     assert (first["latency_s"], first["profiled_s"], first["events"]) == (1e-5, 2e-5, 7)
     assert second["host_s"] != second["host_s"]
-    assert (second["kernel"], second["groups"], second["inputs"]) == ((3,), 2, ((1, 2, 8),))
+    assert (second["kernel"], second["groups"], second["inputs"]) == ((3,), 2, ((1, 2, 8), (2, 1, 3)))
     table = dataset.load_dataset(path).set_index("key")
     shared = ["architecture", "family", "model", "curve", "batch_size", "framework", "device", "dtype", "threads"]
     assert frame[shared].equals(table.loc[frame["key"], shared].reset_index(drop=True))

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from ftax_model.cli import _print
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def drawn(rows: pd.DataFrame) -> pd.DataFrame:
     kept = drawn(rows)
     if len(kept) < len(rows):
         said = f"whole sweeps drawn at random, at most {MOST:,} rows of a platform"
-        click.echo(f"note: {len(kept):,} of {len(rows):,} rows are looked at: {said}", err=True)
+        _print.say(f"note: {len(kept):,} of {len(rows):,} rows are looked at: {said}", err=True)
     return kept
 
 

@@ -80,8 +80,10 @@ def drawn(table: pd.DataFrame, *, most: int = MOST, each: Sequence[str] = PLATFO
 
     Of a sweep that has more alone, some rows. A table that has no more comes back as it is. Whoever draws says so.
     """
+    if len(table) <= most:
+        return table
     groups = table.groupby(list(each), sort=False).ngroup() if each else pd.Series(0, index=table.index)
-    if table.empty or groups.value_counts().max() <= most:
+    if groups.value_counts().max() <= most:
         return table
     curves = pd.Series(pd.factorize(table["curve"])[0], index=table.index)
     turn = np.random.default_rng(seed).permutation(curves.max() + 1)[curves]

@@ -257,7 +257,7 @@ def test_profile_stands_beside_the_measurement():
 
 
 def test_profile_of_more_threads_than_cores_is_unsupported():
-    one = dataclasses.replace(cell(), threads=10_000)
+    one = dataclasses.replace(cell(), threads=4096)
     with Bench(setup()) as bench:
         assert bench.attempt_profile(one).status == "unsupported"
 

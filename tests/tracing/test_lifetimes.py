@@ -14,6 +14,7 @@ from onnx import parser
 from torch import nn
 from torch.nn import functional
 
+from ftax_model.errors import DataError
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import ModuleSweep, sources, trace
 from ftax_model.tracing.lifetimes import live_bytes
@@ -136,7 +137,7 @@ def test_it_survives_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [{"model_bytes": -1}, {"model_bytes": "5"}, {"model_bytes": 2.5}])
 def test_counts_that_are_none_are_refused(change: dict[str, Any]) -> None:
     record = Trace((Operator("mm", (), (), live_bytes=3),), 0).to_record()
-    with pytest.raises(ValueError, match="no count"):
+    with pytest.raises(DataError, match="model_bytes is a whole number"):
         Trace.from_record({**record, **change})
     with pytest.raises((TypeError, ValueError)):
         Trace.from_record({**record, "operators": [{**record["operators"][0], "live_bytes": -1}]})

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ftax_model import LatencyPredictor
+from ftax_model.errors import DataError
 from ftax_model.operators import Trace
 from ftax_model.tracing import ModuleSweep, sources, trace
 from ftax_model.tracing._empty import built
@@ -204,5 +205,5 @@ def test_mixtures_of_experts_that_loop_are_traced_and_noted(kind: str, tmp_path:
 
 
 def test_a_trace_says_how_it_was_taken_in_words_alone() -> None:
-    with pytest.raises(TypeError, match="way is a text"):
+    with pytest.raises(DataError, match="way is a text"):
         Trace.from_record({"params": 0, "operators": [], "way": 3})
