@@ -7,7 +7,6 @@ import errno
 import gzip
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -186,8 +185,12 @@ def test_what_cannot_be_written_whole_leaves_what_was_there(old: Path, monkeypat
             patch.setattr(Path if what == "replace" else os, what, fails)
             with pytest.raises(DataError, match="Input/output error"):
                 files.write(old, b"new")
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: signal.raise_signal(signal.SIGINT))
+        patch.setattr(os, "fsync", interrupted)
         with pytest.raises(KeyboardInterrupt):
             files.write(old, b"new")
     assert old.read_bytes() == b"old"
