@@ -178,9 +178,8 @@ def with_intervals(missed: pd.DataFrame, confidence: float, fit: PlatformFit | N
     """Rows of a platform that were left out (`leave_out`), with the intervals that its fit gives.
 
     Each is the one that the fit would give had it not seen the errors on the row's own model, or family where that was
-    left out; without a fit these errors are all there is. Columns besides: ``low_s`` to ``high_s``, and ``error``,
-    predicted over measured less 1. Of more models than `TURNS`, several
-    are left out at a time.
+    left out; without a fit these errors are all there is. Of more models than `TURNS`, several are left out at a time.
+    Columns besides: ``low_s`` to ``high_s``, and ``error``, predicted over measured less 1.
     """
     splits, scale = missed["split"].to_numpy(), missed["expected"].to_numpy()
     kind = kinds(missed["regime"], missed["outside"])
