@@ -24,7 +24,10 @@ def test_a_reader_gives_results_or_refusals(script: Callable[[str], ModuleType],
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_the_seeds_of_a_target_are_good_files(script: Callable[[str], ModuleType], tmp_path: Path, name: str) -> None:
+def test_the_seeds_of_a_target_are_good_files(
+    script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # one of them damages all that is there
     target = script(f"fuzz_{name}")
     for data in target.seeds():
         target.read(data, tmp_path)

@@ -12,7 +12,7 @@ import pytest
 
 import ftax_model
 from ftax_model.cli import main
-from ftax_model.dataset import load_dataset, load_operators
+from ftax_model.dataset import load_dataset, load_operators, operators_file
 from ftax_model.modeling.rows import of_operators, with_operators
 from ftax_model.tracing.features import DEVICE, HOST
 
@@ -133,6 +133,8 @@ def test_collect_profiles_operators_where_asked(tmp_path: Path, capsys: pytest.C
         assert isinstance(summary, dict)
         assert summary["operators"]["done_before"] == done_before
         assert summary["operators"]["remaining"] == 0
+    said = [json.loads(line) for line in operators_file(out).read_text().splitlines()]
+    assert {(one["status"], one.get("reason")) for one in said} == {("ok", said[0].get("reason"))}
     frame = load_operators(out)
     assert sorted(frame["count"]) == [3, 3, 5, 5, 8, 8]
     table = load_dataset(out)

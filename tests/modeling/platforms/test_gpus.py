@@ -234,8 +234,10 @@ def test_a_file_gives_the_same_answers(predictor: LatencyPredictor, tmp_path: Pa
         ("nvidia-p100", {}),
     ):
         one, other = (p.predict(traced(200, 5), framework="eager", device=device, **asked) for p in (predictor, again))
-        for name in ("latency_s", "low_s", "high_s", "crossover_batch_size"):
-            assert other[name].iloc[0] == pytest.approx(one[name].iloc[0], rel=0.01)
+        for name in ("latency_s", "low_s", "high_s"):
+            assert other[name].iloc[0] == pytest.approx(one[name].iloc[0], rel=1e-3)
+        low, high = (one[f"crossover_{end}"].iloc[0] for end in ("low", "high"))  # two laws may fit the curve alike
+        assert low <= other["crossover_batch_size"].iloc[0] <= high
 
 
 @pytest.mark.parametrize(
