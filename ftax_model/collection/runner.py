@@ -126,7 +126,7 @@ def collect(
         if outside.is_one(curve):
             outside.check_trust(curve.architecture, str(curve.settings["place"]), trust=trust)
     absent = missing(plan)
-    preload = _preload(sweeps, absent)
+    modules = preload(one.listed[0] for one in sweeps if one.listed[0].framework not in absent)
     setup = Setup(where, plan.protocol, seed)
     deadline = math.inf if budget_s is None else begin + budget_s
     run = functools.partial(_run, deadline=deadline, first_guess_s=plan.protocol.cell_s, tell=on_progress or _silent)
@@ -134,7 +134,7 @@ def collect(
         writer = stack.enter_context(Writer(out))
         profiles = stack.enter_context(Writer(operators_file(out), Profile)) if operators else None
         interrupts = stack.enter_context(Interrupts())
-        pool: WorkerPool = Isolated(setup, preload, interrupts, deadline) if isolate else InProcess(setup, interrupts)
+        pool: WorkerPool = Isolated(setup, modules, interrupts, deadline) if isolate else InProcess(setup, interrupts)
         stack.enter_context(pool)
         summary = run(sweeps, _measured_by(pool, absent), writer, enough=enough)
         if profiles is not None:
@@ -229,7 +229,7 @@ def _run(
             if begin + pace.expected_s(cell) > deadline:
                 summary = dataclasses.replace(summary, stopped_by="budget")
                 break
-            tell(summary.done, summary.planned, _describe(cell))
+            tell(summary.done, summary.planned, describe(cell))
             try:
                 record = look(cell)
             except Stop as stop:
@@ -282,15 +282,15 @@ def _can_be_profiled(sweep: Sweep, device: Device) -> bool:
     return first.repeat == 0 and not frameworks.load(first.framework).supports_profile(first.workload, device)
 
 
-def _preload(sweeps: Iterable[Sweep], absent: Mapping[str, str]) -> list[str]:
-    """Modules that the sweeps of frameworks that are here need, the plugins' own among them."""
-    firsts = (sweep.listed[0] for sweep in sweeps if sweep.listed[0].framework not in absent)
-    pairs = {(first.workload.architecture, first.framework): first for first in firsts}
-    plugins = [one for first in pairs.values() for one in (frameworks.load(first.framework), builder(first.workload))]
+def preload(cells: Iterable[Cell]) -> list[str]:
+    """Modules that cells of frameworks that are installed need, the plugins' own among them."""
+    pairs = {(cell.workload.architecture, cell.framework): cell for cell in cells}
+    plugins = [one for cell in pairs.values() for one in (frameworks.load(cell.framework), builder(cell.workload))]
     return list(dict.fromkeys(module for plugin in plugins for module in (*plugin.preload, type(plugin).__module__)))
 
 
-def _describe(cell: Cell) -> str:
+def describe(cell: Cell) -> str:
+    """A cell in a few words, for people."""
     return f"{architectures.label(cell.workload)}, batch {cell.workload.batch_size}, {cell.framework}"
 
 

@@ -65,17 +65,19 @@ class WorkerPool(Protocol):
 class Interrupts:
     """Turns the first SIGINT or SIGTERM into a name, and makes its file readable; a second one acts as usual.
 
-    A context manager. Signals reach the main thread alone, and elsewhere this does nothing.
+    A context manager. Signals reach the main thread alone, and elsewhere this does nothing; with other ``signals``, it
+    is those.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)) -> None:
         self.name = ""
+        self._signals = tuple(signals)
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
         self._readable, self._writable = os.pipe()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in self._signals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
