@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ftax_model.collection.plan import Plan
     from ftax_model.collection.runner import Summary
+    from ftax_model.fleet import FleetSummary
     from ftax_model.modeling.judging.evaluation import Report
     from ftax_model.modeling.platforms.platform import PlatformFit
     from ftax_model.modeling.predictor import LatencyPredictor
@@ -287,6 +288,21 @@ def collect(plan: Plan, out: Path, **options: Any) -> Summary:
         summary = run(plan, out, on_progress=advance, **options)
     _print.say(str(summary), err=True)
     return summary
+
+
+def fleet(plan: Plan, out: Path, *, as_json: bool, **options: Any) -> FleetSummary:
+    """As `collect`, on the machines of a fleet; prints a line a machine too."""
+    from ftax_model.fleet import collect as run
+
+    with _print.progress(f"measuring {plan.name}") as advance:
+        found = run(plan, out, on_progress=advance, **options)
+    if not as_json:
+        rows = [one.to_record() for one in found.machines]
+        _print.table(rows, {"name": None, "device": None, "measured": str, "failed": str, "lost": str, "note": None})
+    for note in found.notes:
+        _print.say(f"note: {note}", err=True)
+    _print.say(str(found), err=True)
+    return found
 
 
 def schedule(estimates: Sequence[Estimate], *, as_json: bool) -> None:

@@ -11,6 +11,8 @@ from ftax_model.cli import _complete, _options
 
 if TYPE_CHECKING:
     from ftax_model.collection.plan import Plan
+    from ftax_model.collection.runner import Summary
+    from ftax_model.fleet import FleetSummary
     from ftax_model.schedule import Estimate
 
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 @click.option("--budget", default=None, help="Stop in time, for example 9m or 90s.")
 @click.option("--operators", is_flag=True, help="Then profile each cell, operator by operator: FILE.operators.jsonl.")
 @_options.trust
+@click.option("--on", metavar="ray://HEAD:PORT", help="Measure on the machines of this Ray cluster, not on this one.")
+@click.option("--same-environment", is_flag=True, help="With --on: refuse machines whose versions differ.")
 @click.option("--dry-run", is_flag=True, help="Measure nothing; list the cells and the time that they will take.")
 @click.option("--model", type=click.Path(path_type=Path), help="With --dry-run: a predictor that `ftax fit` wrote.")
 @click.option(
@@ -38,6 +42,8 @@ def command(
     budget: str | None,
     operators: bool,
     trust: bool,
+    on: str | None,
+    same_environment: bool,
     dry_run: bool,
     model: Path | None,
     seen: str | None,
@@ -52,14 +58,24 @@ def command(
     from ftax_model.cli import _print, _show
     from ftax_model.collection.plan import load_plan
 
+    if on is None and same_environment:
+        raise click.UsageError("--same-environment is of the machines of a fleet: give --on")
     if dry_run:
+        if on is not None:
+            raise click.UsageError("--dry-run looks at this machine alone: leave --on out")
         _show.schedule(_schedule(load_plan(plan), out, device, seed, model, seen), as_json=as_json)
         return
     if out is None:
         raise click.UsageError("collect needs --out, a dataset to append to (or --dry-run)")
     budget_s = _options.duration(budget)
-    options = {"device": device, "seed": seed, "budget_s": budget_s, "operators": operators, "trust": trust}
-    summary = _show.collect(load_plan(plan), out, **options)
+    options = {"device": device, "seed": seed, "budget_s": budget_s, "operators": operators}
+    summary: Summary | FleetSummary
+    if on is not None:
+        summary = _show.fleet(
+            load_plan(plan), out, on=on, same_environment=same_environment, as_json=as_json, **options
+        )
+    else:
+        summary = _show.collect(load_plan(plan), out, trust=trust, **options)
     if as_json:
         _print.as_json(summary.to_record())
 

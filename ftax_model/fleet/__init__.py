@@ -56,9 +56,9 @@ def collect(
         writer = stack.enter_context(Writer(out))
         sentinels = stack.enter_context(Writer(sentinels_file(out)))
         profiles = stack.enter_context(Writer(operators_file(out), Profile)) if operators else None
-        interrupts = stack.enter_context(Interrupts())
         engine = Ray(on, device)
         stack.callback(engine.close)
+        interrupts = stack.enter_context(Interrupts())  # behind Ray, which minds signals too
         fleet = Fleet(
             plan,
             engine,

@@ -34,6 +34,8 @@ PATIENCE_S = 60.0
 """Seconds that machines are waited for: the first of all, and those that were lost while cells are left for them."""
 CHECK_S = 1800.0
 """Seconds of measuring after which sentinels are measured again."""
+AWAY_S = 15.0
+"""Those for which a machine that was lost is left alone; a cluster may take as long to see that it is gone."""
 MOST_LOSSES = 2
 """Machines that a cell may be lost with before it is left for another run, and times that a machine may be lost."""
 
@@ -57,6 +59,7 @@ class Machine:
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)
     refused: bool = field(default=False, repr=False)
     runs: int = field(default=0, repr=False)
+    away_until: float = field(default=-math.inf, repr=False)
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -198,7 +201,7 @@ class Fleet:
         """Begin with machines that are there and may have something to do."""
         for name in names:
             machine = self._machines.setdefault(name, Machine(name))
-            if name not in self._lives and self._is_of_use(machine):
+            if name not in self._lives and self._is_of_use(machine) and machine.away_until <= self._engine.now():
                 machine.runs += 1
                 self._lives[name] = self._life(machine)
                 self._engine.start(name)
@@ -271,7 +274,7 @@ class Fleet:
         """A machine is gone, and what it was at goes to others."""
         machine = self._machines[name]
         machine.lost += 1
-        machine.note = f"lost: {why}"
+        machine.note, machine.away_until = f"lost: {why}", self._engine.now() + AWAY_S
         self._parked.pop(name, None)
         self._lives[name].close()
         self._end(name)
