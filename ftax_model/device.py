@@ -162,6 +162,16 @@ def canonical(device: str) -> str:
     return next(found, device)
 
 
+def cores_of(device: str) -> int | None:
+    """CPU cores that the name of a device tells, that of one which a fleet told apart too; ``None`` where it does not.
+
+    >>> cores_of("amd-epyc-turin-2core"), cores_of("amd-epyc-turin-2core-b"), cores_of("nvidia-h200")
+    (2, 2, None)
+    """
+    found = re.search(r"-(\d+)core(-[a-z])?$", device)
+    return int(found[1]) if found else None
+
+
 def specification(name: str) -> dict[str, Any]:
     """The table in ``devices/<name>.toml``, or in a file of one's own, ``path/to/<name>.toml``.
 

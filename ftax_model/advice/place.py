@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ftax_model.device import Device, canonical, detect, physical_cores
+from ftax_model.device import Device, canonical, cores_of, detect, physical_cores
 from ftax_model.errors import FtaxError, InputError, MissingError
 from ftax_model.modeling.platforms.known import kind_of
 from ftax_model.modeling.predictor import LatencyPredictor
@@ -69,7 +69,7 @@ def place(
     if device is None or device in HERE:
         name, cores, notes = _of_this_machine(predictor, device, dtype)
     else:
-        name, cores, notes = device, _cores(device), ()
+        name, cores, notes = device, cores_of(device) or 1, ()
     if kind_of(name) == "cuda":
         return Place(canonical(name), 1, host, host_factor, notes)
     if threads is None:
@@ -118,9 +118,3 @@ def _threads(predictor: LatencyPredictor, device: str, dtype: str, cores: int) -
     told = [count for count in own or others if count <= cores]
     most = max(told, default=min(own or others or {1}))
     return most, f"of its {cores} cores no more than {most} were measured: ftax calibrate" if most < cores else ""
-
-
-def _cores(device: str) -> int:
-    """Cores of a CPU, as its name tells them, else one."""
-    found = re.search(r"-(\d+)core$", device)
-    return int(found[1]) if found else 1

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ftax_model.checks._base import Check, Finding
 from ftax_model.checks._seen import Measured, key_at
-from ftax_model.device import canonical, named
+from ftax_model.device import canonical, cores_of, named
 from ftax_model.modeling.platforms.known import kind_of
 
 
@@ -72,9 +72,9 @@ class Labels(Check[Measured]):
             saw = f"{first['threads']} threads were held to {first['affinity']} CPUs"
             do = "they waited for each other: give them as many CPUs, or correct the count"
             yield self.wrong(saw, do, count=len(held), of=len(part), example=str(first["key"]))
-        named_cores = re.search(r"-(\d+)core$", device)
-        if named_cores:
-            other = told[told["cores"].astype(float) != float(named_cores[1])]
+        named_cores = cores_of(device)
+        if named_cores is not None:
+            other = told[told["cores"].astype(float) != named_cores]
             if len(other):
                 saw = f"{device} was measured on {other['cores'].iloc[0]} cores"
                 do = "give it the name of what it was measured on"

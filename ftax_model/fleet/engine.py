@@ -16,6 +16,10 @@ RESOURCE = "ftax"
 """What a node of a cluster has 1 of, and a station takes: whoever holds it is the only one who measures there."""
 
 
+TRIES = 3
+"""How often a cluster is asked that answers and is too busy."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came of a call to the station of a machine: its ``value``, or why the station is ``lost``."""
@@ -63,11 +67,15 @@ class Ray:
         except ImportError as error:
             cure = "pip install 'ftax_model[fleet]'"
             raise MissingError("a fleet is a Ray cluster", f"no package ray ({error})", cure) from error
-        cure = "start it (ray start --head) and see that address, port and RAY_AUTH_TOKEN are those of the cluster"
-        try:
-            ray.init(address=address, namespace="ftax_model", log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray and gRPC raise anything
-            raise MissingError("a Ray cluster answers", f"{address}: {one_line(error)}", cure) from error
+        for tries in reversed(range(TRIES)):
+            try:
+                ray.init(address=address, namespace="ftax_model", log_to_driver=False, logging_level=logging.ERROR)
+                break
+            except Exception as error:  # Ray and gRPC raise anything
+                if tries and isinstance(error, ConnectionAbortedError):
+                    continue  # the cluster is there, and was too busy to serve one more
+                cure = "start it (ray start --head), and see that address, port and RAY_AUTH_TOKEN are those of the cluster"
+                raise MissingError("a Ray cluster answers", f"{address}: {one_line(error)}", cure) from error
         self._ray = ray
         self._kind = kind
         self._answers: queue.SimpleQueue[tuple[Any, Answer]] = queue.SimpleQueue()
