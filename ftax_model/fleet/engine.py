@@ -74,7 +74,7 @@ class Ray:
             except Exception as error:  # Ray and gRPC raise anything
                 if tries and isinstance(error, ConnectionAbortedError):
                     continue  # the cluster is there, and was too busy to serve one more
-                cure = "start it (ray start --head), and see that address, port and RAY_AUTH_TOKEN are those of the cluster"
+                cure = "start it (ray start --head); see that address, port and RAY_AUTH_TOKEN are the cluster's"
                 raise MissingError("a Ray cluster answers", f"{address}: {one_line(error)}", cure) from error
         self._ray = ray
         self._kind = kind
