@@ -37,7 +37,8 @@ CHECK_S = 1800.0
 AWAY_S = 15.0
 """Those for which a machine that was lost is left alone; a cluster may take as long to see that it is gone."""
 MOST_LOSSES = 2
-"""Machines that a cell may be lost with before it is left for another run, and times that a machine may be lost."""
+"""Machines that a cell may be lost with before it is left for another run, and times that a machine may be lost without
+any cell in between."""
 
 Call = tuple[str, tuple[Any, ...]]
 Life = Generator[Call | None, Any, Any]
@@ -60,6 +61,7 @@ class Machine:
     refused: bool = field(default=False, repr=False)
     runs: int = field(default=0, repr=False)
     away_until: float = field(default=-math.inf, repr=False)
+    in_a_row: int = field(default=0, repr=False)
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -247,7 +249,7 @@ class Fleet:
 
     def _is_of_use(self, machine: Machine) -> bool:
         """Whether a machine that is not at work has anything to do: one that is new, or work that came back."""
-        if machine.refused or machine.lost > MOST_LOSSES or machine.name in self._spent:
+        if machine.refused or machine.in_a_row > MOST_LOSSES or machine.name in self._spent:
             return False
         return not machine.device or any(work.holds(machine.frameworks) for work in self._work_of(machine))
 
@@ -274,6 +276,7 @@ class Fleet:
         """A machine is gone, and what it was at goes to others."""
         machine = self._machines[name]
         machine.lost += 1
+        machine.in_a_row += 1
         machine.note, machine.away_until = f"lost: {why}", self._engine.now() + AWAY_S
         self._parked.pop(name, None)
         self._lives[name].close()
@@ -385,6 +388,7 @@ class Fleet:
             good = record.status == "ok"
             machine.measured += good
             machine.failed += not good
+            machine.in_a_row = 0
             self._count(kind, measured=int(good), failed=int(not good))
             self._pace.note(cell, self._engine.now() - begin)
             summary = self._summaries[kind]

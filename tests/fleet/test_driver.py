@@ -92,6 +92,29 @@ def test_a_machine_that_comes_back_goes_on(simulate: ModuleType, out: Path) -> N
     assert found.all.measured == 16 - found.all.remaining
 
 
+def test_a_machine_that_is_lost_all_night_is_used_all_night(simulate: ModuleType, out: Path) -> None:
+    only = simulate.Simulated("only", KIND, lost_every_s=60.0, away_s=10.0)
+    found = simulate.collect(plan(repeats=18), simulate.Simulation([only], seed=1), out)
+    assert found.machines[0].lost > 3
+    assert found.all.measured >= 286
+
+
+def test_a_machine_that_never_measures_is_left_alone(
+    simulate: ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = simulate.Simulation([simulate.Simulated("good", KIND), simulate.Simulated("bad", KIND)])
+    look = engine._look
+
+    def stops(one: Any, *asked: Any) -> Any:
+        seconds, told = look(one, *asked)
+        return seconds, {"stop": "no memory"} if one.name == "bad" else told
+
+    monkeypatch.setattr(engine, "_look", stops)
+    found = simulate.collect(plan(repeats=9), engine, out)
+    assert (found.machines[0].lost, found.machines[0].note) == (3, "lost: no memory")
+    assert found.all.remaining == 0
+
+
 def test_a_cell_that_ends_machines_is_left(simulate: ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = simulate.Simulation([simulate.Simulated(f"m{at}", KIND) for at in range(4)])
     look, deadly = engine._look, []
