@@ -10,7 +10,7 @@ import click
 from ftax_model.cli import _complete, _options
 
 if TYPE_CHECKING:
-    from ftax_model.collection.plan import Plan
+    from ftax_model.collection.plan import Plan, Shard
     from ftax_model.schedule import Estimate
 
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @_options.kind_of_device
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order and of inputs and weights.")
 @click.option("--budget", default=None, help="Stop in time, for example 9m or 90s.")
+@click.option(
+    "--shard", metavar="PART/PARTS", default=None, help="Measure one part of the plan, as 3/10; others do the rest."
+)
 @click.option("--operators", is_flag=True, help="Then profile each cell, operator by operator: FILE.operators.jsonl.")
 @_options.trust
 @click.option("--dry-run", is_flag=True, help="Measure nothing; list the cells and the time that they will take.")
@@ -36,6 +39,7 @@ def command(
     device: str,
     seed: int,
     budget: str | None,
+    shard: str | None,
     operators: bool,
     trust: bool,
     dry_run: bool,
@@ -48,24 +52,30 @@ def command(
         ftax collect quick --out mine.jsonl --budget 90s
 
     Run again, it goes on where it stopped. Ctrl-C loses nothing.
+
+    A plan is spread over machines of a kind by the part that each of them measures, and `ftax merge` puts together what
+    they wrote:
+
+        ftax collect quick --shard 1/2 --out part-1.jsonl
     """
     from ftax_model.cli import _print, _show
     from ftax_model.collection.plan import load_plan
 
+    part = _options.shard(shard)
     if dry_run:
-        _show.schedule(_schedule(load_plan(plan), out, device, seed, model, seen), as_json=as_json)
+        _show.schedule(_schedule(load_plan(plan), out, device, seed, part, model, seen), as_json=as_json)
         return
     if out is None:
         raise click.UsageError("collect needs --out, a dataset to append to (or --dry-run)")
     budget_s = _options.duration(budget)
-    options = {"device": device, "seed": seed, "budget_s": budget_s, "operators": operators, "trust": trust}
-    summary = _show.collect(load_plan(plan), out, **options)
+    options = {"device": device, "seed": seed, "shard": part, "budget_s": budget_s}
+    summary = _show.collect(load_plan(plan), out, operators=operators, trust=trust, **options)
     if as_json:
         _print.as_json(summary.to_record())
 
 
 def _schedule(
-    plan: Plan, out: Path | None, device: str, seed: int, model: Path | None, seen: str | None
+    plan: Plan, out: Path | None, device: str, seed: int, shard: Shard | None, model: Path | None, seen: str | None
 ) -> list[Estimate]:
     """What a collection into ``out`` would measure, with the times that a predictor and measurements let expect."""
     from ftax_model import dataset
@@ -83,5 +93,6 @@ def _schedule(
             done={one.cell.key: dataset.Outcome(one.status, one.latency_s) for one in before},
             seen=[*before, *(dataset.read(dataset.find(seen)) if seen else [])],
             seed=seed,
+            shard=shard,
             on_progress=lambda done, total: advance(done, total, f"looking at {plan.name}"),
         )
