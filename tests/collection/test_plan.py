@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ftax_model import architectures
 from ftax_model.collection import frameworks
 from ftax_model.collection.adaptive import PROTOCOL
-from ftax_model.collection.plan import Grid, Plan, group, load_plan, names, parse
+from ftax_model.collection.plan import Grid, Plan, Sweep, group, load_plan, names, parse
 from ftax_model.collection.timing import Protocol
-from ftax_model.dataset import Outcome
+from ftax_model.dataset import Outcome, records
 from ftax_model.device import Device
 from ftax_model.errors import DataError, InputError
 from ftax_model.workload import Workload, grid
@@ -263,6 +263,21 @@ def test_each_shard_has_its_share_of_every_framework_and_architecture():
         firsts = [one.listed[0] for one in plan.sweeps(CPU, seed=0, shard=(part, 4))]
         seen = Counter((one.framework, one.workload.architecture) for one in firsts)
         assert seen == {("fake", "toy"): 6, ("eager", "toy"): 6, ("fake", "mlp"): 3, ("eager", "mlp"): 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["amd-epyc-genoa-2core", "intel-xeon-amx-2core", "x86-epyc-2core"])
+def test_shards_take_about_as_long_as_each_other(monkeypatch, name):
+    seconds = Counter()
+    for one in records(name):
+        calls = sum(one.samples) * one.calls_per_block + one.warmup_calls * (one.latency_s or 0.0)
+        seconds[group(one.cell)] += 1.0 + (one.prepare_s or 0.0) + (one.first_call_s or 0.0) + calls
+    plan = made()
+    monkeypatch.setattr(Plan, "_sweeps", lambda *_: [Sweep((one,)) for one in seconds])
+    for of, most in ((4, 1.08), (10, 1.21)):
+        parts = [plan.sweeps(CPU, seed=0, shard=(part, of)) for part in range(1, of + 1)]
+        taken = [sum(seconds[one.listed[0]] for one in own) for own in parts]
+        assert max(taken) < most * sum(taken) / of
 
 
 @pytest.mark.parametrize("shard", [(0, 3), (4, 3), (1, 0), (-1, 3), (True, 1), (1.0, 2)])
