@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from threadpoolctl import threadpool_limits
 
 from ftax_model import dataset, plugins
@@ -17,6 +17,7 @@ from ftax_model.device import rates
 from ftax_model.errors import DataError
 from ftax_model.modeling.judging import evaluation, regimes
 from ftax_model.modeling.judging.ranking import FEWEST, quality
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.platforms.known import design, law
 from ftax_model.modeling.platforms.platform import FAMILY, predict_left_out
 from ftax_model.modeling.predictor import LatencyPredictor, with_features
@@ -59,7 +60,7 @@ def proxies(
     predictor: LatencyPredictor | None = None,
     by: Sequence[str] = ("framework", "regime"),
     full: bool = False,
-    jobs: int = -1,
+    jobs: int | None = None,
 ) -> Judged:
     """How good each of `PROXIES` that a dataset's frame tells is, within each value of the columns ``by``.
 
@@ -244,7 +245,7 @@ def _by_law(cells: pd.DataFrame) -> pd.Series[float]:
     return found
 
 
-def _by_predictor(cells: pd.DataFrame, *, jobs: int) -> pd.Series[float]:
+def _by_predictor(cells: pd.DataFrame, *, jobs: int | None) -> pd.Series[float]:
     """Seconds by the full predictor, which learns from the rows of all platforms without those of the family."""
     found = pd.Series(math.nan, index=cells.index)
     rows = with_operators(_with_law(cells), jobs=jobs)
@@ -252,8 +253,8 @@ def _by_predictor(cells: pd.DataFrame, *, jobs: int) -> pd.Series[float]:
         return found
     pairs = list(folds(rows[FAMILY], most=TURNS))
     with threadpool_limits(1):
-        said = Parallel(n_jobs=jobs)(
-            delayed(predict_left_out)(rows.iloc[train], rows.iloc[test]) for train, test in pairs
+        said = in_parallel(
+            (delayed(predict_left_out)(rows.iloc[train], rows.iloc[test]) for train, test in pairs), jobs=jobs
         )
     for one in said:
         found[one.index] = one["predicted_s"]

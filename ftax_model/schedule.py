@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ftax_model.collection import frameworks
-from ftax_model.collection.plan import Plan, Sweep
+from ftax_model.collection.plan import Plan, Shard, Sweep
 from ftax_model.collection.timing import Protocol
 from ftax_model.dataset import Outcome
 from ftax_model.device import Device
@@ -61,18 +61,19 @@ def schedule(
     done: Mapping[str, Outcome] | None = None,
     seen: Iterable[Measurement] = (),
     seed: int = 0,
+    shard: Shard | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Estimate]:
-    """What a collection of the plan would measure, in its order.
+    """What a collection of the plan, or of a ``shard`` of it, would measure, in its order.
 
     Cells that are ``done`` (how they ended, by their keys) are left out. Measurements that were ``seen`` tell what it
     takes to prepare a cell. Adaptive sweeps are walked through with predicted latencies; where there are none, all that
     they may measure is listed. ``on_progress`` is called with the sweeps looked at and the number of all.
 
-    Raises `MissingError` where a framework is not installed.
+    Raises `MissingError` where a framework is not installed, `InputError` for a shard that there is not.
     """
     oracle = _Oracle(device, plan.protocol, predictor, seen)
-    sweeps = plan.sweeps(device, seed=seed)
+    sweeps = plan.sweeps(device, seed=seed, shard=shard)
     found: list[Estimate] = []
     for number, sweep in enumerate(sweeps):
         if on_progress:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from ftax_model import architectures, dataset
 from ftax_model.claims import _paper
@@ -20,6 +20,7 @@ from ftax_model.errors import FtaxError
 from ftax_model.modeling.estimators.crossover import FEWEST_SIZES
 from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.judging import evaluation
+from ftax_model.modeling.parallel import in_parallel
 
 APART = 2.44
 """Times the floor within which 90 % of differences of two looks at one cell lie: of normal errors 1.645 / 0.6745."""
@@ -80,8 +81,8 @@ class Seen:
             if rows["batch_size"].nunique() >= FEWEST_SIZES and rows["batch_size"].min() == 1
         ]
         points = [rows[["batch_size", "latency_s"]].to_numpy(float) for rows in sweeps]
-        jobs = -1 if len(points) > FEW else 1  # processes take seconds to start
-        curves = Parallel(n_jobs=jobs)(delayed(fit_curve)(own[:, 0], own[:, 1]) for own in points)
+        jobs = None if len(points) > FEW else 1  # processes take seconds to start
+        curves = in_parallel((delayed(fit_curve)(own[:, 0], own[:, 1]) for own in points), jobs=jobs)
         found = [
             {
                 **rows.iloc[0][[*CURVE, *OF_MODEL]].to_dict(),

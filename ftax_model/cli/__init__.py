@@ -28,7 +28,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EXITS = {
     0: "the answer is there",
     EXIT_NO: "it ran, and the answer is no: --slo is not kept (predict --check), a finding is bad (doctor), "
-    "something is odd (check), nothing could be measured (measure)",
+    "something is odd (check), nothing could be measured (measure), something moved (diff --check)",
     EXIT_BAD_INPUT: "bad input, told in one line: what always holds, what was got, what to do",
     EXIT_INTERRUPTED: "interrupted; what was written is kept",
 }

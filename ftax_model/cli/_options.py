@@ -307,6 +307,16 @@ def processes(jobs: int) -> int:
     return jobs
 
 
+def shard(text: str | None) -> tuple[int, int] | None:
+    """``3/10`` as two numbers; raises `InputError` for anything else."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
+    if not found:
+        raise InputError("a shard is PART/PARTS", repr(text), "write for example 3/10")
+    return int(found[1]), int(found[2])
+
+
 def duration(text: str | None) -> float | None:
     """``90s``, ``9m`` or ``2h`` in seconds; raises `InputError` for anything else."""
     return _in_seconds(text, {"s": 1.0, "m": 60.0, "h": 3600.0}, what="a duration", cure="write for example 90s or 9m")

@@ -60,6 +60,39 @@ class Shift:
         return abs(self.by) > max(self.noise, math.log1p(LEAST))
 
 
+Looks = Mapping[str, list[Measurement]]
+"""Measurements of one cell, by sitting."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """By how much two looks at the same cells differ for no reason: variances of log ratios.
+
+    ``per_cell`` is what the processes of each cell leave, ``shared`` what a sitting adds to all of them alike, which
+    ``sittings`` of the first look tell.
+    """
+
+    per_cell: Mapping[Cell, float]
+    shared: float
+    sittings: int
+
+    def of_cells(self, share: float) -> dict[Cell, float]:
+        """The log ratio that noise alone exceeds in such a share of cells, for each cell."""
+        times = self._times(share)
+        return {cell: times * math.sqrt(own + self.shared) for cell, own in self.per_cell.items()}
+
+    def of_median(self, share: float) -> float:
+        """The log ratio that noise alone exceeds in such a share of medians over all cells."""
+        own = math.pi / 2 * sum(self.per_cell.values()) / len(self.per_cell) ** 2
+        return self._times(share) * math.sqrt(own + self.shared)
+
+    def _times(self, share: float) -> float:
+        """Standard deviations, of an estimate of so many degrees of freedom."""
+        from scipy import stats
+
+        return float(stats.t.isf(share / 2, FREEDOM + self.sittings - 1))
+
+
 def sentinels(baseline: Iterable[Measurement], device: str) -> Plan:
     """What to measure again of a baseline: the plan `PLAN`, as far as that was measured, else short cells of each
     platform.
@@ -90,7 +123,7 @@ def sentinels(baseline: Iterable[Measurement], device: str) -> Plan:
 
 def shifts(before: Iterable[Measurement], now: Iterable[Measurement]) -> list[Shift]:
     """How the platforms moved from a baseline to what was measured now; of cells that were measured in both."""
-    then, here = _by_cell(before), _by_cell(now)
+    then, here = by_cell(before), by_cell(now)
     platforms: dict[Platform, list[Cell]] = {}
     for cell in here:
         if cell in then:
@@ -120,31 +153,27 @@ def numbered(baseline: Iterable[Measurement], now: Iterable[Measurement]) -> lis
     return found
 
 
-Looks = Mapping[str, list[Measurement]]
-"""Measurements of one cell, by sitting."""
-
-
 def _shift(
     platform: Platform, cells: Sequence[Cell], then: Mapping[Cell, Looks], here: Mapping[Cell, Looks], platforms: int
 ) -> Shift:
-    from scipy import stats
-
-    moved = {cell: _centre(here[cell]) - _centre(then[cell]) for cell in cells}
+    moved = {cell: centre(here[cell]) - centre(then[cell]) for cell in cells}
     by = statistics.median(moved.values())
-    within = _within([*(then[cell] for cell in cells), *(here[cell] for cell in cells)])
-    between, sittings = _between([then[cell] for cell in cells])
-    per_cell = [within * (1 / _count(then[cell]) + 1 / _count(here[cell])) for cell in cells]
-    shared = between * (1 + 1 / sittings)
-    share, freedom = FALSE_ALARMS / platforms / 2, FREEDOM + sittings - 1
-    alone = [float(stats.t.isf(share / len(cells), freedom)) * math.sqrt(own + shared) for own in per_cell]
+    noise, share = noise_of(cells, then, here), FALSE_ALARMS / platforms
     apart = [
         f"{_name(cell)} {_percent(moved[cell])}"
-        for cell, limit in zip(cells, alone, strict=True)
+        for cell, limit in noise.of_cells(share / len(cells)).items()
         if len(cells) >= FEWEST_CELLS and abs(moved[cell] - by) > max(limit, math.log1p(LEAST))
     ]
-    of_median = math.pi / 2 * sum(per_cell) / len(cells) ** 2
-    limit = float(stats.t.isf(share, freedom)) * math.sqrt(of_median + shared)
-    return Shift(platform, by, limit, len(cells), sittings, _changed(then, here, cells), tuple(apart))
+    limit = noise.of_median(share)
+    return Shift(platform, by, limit, len(cells), noise.sittings, _changed(then, here, cells), tuple(apart))
+
+
+def noise_of(cells: Sequence[Cell], then: Mapping[Cell, Looks], here: Mapping[Cell, Looks]) -> Noise:
+    """The noise of cells that a sitting moves alike, as those of a platform, from what two looks at them show."""
+    within = _within([*(then[cell] for cell in cells), *(here[cell] for cell in cells)])
+    between, sittings = _between([then[cell] for cell in cells])
+    per_cell = {cell: within * (1 / _count(then[cell]) + 1 / _count(here[cell])) for cell in cells}
+    return Noise(per_cell, between * (1 + 1 / sittings), sittings)
 
 
 def _within(cells: Iterable[Looks]) -> float:
@@ -162,7 +191,7 @@ def _between(cells: Sequence[Looks]) -> tuple[float, int]:
     """Variance of what a sitting shares, and the number of sittings in which every cell was measured."""
     sittings = sorted(set.intersection(*(set(looks) for looks in cells)))
     shared = [
-        statistics.fmean(statistics.median(map(_log, looks[name])) - _centre(looks) for looks in cells)
+        statistics.fmean(statistics.median(map(_log, looks[name])) - centre(looks) for looks in cells)
         for name in sittings
     ]
     squares = sum((value - statistics.fmean(shared)) ** 2 for value in shared) if shared else 0.0
@@ -232,7 +261,8 @@ def _short(good: Iterable[Measurement], own: Iterable[Cell]) -> list[Cell]:
     return found
 
 
-def _by_cell(measurements: Iterable[Measurement]) -> dict[Cell, dict[str, list[Measurement]]]:
+def by_cell(measurements: Iterable[Measurement]) -> dict[Cell, dict[str, list[Measurement]]]:
+    """The good ones by cell, of whatever repeat, and by sitting."""
     found: dict[Cell, dict[str, list[Measurement]]] = {}
     for one in measurements:
         if one.status == "ok":
@@ -250,8 +280,8 @@ def _log(one: Measurement) -> float:
     return math.log(one.latency_s)
 
 
-def _centre(looks: Looks) -> float:
-    """Mean over sittings of the median over processes."""
+def centre(looks: Looks) -> float:
+    """The log latency of a cell: the mean over sittings of the median over processes."""
     return statistics.fmean(statistics.median(map(_log, own)) for own in looks.values())
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ ALL = "all"
 
 EXCEPT = "except"
 """Names the frameworks that are left out of all that are installed."""
+
+Shard = tuple[int, int]
+"""Which part of a plan, counted from 1, and of how many."""
 
 _FOLDER = "ftax_model.plans"
 _PLATFORM = ("frameworks", "threads", "repeats", "longest_call_s")
@@ -164,14 +167,19 @@ class Plan:
         """Every cell that may be measured on a device, each once, in the order given."""
         return [cell for sweep in self._sweeps(device) for cell in sweep.cells]
 
-    def sweeps(self, device: Device, *, seed: int) -> list[Sweep]:
+    def sweeps(self, device: Device, *, seed: int, shard: Shard | None = None) -> list[Sweep]:
         """The cells on a device by the processes that measure them, in that order; the same for the same seed.
 
         The cells that a sweep lists are shuffled. So are the sweeps, but for repeats: the first of n comes somewhere in
         the first n-th part of the run, and so on. With order ``given`` sweeps stay as they are.
+
+        A ``shard``, as (3, 10), is a part of them, in that order. Parts share no sweep, and are the whole plan
+        together; each has its share of every framework and architecture, and is the same for every seed. Raises
+        `InputError` for a part that there is not.
         """
         shuffler = random.Random(seed)
         found = self._sweeps(device)
+        mine = None if shard is None else _part(found, shard)
         if self.order == "random":
             repeats = Counter(_first_repeat(sweep) for sweep in found)
             places = {s: (s.listed[0].repeat + shuffler.random()) / repeats[_first_repeat(s)] for s in found}
@@ -179,6 +187,7 @@ class Plan:
         return [
             dataclasses.replace(sweep, listed=tuple(shuffler.sample(sweep.listed, len(sweep.listed))))
             for sweep in found
+            if mine is None or sweep in mine
         ]
 
     def _sweeps(self, device: Device) -> list[Sweep]:
@@ -197,6 +206,23 @@ class Plan:
 def group(cell: Cell) -> Cell:
     """What the cells that one process measures share: everything but the batch size, which is 1 here."""
     return dataclasses.replace(cell, workload=cell.workload.curve)
+
+
+def _part(sweeps: Sequence[Sweep], shard: Shard) -> set[Sweep]:
+    """One part of the sweeps, which are dealt in turn: those that take alike after each other, in a random order."""
+    part, of = shard
+    for number in (part, of):
+        _positive("each number of a shard", number)
+    if part > of:
+        raise InputError("a shard is a part of a plan, counted from 1", f"{part} of {of}", "write for example 3/10")
+    shuffled = random.Random(0).sample(sweeps, len(sweeps))
+    return {*sorted(shuffled, key=_alike)[part - 1 :: of]}
+
+
+def _alike(sweep: Sweep) -> tuple[str, str, str, int, int]:
+    """What the seconds that a sweep takes hang on most, as far as a plan tells."""
+    first = sweep.listed[0]
+    return first.framework, first.workload.architecture, first.workload.dtype, first.threads, len(sweep.listed)
 
 
 def _first_repeat(sweep: Sweep) -> Cell:

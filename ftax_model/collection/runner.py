@@ -17,7 +17,7 @@ from typing import Any
 from ftax_model import architectures, outside
 from ftax_model.collection import frameworks, worker
 from ftax_model.collection.builders import builder
-from ftax_model.collection.plan import Grid, Plan, Sweep, group, load_plan
+from ftax_model.collection.plan import Grid, Plan, Shard, Sweep, group, load_plan
 from ftax_model.collection.timing import Protocol
 from ftax_model.collection.worker import Setup
 from ftax_model.collection.worker_pool import InProcess, Interrupts, Isolated, Stop, WorkerPool
@@ -84,6 +84,7 @@ def collect(
     *,
     device: str = "cpu",
     seed: int = 0,
+    shard: Shard | None = None,
     budget_s: float | None = None,
     isolate: bool = True,
     operators: bool = False,
@@ -94,7 +95,8 @@ def collect(
     """Measure every cell of a plan that the dataset ``out`` does not hold yet, and append each as soon as it is known.
 
     ``plan`` is a plan, or the name or path of one; ``out`` a ``.jsonl`` file, made where there is none; ``device`` a
-    device kind, ``cpu`` or ``cuda``; ``seed`` that of the order of cells, of weights and inputs.
+    device kind, ``cpu`` or ``cuda``; ``seed`` that of the order of cells, of weights and inputs. A ``shard``, as
+    (3, 10), is the part of the plan that this machine measures; see `Plan.sweeps`.
 
     After ``budget_s`` seconds it stops, and begins no cell that would take longer. The first SIGINT or SIGTERM stops it
     too. The cell at hand is dropped then, and measured by the next run.
@@ -121,7 +123,7 @@ def collect(
         raise InputError("a budget is a number of seconds above 0", repr(budget_s), "give such a number, or none")
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
     where = detect(device)
-    sweeps = plan.sweeps(where, seed=seed)
+    sweeps = plan.sweeps(where, seed=seed, shard=shard)
     for curve in {one.listed[0].workload.curve for one in sweeps}:
         if outside.is_one(curve):
             outside.check_trust(curve.architecture, str(curve.settings["place"]), trust=trust)

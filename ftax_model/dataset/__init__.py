@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import itertools
 import json
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 from ftax_model import files, plugins
 from ftax_model.dataset import packed
 from ftax_model.dataset.frames import Tell, Where, by_name, chosen, frame, good, operator_frame, operators
+from ftax_model.dataset.merging import PREFERENCES, Ledger, Merged
 from ftax_model.dataset.overview import Seen, counts, glance
 from ftax_model.errors import DataError, FtaxError
 from ftax_model.measurement import Measurement, Profile, Record
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "OPERATORS", "SUFFIXES", "DatasetWarning", "Outcome", "Writer", "by_name", "find", "folder", "frame", "good",
-    "load_dataset", "load_operators", "load_profiles", "names", "operator_frame", "operators", "operators_file",
-    "operators_files", "overview", "pack", "read", "unpack",
+    "OPERATORS", "PREFERENCES", "SUFFIXES", "DatasetWarning", "Merged", "Outcome", "Writer", "by_name", "find",
+    "folder", "frame", "good", "load_dataset", "load_operators", "load_profiles", "merge", "names", "operator_frame",
+    "operators", "operators_file", "operators_files", "overview", "pack", "read", "records", "unpack",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=Record)
@@ -191,8 +193,16 @@ def read(
     record, a schema of another version, or a key that comes twice.
     """
     asked = None if keys is None else frozenset(keys)
-    records = _records(Path(path), kind, tell, keys=asked)
-    return [one for one in records if asked is None or one.cell.key in asked]
+    found = _records(Path(path), kind, tell, keys=asked)
+    return [one for one in found if asked is None or one.cell.key in asked]
+
+
+def records(name_or_path: str | os.PathLike[str], *, tell: Tell | None = None) -> Iterator[Measurement]:
+    """The measurements of a dataset, by name or path, one after the other, so that none need be kept.
+
+    Of a packed one they come as Parquet holds them. Raises `DataError` as `read` does, once it comes to that.
+    """
+    return _records(find(name_or_path), Measurement, tell, in_order=False)
 
 
 def _records(
@@ -202,10 +212,14 @@ def _records(
     *,
     keys: Collection[str] | None = None,
     keep: list[bytes] | None = None,
+    in_order: bool = True,
 ) -> Iterator[R]:
-    """The records of a file one after the other, those of the cells at least; ``keep`` takes their lines."""
+    """The records of a file one after the other, those of the cells at least; ``keep`` takes their lines.
+
+    Of a packed file those that come in the order of packing are all in memory at once.
+    """
     seen: set[str] = set()
-    for number, line in _lines(path, tell, keys):
+    for number, line in _lines(path, tell, keys, in_order=in_order):
         record = cast(R, _parse(line, kind, where=f"{path} line {number}"))
         key = record.cell.key
         if key in seen:
@@ -218,10 +232,12 @@ def _records(
         yield record
 
 
-def _lines(path: Path, tell: Tell | None = None, keys: Collection[str] | None = None) -> Iterator[tuple[int, bytes]]:
+def _lines(
+    path: Path, tell: Tell | None = None, keys: Collection[str] | None = None, *, in_order: bool = True
+) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that hold something, with their numbers; of a packed one those of the cells alone."""
     if path.suffix == packed.SUFFIX:
-        yield from enumerate(packed.read_lines(path, keys=keys, tell=tell), start=1)
+        yield from enumerate(packed.read_lines(path, keys=keys, tell=tell, in_order=in_order), start=1)
         return
     law, done = "a dataset is a readable file", 0
     size = files.unpacked_size(path) if tell else 0
@@ -284,6 +300,100 @@ def unpack(name_or_path: str | os.PathLike[str], out: str | os.PathLike[str], *,
     if out.exists():
         raise DataError("what is unpacked overwrites nothing", f"{out} is there", "choose another output")
     return files.write(out, b"".join(line + b"\n" for line in packed.read_lines(path, tell=tell)))
+
+
+def merge(
+    names_or_paths: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    prefer: str | None = None,
+    replace: bool = False,
+    tell: Tell | None = None,
+) -> list[Merged]:
+    """Make one dataset ``out`` of several, and one file of the operator profiles beside them; what became of each.
+
+    Records come in the order of the files (of a packed one, as Parquet holds them), and stay as they are. Each is held
+    only while it is looked at. Identical ones of a cell count once. Where those of a cell differ, ``prefer`` says which
+    is taken, one of `PREFERENCES`: ``ok``, the good one where another failed; ``first`` or ``last``, of two good ones
+    that of the first or last file as well. Files of operator profiles alone are merged alike.
+
+    Each output is written in one step. With ``replace`` it may take the place of one that is there, also of an input.
+    Raises `DataError` before anything is written where records differ and nothing says which is taken, where an input
+    cannot be read or an output cannot be written, is there, or is being written by others.
+    """
+    paths, out = [find(one) for one in names_or_paths], Path(out)
+    if prefer is not None:
+        plugins.check(prefer, PREFERENCES, what="preference")
+    if out.suffix != ".jsonl":
+        cure = "choose a name that ends in .jsonl, and pack it then: ftax pack"
+        raise DataError("a merged dataset is JSON Lines", str(out), cure)
+    if paths and all(_stem(path).endswith(OPERATORS) for path in paths):
+        parts: dict[Path, tuple[type[Record], list[Path]]] = {out: (Profile, paths)}
+        around = [out]
+    else:
+        parts = {out: (Measurement, paths)}
+        around = [out, *operators_files(out)]
+        if beside := [file for path in paths if (file := _profiled(path))]:
+            parts[operators_file(out)] = (Profile, beside)
+    _check_room(parts, around, replace=replace)
+    with ExitStack() as stack:
+        for place, (kind, _) in parts.items():
+            if place.exists():
+                stack.enter_context(Writer(place, kind))  # nobody else appends to what is about to be replaced
+        hears = _in_turn(tell, 2 * sum(len(own) for _, own in parts.values()))
+        ledgers = {place: _ledger(kind, own, prefer, hears) for place, (kind, own) in parts.items()}
+        for place, (_, own) in reversed(parts.items()):  # the dataset last: once it is there, all is
+            files.write(place, _taken(own, ledgers[place], hears))
+    return [one for ledger in ledgers.values() for one in ledger.merged()]
+
+
+def _check_room(parts: Collection[Path], around: Iterable[Path], *, replace: bool) -> None:
+    """Raise `DataError` where outputs cannot be written, or something lies there that is not to be replaced."""
+    for place in around:
+        if place.exists() and not replace:
+            raise DataError(
+                "what is merged overwrites nothing", f"{place} is there", "choose another output, or --replace"
+            )
+        if place.exists() and place not in parts:
+            law = "profiles beside a dataset are of its cells"
+            raise DataError(law, f"{place}, which is not replaced", "move it away, or choose another output")
+    for place in parts:
+        files.check(place)
+
+
+def _ledger(kind: type[Record], paths: Iterable[Path], prefer: str | None, hears: Iterator[Tell | None]) -> Ledger:
+    """Which records of several files are taken; raises `DataError` where nothing says."""
+    found, lines = Ledger(prefer), list[bytes]()
+    for path in paths:
+        found.open(path)
+        for record in _records(path, kind, next(hears), keep=lines, in_order=False):
+            found.note(record, lines.pop())
+    found.check()
+    return found
+
+
+def _taken(paths: Iterable[Path], ledger: Ledger, hears: Iterator[Tell | None]) -> Iterator[bytes]:
+    """The lines of several files that are taken; raises `DataError` where a file is not as it was."""
+    for number, path in enumerate(paths):
+        lines, seen = _lines(path, next(hears), in_order=False), hashlib.blake2b()
+        for taken, (_, line) in zip(ledger.taken[number], lines, strict=False):  # others may be appended meanwhile
+            seen.update(line.strip())
+            if taken:
+                yield line.strip() + b"\n"
+        ledger.check_lines(number, seen)
+
+
+def _in_turn(tell: Tell | None, count: int) -> Iterator[Tell | None]:
+    """What hears how far each of so many readings is, one after the other, and tells how far all are."""
+    rows = [0] * count
+
+    def heard(at: int, own: int, share: float) -> None:
+        rows[at] = own
+        if tell:
+            tell(sum(rows), (at + share) / count)
+
+    for at in range(count):
+        yield partial(heard, at) if tell else None
 
 
 class Outcome(NamedTuple):

@@ -85,15 +85,23 @@ def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_lines(
-    path: str | os.PathLike[str], *, keys: Collection[str] | None = None, tell: Tell | None = None
+    path: str | os.PathLike[str],
+    *,
+    keys: Collection[str] | None = None,
+    tell: Tell | None = None,
+    in_order: bool = True,
 ) -> Iterator[bytes]:
-    """The records of a packed dataset, or those with some keys, as lines of JSON, in the order of packing."""
+    """The records of a packed dataset, or those with some keys, as lines of JSON.
+
+    They come in the order of packing, for which all of them are read first, or group by group as they lie there.
+    """
     values = {} if keys is None else {"key": list(keys)}
     with _opened(path) as (file, facts):
-        found = _together(_groups(path, file, facts["ranges"], [_LINE, _RECORD, *values], values, tell))
-    for chunk in found[_RECORD].chunks:
-        for one in chunk:
-            yield one.as_py().encode()
+        groups = _groups(path, file, facts["ranges"], [_LINE, _RECORD, *values], values, tell)
+        for part in (_together(groups),) if in_order else groups:
+            for chunk in part[_RECORD].chunks:
+                for one in chunk:
+                    yield one.as_py().encode()
 
 
 def read_frame(

@@ -74,7 +74,8 @@ class LatencyPredictor:
     ----------
     confidence : share of latencies of unseen models that the interval is to hold, between 0 and 1.
     operators : whether to learn the costs of operators, which takes tracing every workload again; else the law alone.
-    jobs : processes that trace and fit; -1 for one a core.
+    jobs : processes that trace and fit, -1 for one a core; ``None`` for as many as an active `joblib.parallel_config`
+        says, or else one a core. They are those of its backend, here or on a cluster.
 
     Attributes
     ----------
@@ -86,7 +87,7 @@ class LatencyPredictor:
     about_ : what a calibration was made with, empty for others (see `ftax_model.modeling.platforms.mine`).
     """
 
-    def __init__(self, *, confidence: float = 0.9, operators: bool = True, jobs: int = -1) -> None:
+    def __init__(self, *, confidence: float = 0.9, operators: bool = True, jobs: int | None = None) -> None:
         if not 0 < confidence < 1:
             raise InputError("confidence lies between 0 and 1", repr(confidence), "choose for example 0.9")
         self.confidence = confidence

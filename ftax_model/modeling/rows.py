@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from ftax_model import architectures, dataset, outside
 from ftax_model.errors import DataError
 from ftax_model.measurement import Platform
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.platforms import mine
 from ftax_model.operators import MEMORY, Trace
 from ftax_model.tracing import features, trace_sweep
@@ -41,14 +42,15 @@ MANY = 1000
 """Rows from which processes of their own are worth it."""
 
 
-def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
+def with_operators(table: pd.DataFrame, *, jobs: int | None = None) -> pd.DataFrame:
     """The table with the columns of operators (`ftax_model.tracing.features.COLUMNS`) and of memory
     (`ftax_model.operators.MEMORY`) beside its own.
 
-    Workloads are built and traced again, each sweep of batch sizes once, in ``jobs`` processes; of models from outside
-    the traces that are kept count (`ftax_model.modeling.platforms.mine`). Rows whose architecture this version does not
-    have (what others measured), those from outside without traces, and those of whole numbers have none: their columns
-    are nan. A table that has the columns comes back as it is.
+    Workloads are built and traced again, each sweep of batch sizes once, in ``jobs`` processes
+    (`ftax_model.modeling.parallel.in_parallel`); of models from outside the traces that are kept count
+    (`ftax_model.modeling.platforms.mine`). Rows whose architecture this version does not have (what others measured),
+    those from outside without traces, and those of whole numbers have none: their columns are nan. A table that has the
+    columns comes back as it is.
     """
     names = [name for name in (*features.COLUMNS, *MEMORY) if name not in table]
     if set(names) <= set(MEMORY):
@@ -63,7 +65,7 @@ def with_operators(table: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
         workload = _workload(dict(zip(WORKLOAD, key, strict=True)))
         sweeps.setdefault(workload.curve, []).append((key, workload))
     ordered = sorted(sweeps.values(), key=lambda own: own[0][1].architecture)
-    found = Parallel(n_jobs=jobs if len(ordered) > _FEW else 1)(delayed(_columns)(own) for own in ordered)
+    found = in_parallel((delayed(_columns)(own) for own in ordered), jobs=jobs if len(ordered) > _FEW else 1)
     columns = {key: one for part in found for key, one in part}
     nothing, place = dict.fromkeys(names, float("nan")), {key: at for at, key in enumerate(columns, start=1)}
     distinct = pd.DataFrame([nothing, *columns.values()], columns=names)

@@ -163,7 +163,7 @@ def of_dataset(
     predictor: LatencyPredictor | None = None,
     evaluate: bool = False,
     note: str = "",
-    jobs: int = -1,
+    jobs: int | None = None,
     made: datetime | None = None,
 ) -> Content:
     """What was measured, and predictions beside it; ``note`` says which part of it these measurements are.

@@ -24,6 +24,9 @@ MOST_BYTES = 1 << 33
 MOST_SECONDS = 300
 """Time that building and calling a model may take."""
 
+ALONE = threading.RLock()
+"""Held while a model is built or traced: torch, and what is built on it, is changed for the whole process meanwhile."""
+
 LAW = "a model can be counted where it is one that could be run"
 
 
@@ -41,14 +44,14 @@ def bounded(*, seconds: float = MOST_SECONDS) -> Iterator[None]:
     """Hold what is built and called in this context to the bounds; `InputError` for what goes beyond.
 
     Time is bounded in the main thread alone, parts where torch is there when the context begins. Within another such
-    context it is that one's.
+    context it is that one's. Threads take turns.
     """
     if _held.active:
         yield
         return
     _held.active = True
     try:
-        with _memory(), _time(seconds), _parts() if "torch" in sys.modules else contextlib.nullcontext():
+        with ALONE, _memory(), _time(seconds), _parts() if "torch" in sys.modules else contextlib.nullcontext():
             yield
     except _Beyond as error:
         raise beyond(str(error)) from None

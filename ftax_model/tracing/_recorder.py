@@ -22,7 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from ftax_model.errors import FtaxError, InputError
 from ftax_model.operators import Operator, Trace
 from ftax_model.tracing import _costs
-from ftax_model.tracing._bounds import MOST_CALLS, beyond
+from ftax_model.tracing._bounds import ALONE, MOST_CALLS, beyond
 from ftax_model.tracing.lifetimes import live_bytes
 from ftax_model.tracing.trace import ValuesError, tensors_in
 
@@ -70,6 +70,7 @@ def record(
         recorder = Recorder(own, tensors_in(inputs))
         values = _Drawn(recorder.weights) if draw else _Values(recorder.weights)
         with (
+            ALONE,
             torch.inference_mode(False),
             torch.no_grad(),
             _layers(module, recorder.layers),

@@ -13,7 +13,7 @@ from ftax_model import architectures
 from ftax_model.architectures import Architecture
 from ftax_model.errors import InputError
 from ftax_model.operators import Trace
-from ftax_model.tracing._bounds import bounded
+from ftax_model.tracing._bounds import ALONE, bounded
 from ftax_model.workload import Workload
 
 
@@ -87,7 +87,7 @@ def trace_workload(workload: Workload) -> Trace:
         return trace_workload(full)
     architecture = architectures.load(full.architecture)
     try:
-        with _meta_device(architecture), bounded():
+        with ALONE, _meta_device(architecture), bounded():
             module, inputs = architecture.build(full)
     except (RuntimeError, TypeError, OverflowError) as error:  # what torch raises of sizes that it cannot hold
         why = f"{architectures.label(full)}: {type(error).__name__}: {error}".partition("\n")[0]
@@ -99,7 +99,7 @@ def trace_workload(workload: Workload) -> Trace:
 def params(workload: Workload) -> int:
     """Elements of the parameters of a completed workload, which is built on the meta device and not called."""
     architecture = architectures.load(workload.architecture)
-    with _meta_device(architecture), bounded():
+    with ALONE, _meta_device(architecture), bounded():
         module, _ = architecture.build(workload)
     return module.params if isinstance(module, Trace) else sum(own.numel() for own in module.parameters())
 

@@ -124,6 +124,9 @@ CASES = {
     "dataset corrupt in the middle": (("fit", "corrupt.jsonl", "--out", "x.json"), "line 2"),
     "dataset of mixed schemas": (("fit", "mixed.jsonl", "--out", "x.json"), "schema 2"),
     "dataset of words": (("fit", "words.jsonl", "--out", "x.json"), "line 1"),
+    "shard of none": (("collect", "toy", "--out", "x.jsonl", "--shard", "0/3"), "whole number above 0"),
+    "shard beyond the last": (("collect", "toy", "--out", "x.jsonl", "--shard", "4/3"), "4 of 3"),
+    "shard of words": (("collect", "toy", "--dry-run", "--shard", "a"), "PART/PARTS"),
     "no process": (("evaluate", "toy.jsonl", "--jobs", "0"), "number of processes"),
     "proxies by no column": (("proxies", "toy.jsonl", "--by", "colour"), "colour"),
 }

@@ -38,6 +38,8 @@ CASES = {
     "ftax compare eager onnx": "onnxruntime",
     "ftax fit x86-epyc-2core intel": "intel-xeon-amx-2core",
     "ftax evaluate x86": "x86-epyc-2core",
+    "ftax diff x86-epyc-2core intel": "intel-xeon-amx-2core",
+    "ftax merge x86": "x86-epyc-2core",
     "ftax proxies x86": "x86-epyc-2core",
     "ftax report x86": "x86-epyc-2core",
     "ftax plot cross": "crossover",

@@ -46,6 +46,13 @@ def test_what_is_in_the_dataset_is_not_to_be_measured(folder: Path, capsys: pyte
     assert not nothing.exists()
 
 
+def test_shards_are_the_plan_together(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [dry(capsys, "toy", "--shard", f"{part}/3")["cells"] for part in (1, 2, 3)]
+    keys = [json.dumps([cell["workload"], cell["repeat"]]) for part in parts for cell in part]
+    assert len(keys) == len(set(keys)) == 200
+    assert max(map(len, parts)) - min(map(len, parts)) == 8  # sweeps stay whole
+
+
 def test_table_has_a_line_for_each_sweep_and_says_what_is_not_known(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

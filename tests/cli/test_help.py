@@ -15,7 +15,7 @@ from ftax_model.cli._complete import hyperparameters
 NAMES = plugins.names(cli.__name__)
 
 SHORT = ("check", "completion", "datasets", "list")
-LONGER = ("advise", "claims", "compare", "crossover", "explain-gap", "predict", "proxies", "trace")
+LONGER = ("advise", "claims", "compare", "crossover", "diff", "explain-gap", "predict", "proxies", "trace")
 """Commands whose examples need nothing that is not here; others measure, or read what another command wrote."""
 
 

@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ftax_model import architectures
 from ftax_model.collection import frameworks
 from ftax_model.collection.adaptive import PROTOCOL
-from ftax_model.collection.plan import Grid, Plan, group, load_plan, names, parse
+from ftax_model.collection.plan import Grid, Plan, Sweep, group, load_plan, names, parse
 from ftax_model.collection.timing import Protocol
-from ftax_model.dataset import Outcome
+from ftax_model.dataset import Outcome, records
 from ftax_model.device import Device
 from ftax_model.errors import DataError, InputError
 from ftax_model.workload import Workload, grid
@@ -225,6 +228,62 @@ def test_given_order_measures_the_first_grid_first():
     first = Grid(tuple(grid("toy", num_layers=9, width=8, input_size=1)), ("fake",), repeats=2)
     plan = Plan("x", (first, *made().grids), order="given")
     assert [cell.workload.settings["num_layers"] for cell in arranged(plan)[:3]] == [9, 9, 2]
+
+
+@given(
+    layers=st.sets(st.integers(1, 9), min_size=1),
+    sizes=st.sets(st.integers(1, 64), min_size=1, max_size=5),
+    repeats=st.integers(1, 3),
+    order=st.sampled_from(["random", "given"]),
+    of=st.integers(1, 12),
+    seeds=st.lists(st.integers(), min_size=12, max_size=12),
+)
+def test_shards_share_no_sweep_and_are_the_whole_plan_whatever_the_seeds(layers, sizes, repeats, order, of, seeds):
+    workloads = tuple(grid("toy", num_layers=sorted(layers), batch_size=sorted(sizes)))
+    plan = Plan("x", (Grid(workloads, ("fake", "eager"), repeats=repeats),), order=order)
+    shards = [plan.sweeps(CPU, seed=seed, shard=(part, of)) for part, seed in enumerate(seeds[:of], start=1)]
+    found = [cell for shard in shards for sweep in shard for cell in sweep.cells]
+    assert len(found) == len(set(found))
+    assert set(found) == set(plan.cells(CPU))
+    assert sum(map(len, shards)) == len(plan.sweeps(CPU, seed=0))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_a_shard_keeps_the_order_of_its_plan():
+    plan = made("random", repeats=3)
+    whole, part = ([group(one.listed[0]) for one in plan.sweeps(CPU, seed=7, shard=own)] for own in (None, (2, 3)))
+    assert part == [one for one in whole if one in part]
+
+
+def test_each_shard_has_its_share_of_every_framework_and_architecture():
+    kinds = [grid("toy", num_layers=list(range(1, 13))), grid("mlp", num_layers=list(range(1, 7)))]
+    cells = (Grid(tuple(workloads), ("fake", "eager"), repeats=2) for workloads in kinds)
+    plan = Plan("x", tuple(cells))
+    for part in range(1, 5):
+        firsts = [one.listed[0] for one in plan.sweeps(CPU, seed=0, shard=(part, 4))]
+        seen = Counter((one.framework, one.workload.architecture) for one in firsts)
+        assert seen == {("fake", "toy"): 6, ("eager", "toy"): 6, ("fake", "mlp"): 3, ("eager", "mlp"): 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["amd-epyc-genoa-2core", "intel-xeon-amx-2core", "x86-epyc-2core"])
+def test_shards_take_about_as_long_as_each_other(monkeypatch, name):
+    seconds = Counter()
+    for one in records(name):
+        calls = sum(one.samples) * one.calls_per_block + one.warmup_calls * (one.latency_s or 0.0)
+        seconds[group(one.cell)] += 1.0 + (one.prepare_s or 0.0) + (one.first_call_s or 0.0) + calls
+    plan = made()
+    monkeypatch.setattr(Plan, "_sweeps", lambda *_: [Sweep((one,)) for one in seconds])
+    for of, most in ((4, 1.08), (10, 1.21)):
+        parts = [plan.sweeps(CPU, seed=0, shard=(part, of)) for part in range(1, of + 1)]
+        taken = [sum(seconds[one.listed[0]] for one in own) for own in parts]
+        assert max(taken) < most * sum(taken) / of
+
+
+@pytest.mark.parametrize("shard", [(0, 3), (4, 3), (1, 0), (-1, 3), (True, 1), (1.0, 2)])
+def test_a_shard_that_there_is_not_is_refused(shard):
+    with pytest.raises(InputError, match=r"a shard is a part of a plan|each number of a shard"):
+        made().sweeps(CPU, seed=0, shard=shard)
 
 
 def adaptive(text="adaptive", more=""):

@@ -64,6 +64,21 @@ def test_isolated_and_in_process_agree(out, tmp_path):
     assert {one.cell.key: one.samples for one in read(out)} == {one.cell.key: one.samples for one in read(other)}
 
 
+def test_shards_measure_the_plan_once_whatever_is_done_already(out, tmp_path):
+    whole = plan(layers=(2, 3, 4), repeats=2)
+    collect(plan(layers=(3,), repeats=2), out, isolate=False)
+    seen = []
+    for part in (1, 2, 3, 4):
+        file = out if part == 1 else tmp_path / f"{part}.jsonl"
+        before = {one.cell for one in read(file)} if file.exists() else set()
+        summary = collect(whole, file, isolate=False, shard=(part, 4), seed=part)
+        own = {cell for sweep in whole.sweeps(detect(), seed=0, shard=(part, 4)) for cell in sweep.cells}
+        assert summary.done == summary.planned == len(own)
+        assert {one.cell for one in read(file)} == before | own
+        seen += own
+    assert sorted(cell.key for cell in seen) == sorted(cell.key for cell in whole.cells(detect()))
+
+
 def test_second_run_measures_only_what_is_missing(out):
     collect(plan(batch_size=[1, 2]), out)
     before = out.read_bytes()

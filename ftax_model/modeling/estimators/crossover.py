@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
@@ -24,6 +24,7 @@ from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.regime import fit_curve
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.rows import PLATFORM, folds
 from ftax_model.tracing import features
 from ftax_model.values import reading
@@ -135,7 +136,7 @@ def sweep_columns(rows: pd.DataFrame, estimate: pd.DataFrame) -> dict[str, float
     }
 
 
-def compare(left_out: pd.DataFrame, *, jobs: int = 1) -> pd.DataFrame:
+def compare(left_out: pd.DataFrame, *, jobs: int | None = 1) -> pd.DataFrame:
     """The sweeps among rows that were left out: `COLUMNS`, the platform, and what was measured.
 
     ``left_out`` holds several repeats, of which the median counts, of each cell with ``latency_s``, ``predicted_s`` and
@@ -148,7 +149,7 @@ def compare(left_out: pd.DataFrame, *, jobs: int = 1) -> pd.DataFrame:
     firsts = left_out.drop_duplicates([*keys, "batch_size"])[wanted].copy()
     cells = firsts.join(medians, on=[*keys, "batch_size"])
     sweeps = [part for _, part in cells.groupby(keys) if len(part) >= FEWEST_SIZES]
-    found = Parallel(n_jobs=jobs if len(sweeps) > _FEW else 1)(delayed(_compared)(part) for part in sweeps)
+    found = in_parallel((delayed(_compared)(part) for part in sweeps), jobs=jobs if len(sweeps) > _FEW else 1)
     return pd.DataFrame(found)
 
 

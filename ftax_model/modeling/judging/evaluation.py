@@ -97,7 +97,7 @@ def report(
     splits: Iterable[str] = tuple(SPLITS),
     confidence: float = 0.9,
     plan: Collection[str] = (),
-    jobs: int = -1,
+    jobs: int | None = None,
 ) -> Report:
     """Hold out all that `SPLITS` names, and compare crossovers and, where families are held out, peak memory.
 
@@ -123,7 +123,7 @@ def evaluate(
     splits: Iterable[str] = tuple(WITHIN),
     known: LatencyPredictor | None = None,
     confidence: float = 0.9,
-    jobs: int = -1,
+    jobs: int | None = None,
 ) -> pd.DataFrame:
     """Every measured row predicted by a fit that saw nothing of what its split holds out; one row each and split.
 
@@ -293,7 +293,7 @@ def _repeats(left_out: pd.DataFrame) -> float:
 _FEWEST_PAIRS = 20
 
 
-def crossovers(left_out: pd.DataFrame, *, jobs: int = -1) -> pd.DataFrame:
+def crossovers(left_out: pd.DataFrame, *, jobs: int | None = None) -> pd.DataFrame:
     """The sweeps of at least four batch sizes among rows that `evaluate` left out, and what is predicted of them.
 
     Columns beside those of `crossover.compare`: ``split``; ``predicted``, by regressors that saw

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from ftax_model.errors import DataError, InputError
 from ftax_model.modeling.estimators.crossover import compare, figures
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.transfer import Transfer
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.platforms.fitting import drawn
 from ftax_model.modeling.platforms.known import Key, Known, design, kind_of, law, platform_of
 from ftax_model.modeling.platforms.platform import BLOCK
@@ -47,7 +48,7 @@ def judge(
     counts: Iterable[int] = COUNTS,
     draws: int = DRAWS,
     confidence: float = 0.9,
-    jobs: int = -1,
+    jobs: int | None = None,
 ) -> pd.DataFrame:
     """Rows of each machine, predicted as on a new one, for each count and draw; rows hold the columns of operators.
 
@@ -69,7 +70,7 @@ def judge(
         own = rows[rows["device"] == machine].reset_index(drop=True)
         tasks = [(count, draw) for count in counts for draw in range(draws if count else 1)]
         tasks += [(PLAN, 0)] if plan else []
-        found += Parallel(n_jobs=jobs)(delayed(_calibrated)(known, own, count, draw, plan) for count, draw in tasks)
+        found += in_parallel((delayed(_calibrated)(known, own, count, draw, plan) for count, draw in tasks), jobs=jobs)
     judged: pd.DataFrame = pd.concat([one for one in found if len(one)], ignore_index=True)
     return judged
 

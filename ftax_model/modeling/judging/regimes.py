@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from ftax_model.modeling.estimators.regime import fit_curve
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.platforms.known import design, law
 from ftax_model.modeling.platforms.platform import parts, regimes
 from ftax_model.modeling.rows import PLATFORM
@@ -35,8 +36,8 @@ def sweeps(rows: pd.DataFrame) -> pd.DataFrame:
     """
     cells = rows.groupby([*SWEEP, "batch_size"], as_index=False)["latency_s"].median()
     own = [(key, part["batch_size"].to_numpy(float), part["latency_s"]) for key, part in cells.groupby(list(SWEEP))]
-    jobs = -1 if len(own) > _MANY else 1
-    found = Parallel(n_jobs=jobs)(delayed(_sweep)(sizes, latency_s.to_numpy(float)) for _, sizes, latency_s in own)
+    jobs = None if len(own) > _MANY else 1
+    found = in_parallel((delayed(_sweep)(sizes, latency_s.to_numpy(float)) for _, sizes, latency_s in own), jobs=jobs)
     told = [{**dict(zip(SWEEP, key, strict=True)), **one} for (key, *_), one in zip(own, found, strict=True)]
     return pd.DataFrame(told, columns=[*SWEEP, "sizes", *_FOUND])
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 
 from ftax_model.errors import DataError
@@ -21,6 +21,7 @@ from ftax_model.modeling.estimators.correction import have_operators
 from ftax_model.modeling.estimators.law import Array
 from ftax_model.modeling.estimators.operators import NOISE
 from ftax_model.modeling.judging.intervals import Errors, kinds
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.platforms.known import Key, Known, design, keys, kind_of, law, learn, platform_of
 from ftax_model.modeling.platforms.platform import (
     BLOCK,
@@ -77,7 +78,7 @@ def fit(
     operators: bool = True,
     families: bool = True,
     most: int = 10,
-    jobs: int = 1,
+    jobs: int | None = 1,
 ) -> Learnt:
     """Learn from measured rows, given what is known of other machines, or nothing.
 
@@ -184,7 +185,7 @@ def _left_out(
     *,
     families: bool,
     most: int,
-    jobs: int,
+    jobs: int | None,
 ) -> pd.DataFrame:
     if len(rows) == 0 or rows["model"].nunique() < 2:
         return rows[:0]
@@ -240,12 +241,14 @@ def _with_errors(
     return found, left_out.assign(expected=foreseen), machines
 
 
-def _machines_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, *, jobs: int) -> pd.DataFrame:
+def _machines_left_out(rows: pd.DataFrame, profiles: pd.DataFrame | None, *, jobs: int | None) -> pd.DataFrame:
     """What `leave_out` says of each machine's rows, known by ``count`` rows of it; none where it is alone."""
     machines = sorted(rows["device"].unique()) if len(rows) else []
     if len(machines) < 2:
         return rows[:0]
-    found: list[pd.DataFrame] = Parallel(n_jobs=jobs)(delayed(_on_machine)(rows, profiles, name) for name in machines)
+    found: list[pd.DataFrame] = in_parallel(
+        (delayed(_on_machine)(rows, profiles, name) for name in machines), jobs=jobs
+    )
     return pd.concat(found)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 
 from ftax_model import plugins, values
@@ -33,6 +33,7 @@ from ftax_model.modeling.estimators.operators import NOISE, packed, unpacked
 from ftax_model.modeling.estimators.priors import Prior
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import Errors, kinds
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.platforms.known import COLUMNS, design, device_from, domain_from, domain_of, law
 from ftax_model.modeling.platforms.platform import PlatformFit, parts
 from ftax_model.modeling.rows import folds
@@ -310,7 +311,12 @@ def needed(platform: Platform) -> Rates:
 
 
 def learn(
-    rows: pd.DataFrame, *, source: str = "", jobs: int = 1, sample: pd.DataFrame | None = None, judged: bool = True
+    rows: pd.DataFrame,
+    *,
+    source: str = "",
+    jobs: int | None = 1,
+    sample: pd.DataFrame | None = None,
+    judged: bool = True,
 ) -> list[KnownGpus]:
     """What rows of GPUs say of each framework, where ``judged`` with the errors on modules, hosts and cards left out.
 
@@ -376,7 +382,7 @@ def _rates(rows: pd.DataFrame, framework: str) -> list[Rates]:
     return [own[one] for one in zip(rows["device"], rows["dtype"], strict=True)]
 
 
-def left_out(rows: pd.DataFrame, *, jobs: int = 1, counts: Sequence[int] = COUNTS) -> pd.DataFrame:
+def left_out(rows: pd.DataFrame, *, jobs: int | None = 1, counts: Sequence[int] = COUNTS) -> pd.DataFrame:
     """Rows of one framework, predicted by models that saw nothing of their module.
 
     Beside the columns of the rows: ``scenario``, `KNOWN` where the machine was known, `HOST` where the card was known
@@ -392,8 +398,9 @@ def left_out(rows: pd.DataFrame, *, jobs: int = 1, counts: Sequence[int] = COUNT
             if column == "host":  # a card that is known under another host
                 here &= rows["device"].isin(rows["device"][~here]).to_numpy()
             tasks += [(train, test[here[test]], column) for train, test in folds(rows["model"], most=_TURNS)]
-    found = Parallel(n_jobs=jobs)(
-        delayed(_predicted)(rows, train, test, column, counts) for train, test, column in tasks if len(test)
+    found = in_parallel(
+        (delayed(_predicted)(rows, train, test, column, counts) for train, test, column in tasks if len(test)),
+        jobs=jobs,
     )
     missed: pd.DataFrame = pd.concat(found, ignore_index=True)
     return missed

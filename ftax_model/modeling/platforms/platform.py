@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 
 from ftax_model import values
@@ -28,6 +28,7 @@ from ftax_model.modeling.estimators.regime import RegimeModel
 from ftax_model.modeling.estimators.trees import Trees
 from ftax_model.modeling.judging.intervals import EVERY, Errors, kinds
 from ftax_model.modeling.limits import COUNT
+from ftax_model.modeling.parallel import in_parallel
 from ftax_model.modeling.platforms.known import (
     ACROSS,
     COLUMNS,
@@ -520,7 +521,7 @@ def leave_out(
     known: Mapping[Key, Known] | None = None,
     profiles: pd.DataFrame | None = None,
     most: int = 10,
-    jobs: int = 1,
+    jobs: int | None = 1,
 ) -> pd.DataFrame:
     """Rows of any platforms, each predicted by models that saw nothing of its ``by``; in ``most`` turns at most.
 
@@ -530,8 +531,9 @@ def leave_out(
     ``constant_part_s`` of the prediction.
     """
     pairs = list(turns(rows, by=by, most=most))
-    found = Parallel(n_jobs=jobs)(
-        delayed(predict_left_out)(rows.iloc[train], rows.iloc[test], known, profiles) for train, test in pairs
+    found = in_parallel(
+        (delayed(predict_left_out)(rows.iloc[train], rows.iloc[test], known, profiles) for train, test in pairs),
+        jobs=jobs,
     )
     return pd.concat([one for one in found if len(one)]).sort_index() if any(map(len, found)) else rows[:0]
 
