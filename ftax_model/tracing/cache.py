@@ -42,22 +42,25 @@ def folder(what: str = TRACES) -> Path:
 
 
 class Record:
-    """Plain JSON values on disk, found again by ``key`` (plain JSON values too)."""
+    """Plain JSON values on disk, found again by ``key`` (plain JSON values too), which the file holds as well."""
 
     def __init__(self, what: str, key: Any) -> None:
+        self._key = json.loads(json.dumps(key))
         self._path = folder(what) / f"{_digest(key)}.json.gz"
 
     def read(self) -> Any:
-        """What was kept last; ``None`` where nothing was, or it is damaged."""
+        """What was kept last; ``None`` where nothing was, it is damaged, or it is of another key."""
         with suppress(DataError):
-            return read_json(self._path, law="what is kept is JSON")
+            found = read_json(self._path, law="what is kept is JSON")
+            if isinstance(found, dict) and found.get("key") == self._key:
+                return found.get("kept")
         return None
 
     def keep(self, record: Any) -> None:
         """Keep something in one step; where the disk takes nothing, it is made again another time."""
         with suppress(OSError, DataError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._path, record)
+            write_json(self._path, {"key": self._key, "kept": record})
             _remove_oldest(self._path.parent)
 
 

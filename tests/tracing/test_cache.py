@@ -58,6 +58,16 @@ def test_a_damaged_file_is_no_file(content: bytes) -> None:
     assert sources.of_workload(SMALL).traced([1], ()) == expected
 
 
+def test_a_file_of_another_network_is_no_file() -> None:
+    expected = sources.of_workload(SMALL).traced([1], ())
+    (file,) = cache.folder().glob("*.json.gz")
+    before = {file}
+    sources.of_workload(Workload("mlp", {"num_layers": 3, "hidden_size": 16})).traced([1], ())
+    (other,) = {*cache.folder().glob("*.json.gz")} - before
+    file.write_bytes(other.read_bytes())
+    assert sources.of_workload(SMALL).traced([1], ()) == expected
+
+
 def test_where_nothing_can_be_written_it_is_traced(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     (here / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(here / "file"))
