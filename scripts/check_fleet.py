@@ -181,11 +181,55 @@ def once(folder: Path) -> dict[str, Any]:
     }
 
 
+CALLS = """
+import sys, time
+from ftax_model.fleet.engine import Ray
+engine = Ray(sys.argv[1], "cpu")
+machines = engine.machines()
+for one in machines:
+    engine.start(one)
+    engine.call(one, "describe", ())
+for _ in machines:
+    assert not engine.next(60).lost
+seconds, count, begin = float(sys.argv[2]), 0, time.monotonic()
+for one in machines:
+    engine.call(one, "close", ())
+while time.monotonic() - begin < seconds:
+    engine.call(engine.next(60).machine, "close", ())
+    count += 1
+print(count / seconds)
+engine.close()
+"""
+"""Calls to stations, one under way to each, and how many of them were answered in a second."""
+
+
+def calls(seconds: float = 10.0) -> dict[str, float]:
+    """Calls a second through Ray that do nothing, all nodes together, by the kind of address."""
+    with cluster() as where:
+        addresses = {"ray://": where.address, "direct": where.direct}
+        return {
+            what: float(
+                subprocess.run(
+                    [sys.executable, "-c", CALLS, address, str(seconds)],
+                    env=where.environment,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                ).stdout
+            )
+            for what, address in addresses.items()
+        }
+
+
 def main() -> None:
     """Run, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--calls", action="store_true", help="count calls a second that do nothing, in place of runs")
     asked = parser.parse_args()
+    if asked.calls:
+        print(json.dumps({what: round(count) for what, count in calls().items()}))
+        return
     bad = 0
     for _ in range(asked.runs):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Driver: gives the machines of a fleet the cells that their kind of device lacks, and alone writes what comes back.
 
-What happens on one machine is a generator of calls to its station (`_Fleet._life`); answers are sent into it, and it is
+What happens on one machine is a generator of calls to its station (`Fleet._life`); answers are sent into it, and it is
 closed where the machine is lost. The driver itself waits for nothing but the next answer.
 """
 

@@ -55,10 +55,11 @@ class Engine(Protocol):
 
 
 class Ray:
-    """The nodes of a Ray cluster that have `RESOURCE`, by their name (their address, unless they were given one).
+    """The nodes of a Ray cluster that have `RESOURCE`, and a GPU where devices of ``kind`` ``cuda`` are measured.
 
-    ``address`` is ``ray://HEAD:PORT`` or whatever else ``ray.init`` takes. Of several nodes of one name, which may be
-    one machine, the first one is used. Raises `MissingError` where Ray is not installed or no cluster answers.
+    Machines go by the names of nodes, which are their addresses unless they were given one; of several nodes of one
+    name, which may be one machine, the first is used. ``address`` is ``ray://HEAD:PORT`` or whatever else ``ray.init``
+    takes. Raises `MissingError` where Ray is not installed or no cluster answers.
     """
 
     def __init__(self, address: str, kind: str) -> None:
@@ -139,10 +140,11 @@ class Ray:
 
     def _nodes(self) -> dict[str, str]:
         """Identifiers of the nodes that measure, by the names of their machines."""
+        needs = {RESOURCE, "GPU"} if self._kind == "cuda" else {RESOURCE}
         found: dict[str, str] = {}
         nodes: list[dict[str, Any]] = self._ray.nodes()  # type: ignore[no-untyped-call]
         for node in nodes:
-            if node["Alive"] and node["Resources"].get(RESOURCE, 0) >= 1:
+            if node["Alive"] and all(node["Resources"].get(name, 0) >= 1 for name in needs):
                 found.setdefault(node["NodeName"] or node["NodeManagerAddress"], node["NodeID"])
         return found
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -101,6 +101,22 @@ def test_a_cluster_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     assert "a Ray cluster answers; got nonsense://a" in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "x.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("cpu", {"a": "1", "10.0.0.4": "4"}), ("cuda", {"10.0.0.4": "4"})])
+def test_machines_are_nodes_that_offer_to_measure(kind: str, wanted: dict[str, str]) -> None:
+    def node(place: str, name: str, alive: bool = True, **resources: float) -> dict[str, object]:
+        return {"NodeID": place, "NodeName": name, "NodeManagerAddress": f"10.0.0.{place}", "Alive": alive} | {
+            "Resources": resources
+        }
+
+    nodes = [
+        node("1", "a", ftax=1.0), node("2", "a", ftax=1.0), node("3", "head"), node("4", "", ftax=1.0, GPU=2.0),
+        node("5", "gone", alive=False, ftax=1.0), node("6", "half", ftax=0.5),
+    ]  # fmt: skip
+    engine = Ray.__new__(Ray)
+    engine._ray, engine._kind = SimpleNamespace(nodes=lambda: nodes), kind
+    assert engine._nodes() == wanted
 
 
 def test_ray_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
