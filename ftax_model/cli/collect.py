@@ -70,21 +70,21 @@ def command(
     part = _options.shard(shard)
     if on is None and same_environment:
         raise click.UsageError("--same-environment is of the machines of a fleet: give --on")
-    if on is not None and (dry_run or part is not None):
-        raise click.UsageError("--dry-run and --shard are of this machine alone: leave --on out")
+    if on is not None and dry_run:
+        raise click.UsageError("--dry-run looks at this machine alone: leave --on out")
     if dry_run:
         _show.schedule(_schedule(load_plan(plan), out, device, seed, part, model, seen), as_json=as_json)
         return
     if out is None:
         raise click.UsageError("collect needs --out, a dataset to append to (or --dry-run)")
     budget_s = _options.duration(budget)
-    options = {"device": device, "seed": seed, "budget_s": budget_s, "operators": operators}
+    options = {"device": device, "seed": seed, "shard": part, "budget_s": budget_s, "operators": operators}
     summary: Summary | FleetSummary
     if on is not None:
         options |= {"on": on, "same_environment": same_environment}
         summary = _show.fleet(load_plan(plan), out, as_json=as_json, **options)
     else:
-        summary = _show.collect(load_plan(plan), out, shard=part, trust=trust, **options)
+        summary = _show.collect(load_plan(plan), out, trust=trust, **options)
     if as_json:
         _print.as_json(summary.to_record())
 

@@ -208,13 +208,19 @@ def group(cell: Cell) -> Cell:
     return dataclasses.replace(cell, workload=cell.workload.curve)
 
 
-def _part(sweeps: Sequence[Sweep], shard: Shard) -> set[Sweep]:
-    """One part of the sweeps, which are dealt in turn: those that take alike after each other, in a random order."""
+def check_shard(shard: Shard) -> None:
+    """Raise `InputError` for a part that there is not."""
     part, of = shard
     for number in (part, of):
         _positive("each number of a shard", number)
     if part > of:
         raise InputError("a shard is a part of a plan, counted from 1", f"{part} of {of}", "write for example 3/10")
+
+
+def _part(sweeps: Sequence[Sweep], shard: Shard) -> set[Sweep]:
+    """One part of the sweeps, which are dealt in turn: those that take alike after each other, in a random order."""
+    check_shard(shard)
+    part, of = shard
     shuffled = random.Random(0).sample(sweeps, len(sweeps))
     return {*sorted(shuffled, key=_alike)[part - 1 :: of]}
 

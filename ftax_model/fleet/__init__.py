@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ftax_model import outside
-from ftax_model.collection.plan import Plan, load_plan
+from ftax_model.collection.plan import Plan, Shard, check_shard, load_plan
 from ftax_model.collection.runner import Progress
 from ftax_model.collection.worker_pool import Interrupts
 from ftax_model.dataset import Writer, operators_file
@@ -26,6 +26,7 @@ def collect(
     on: str,
     device: str = "cpu",
     seed: int = 0,
+    shard: Shard | None = None,
     budget_s: float | None = None,
     operators: bool = False,
     same_environment: bool = False,
@@ -47,6 +48,8 @@ def collect(
     """
     if budget_s is not None and not budget_s > 0:
         raise InputError("a budget is a number of seconds above 0", repr(budget_s), "give such a number, or none")
+    if shard is not None:
+        check_shard(shard)
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
     for workload in {workload.curve for grid in plan.grids for workload in grid.workloads}:
         if outside.is_one(workload):
@@ -66,6 +69,7 @@ def collect(
             sentinels,
             profiles,
             seed=seed,
+            shard=shard,
             budget_s=budget_s,
             same_environment=same_environment,
             tell=on_progress,

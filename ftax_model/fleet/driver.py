@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ftax_model.collection import frameworks
-from ftax_model.collection.plan import Plan, Sweep
+from ftax_model.collection.plan import Plan, Shard, Sweep
 from ftax_model.collection.runner import Pace, Progress, Summary, describe
 from ftax_model.collection.worker import Setup, failed
 from ftax_model.collection.worker_pool import Interrupts
@@ -134,13 +134,15 @@ class Fleet:
         profiles: Writer | None = None,
         *,
         seed: int = 0,
+        shard: Shard | None = None,
         budget_s: float | None = None,
         same_environment: bool = False,
         patience_s: float = PATIENCE_S,
         check_s: float = CHECK_S,
         tell: Progress | None = None,
     ) -> None:
-        self._plan, self._engine, self._seed, self._same = plan, engine, seed, same_environment
+        self._plan, self._engine, self._same = plan, engine, same_environment
+        self._seed, self._shard = seed, shard
         self._writers: dict[type[Record], Writer] = {Measurement: writer}
         if profiles is not None:
             self._writers[Profile] = profiles
@@ -414,7 +416,7 @@ class Fleet:
         where = dataclasses.replace(machine.kind, name=device)
         setup = Setup(where, self._plan.protocol, self._seed, f"{self._sitting} {machine.name} {machine.runs}")
         if device not in self._sweeps:
-            self._sweeps[device] = self._plan.sweeps(where, seed=self._seed)
+            self._sweeps[device] = self._plan.sweeps(where, seed=self._seed, shard=self._shard)
         firsts = (sweep.listed[0] for sweep in self._sweeps[device])
         pairs = {(cell.workload.architecture, cell.framework): cell for cell in firsts}
         return "open", (setup.to_record(), [cell.to_record() for cell in pairs.values()])

@@ -234,6 +234,15 @@ def test_a_budget_is_kept_by_every_machine(simulate: ModuleType, out: Path) -> N
     assert found.all.remaining == 288 - found.all.measured
 
 
+def test_fleets_share_out_a_plan(simulate: ModuleType, out: Path) -> None:
+    keys = []
+    for part in (1, 2, 3):
+        engine, file = simulate.Simulation([simulate.Simulated("a", KIND)]), out.with_name(f"{part}.jsonl")
+        simulate.collect(plan(repeats=3), engine, file, shard=(part, 3))
+        keys += [one.cell.key for one in read(file)]
+    assert len(keys) == len({*keys}) == 48
+
+
 def test_a_signal_ends_it(simulate: ModuleType, out: Path) -> None:
     engine = simulate.Simulation([simulate.Simulated("a", KIND)])
     interrupts = Interrupts()

@@ -130,6 +130,7 @@ def test_ray_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     [
         (["--same-environment", "--out", "x.jsonl"], "give --on"),
         (["--dry-run", "--on", "ray://a:1"], "leave --on out"),
+        (["--shard", "4/3", "--on", "ray://a:1", "--out", "x.jsonl"], "a shard is a part of a plan"),
         (["--on", "ray://a:1", "--budget", "-3", "--out", "x.jsonl"], "a duration is"),
     ],
 )
