@@ -133,12 +133,16 @@ def counting(what: str) -> Iterator[Callable[[int, float], None]]:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """A spinner with the time since, for what takes seconds and nobody knows how many; shown where `progress` is."""
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    """A spinner with the time since, and a bar once parts of the work are known; shown where `progress` is."""
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with _live(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as spinner:
-        spinner.add_task(what, total=None)
-        yield
+    from ftax_model.progress import heard
+
+    shown = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
+    with _live(*shown, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        with heard(lambda done, total: bar.update(task, completed=done, total=total)):
+            yield
 
 
 def _live(*columns: ProgressColumn, transient: bool = False) -> Progress:

@@ -27,6 +27,7 @@ from ftax_model.modeling import predictor, rows
 from ftax_model.modeling.estimators import crossover
 from ftax_model.modeling.judging import evaluation, machines, regimes
 from ftax_model.modeling.parallel import in_parallel
+from ftax_model.progress import heard
 from ftax_model.tracing.trace import trace_workload
 from ftax_model.workload import grid
 
@@ -177,3 +178,19 @@ def test_ray_gives_what_processes_here_give(tmp_path: Path) -> None:
     with joblib.parallel_config(backend="loky", n_jobs=2):
         here = evaluation.evaluate(own, splits=["model"])
     assert json.loads((tmp_path / "ray.json").read_text()) == here[told].to_dict("list")
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_parts_are_told_as_they_are_done(backend: str) -> None:
+    told: list[tuple[int, int]] = []
+    with joblib.parallel_config(backend=backend, n_jobs=2), heard(lambda done, total: told.append((done, total))):
+        assert in_parallel(delayed(abs)(one) for one in (-1, 2)) == [1, 2]
+        assert in_parallel([delayed(abs)(-3)]) == [3]
+    assert told == [(0, 2), (1, 2), (2, 2), (2, 3), (3, 3)]
+
+
+def test_fitting_tells_how_far_it_is(table: pd.DataFrame) -> None:
+    told: list[tuple[int, int]] = []
+    with heard(lambda done, total: told.append((done, total))):
+        LatencyPredictor(jobs=1).fit(table)
+    assert told[-1][0] == told[-1][1] > 1
