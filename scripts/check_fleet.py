@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil
 
+from ftax_model import files
 from ftax_model.dataset import read
 
 PLAN = """\
@@ -152,7 +153,7 @@ def wait_for(out: Path, cells: int, process: subprocess.Popen[str], machine: str
 def once(folder: Path) -> dict[str, Any]:
     """One run: how many cells were measured when the node was killed and at the end, and what was wrong."""
     plan, out = folder / "plan.yaml", folder / "fleet.jsonl"
-    plan.write_text(PLAN)
+    files.write(plan, PLAN.encode())
     begin = time.monotonic()
     with cluster() as where:
         listens_at = where.listens_at()

@@ -52,7 +52,7 @@ def main(name: str, model: str | None, device: str | None, budget_ms: float, tri
     except FtaxError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    ray.init(num_cpus=jobs, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=jobs, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
             tune.with_parameters(judge, space=space, cost=cost),

@@ -15,14 +15,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ftax_model"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("devices", "maps", "plans", "predictors", "schemas"),  # data files alone
     ("errors",),
-    ("plugins", "files", "fields"),
+    ("plugins", "files", "fields", "progress"),
     ("values",),
     ("workload", "device", "operators"),
     ("outside",),
     ("architectures", "measurement"),
     ("tracing", "dataset", "importer"),
     ("collection", "modeling"),
-    ("proxies", "schedule", "nas", "advice", "claims", "checks", "report"),
+    ("proxies", "schedule", "nas", "advice", "claims", "checks", "report", "fleet"),
     ("cli",),
     ("__main__",),
 )
