@@ -21,6 +21,12 @@ DeBERTa computes its relative positions once a batch: 1.32, 1.37 and, of operato
 
 FOR_EACH = ("macs", "activations")
 
+STRAIGHT = 1e-3
+"""Share by which they may lie off the line between the smallest and the largest batch size of a sweep.
+
+Along all sweeps of the project's own datasets they lie on it to the last digit.
+"""
+
 WITH_BATCH = "activation_bytes"
 """What grows with the batch, though not in step."""
 
@@ -52,6 +58,12 @@ class Features(Check[Measured]):
                     each = " for each input" if name in FOR_EACH else ""
                     saw = f"{name}{each} differs up to {other.max():.4g} times along one batch sweep"
                     yield self.wrong(saw, do, count=len(other), of=len(rows), example=key_at(rows, other.idxmax()))
+        for name in (one for one in FOR_EACH if one in held):
+            off = _off_the_line(rows, name)
+            if len(off):
+                saw = f"{name} lie up to {off.max():.1%} off a line along a batch sweep"
+                what = "each input adds as many: trace the models again (ftax import --trace)"
+                yield self.odd(saw, what, count=len(off), of=len(rows), example=key_at(rows, off.idxmax()))
         if WITH_BATCH in held:
             ordered = rows.sort_values("batch_size").drop_duplicates("workload")
             falls = ordered.groupby("curve")[WITH_BATCH].diff() < 0
@@ -59,6 +71,17 @@ class Features(Check[Measured]):
                 saw = f"{WITH_BATCH} falls as the batch grows"
                 first = ordered.loc[falls[falls].index[0]]
                 yield self.wrong(saw, do, count=int(falls.sum()), of=len(ordered), example=str(first["key"]))
+
+
+def _off_the_line(rows: pd.DataFrame, name: str) -> pd.Series[float]:
+    """How far rows lie off the line between the ends of their sweep, relative to its largest: beyond `STRAIGHT`."""
+    own = rows.loc[rows[name].notna(), ["curve", "batch_size", name]].astype({"batch_size": float, name: float})
+    ordered = own.sort_values("batch_size", kind="stable").groupby("curve")
+    first, last = (own[["curve"]].join(ends, on="curve") for ends in (ordered.first(), ordered.last()))
+    steps = (last["batch_size"] - first["batch_size"]).where(lambda one: one > 0)
+    line = first[name] + (last[name] - first[name]) * (own["batch_size"] - first["batch_size"]) / steps
+    off = ((own[name] - line).abs() / own.groupby("curve")[name].transform("max").clip(lower=1.0)).dropna()
+    return off[off > STRAIGHT]
 
 
 def _apart(values: pd.Series[float], groups: pd.Series[str]) -> pd.Series[float]:

@@ -192,8 +192,12 @@ def test_copies(gpu: Rows) -> None:
 
 def test_features(gpu: Rows) -> None:
     assert found(gpu, "features") == []
-    assert {one.level for one in found(changed(gpu, counted(macs=7e9), count=1), "features")} == {WRONG}
+    assert WRONG in {one.level for one in found(changed(gpu, counted(macs=7e9), count=1), "features")}
     assert any("params" in one.saw for one in found(changed(gpu, counted(params=123.0), count=1), "features"))
+    bent = [
+        dataclasses.replace(one, features={**one.features, "macs": (one.latency_s or 0.0) ** 0.9 * 1e12}) for one in gpu
+    ]
+    assert any("off a line along a batch sweep" in one.saw for one in found(bent, "features"))
 
 
 def test_leaks(cpu: Rows) -> None:
