@@ -55,6 +55,7 @@ class Simulated:
     lost_every_s: float = float("inf")
     away_s: float = 60.0
     frameworks: tuple[str, ...] = ("fake",)
+    niceness: int = 0
     there: bool = True
     run: int = 0
     busy_s: float = 0.0
@@ -142,7 +143,7 @@ class Simulation:
     def _describe(self, one: Simulated) -> tuple[float, dict[str, Any]]:
         device = Device(one.device, "cpu", one.device, one.device, 2)
         told = {"device": dataclasses.asdict(device), "frameworks": list(one.frameworks), "versions": one.versions}
-        return START_S, told
+        return START_S, {**told, "niceness": one.niceness}
 
     def _open(self, one: Simulated, setup: Mapping[str, Any], cells: Sequence[Any]) -> tuple[float, None]:
         one.setup = setup

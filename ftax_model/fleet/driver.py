@@ -302,6 +302,9 @@ class Fleet:
         peaks = tuple((dtype, rate) for dtype, rate in told["device"]["peak_macs"])
         machine.kind = Device(**{**told["device"], "peak_macs": peaks})
         machine.frameworks, machine.versions = frozenset(told["frameworks"]), told["versions"]
+        if told["niceness"] > 0:
+            cure = "start its node with RAY_worker_niceness=0"
+            self._notes[f"other programs come first on {machine.name} (niceness {told['niceness']}): {cure}"] = None
         first = next((one for one in self._machines.values() if one.versions and not one.refused), machine)
         if self._met and self._same and (apart := _differences([first, machine])):
             machine.refused, machine.note = True, f"refused: {apart}"

@@ -36,13 +36,15 @@ class Station:
     def __init__(self, name: str, kind: str) -> None:
         for variable in _SET_BY_ENGINES:
             os.environ.pop(variable, None)
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, 0)  # Ray has others come first
         self._name = name
         self._device = detect(kind)
         self._opened = ExitStack()
         self._pool: Isolated | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The device (as `Setup.to_record` has it), the frameworks that are installed, and versions by name."""
+        """The device (as `Setup.to_record` has it), frameworks that are installed, versions by name, and niceness."""
         versions = {"python": platform.python_version()}
         for package in PACKAGES:
             with suppress(metadata.PackageNotFoundError):
@@ -54,6 +56,7 @@ class Station:
             "device": dataclasses.asdict(self._device),
             "frameworks": frameworks.installed(),
             "versions": versions,
+            "niceness": os.getpriority(os.PRIO_PROCESS, 0),
         }
 
     def open(self, setup: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> None:

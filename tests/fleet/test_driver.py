@@ -220,6 +220,13 @@ def test_frameworks_are_measured_where_they_are(simulate: ModuleType, out: Path)
     assert any("onnxruntime is on no machine: 8 sweeps" in note for note in found.notes)
 
 
+def test_a_machine_on_which_others_come_first_is_told(simulate: ModuleType, out: Path) -> None:
+    machines = [simulate.Simulated("a", KIND), simulate.Simulated("nice", KIND, niceness=15)]
+    found = simulate.collect(plan(), simulate.Simulation(machines), out)
+    (note,) = found.notes
+    assert "come first on nice (niceness 15): start its node with RAY_worker_niceness=0" in note
+
+
 def test_no_machine_is_one_line(simulate: ModuleType, out: Path) -> None:
     with pytest.raises(MissingError, match="no node that offers ftax in 60 s; start its nodes with ray start"):
         simulate.collect(plan(), simulate.Simulation([]), out)
