@@ -23,7 +23,7 @@ from ftax_model.collection.worker import Setup, failed
 from ftax_model.collection.worker_pool import Interrupts
 from ftax_model.dataset import Outcome, Writer
 from ftax_model.device import Device
-from ftax_model.errors import FtaxError, InputError, MissingError
+from ftax_model.errors import FtaxError, InputError, MissingError, one_line
 from ftax_model.fleet import sentinels
 from ftax_model.fleet.engine import RESOURCE, Engine
 from ftax_model.measurement import Cell, Measurement, Profile, Record
@@ -199,6 +199,10 @@ class Fleet:
                     self._ready.append((answer.machine, answer.value))
         for life in self._lives.values():
             life.close()
+        able = [one for one in self._machines.values() if one.device or one.refused]
+        if not (able or self._stopped_by or self._spent):
+            first = next(iter(self._machines.values()))
+            raise MissingError("a machine of a fleet measures", f"{first.name} {first.note}", "mend that and run again")
         return self._summary()
 
     def _welcome(self, names: Iterable[str]) -> None:
@@ -298,13 +302,17 @@ class Fleet:
             yield from self._check(machine)
 
     def _take(self, machine: Machine, told: Mapping[str, Any]) -> None:
-        """Note what a machine told of itself."""
-        peaks = tuple((dtype, rate) for dtype, rate in told["device"]["peak_macs"])
-        machine.kind = Device(**{**told["device"], "peak_macs": peaks})
-        machine.frameworks, machine.versions = frozenset(told["frameworks"]), told["versions"]
-        if told["niceness"] > 0:
+        """Note what a machine told of itself; raises `_GoneError` where it is not understood."""
+        try:
+            peaks = tuple((dtype, rate) for dtype, rate in told["device"]["peak_macs"])
+            machine.kind = Device(**{**told["device"], "peak_macs": peaks})
+            machine.frameworks, machine.versions = frozenset(told["frameworks"]), dict(told["versions"])
+            niceness = int(told["niceness"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise _GoneError(f"it has another ftax_model, install the same there ({one_line(error)})") from error
+        if niceness > 0:
             cure = "start its node with RAY_worker_niceness=0"
-            self._notes[f"other programs come first on {machine.name} (niceness {told['niceness']}): {cure}"] = None
+            self._notes[f"other programs come first on {machine.name} (niceness {niceness}): {cure}"] = None
         first = next((one for one in self._machines.values() if one.versions and not one.refused), machine)
         if self._met and self._same and (apart := _differences([first, machine])):
             machine.refused, machine.note = True, f"refused: {apart}"

@@ -220,6 +220,16 @@ def test_frameworks_are_measured_where_they_are(simulate: ModuleType, out: Path)
     assert any("onnxruntime is on no machine: 8 sweeps" in note for note in found.notes)
 
 
+def test_machines_none_of_which_can_measure_are_one_line(
+    simulate: ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = simulate.Simulation([simulate.Simulated("old", KIND)])
+    describe = engine._describe
+    monkeypatch.setattr(engine, "_describe", lambda one: (1.0, {**describe(one)[1], "device": {"nme": "x"}}))
+    with pytest.raises(MissingError, match=r"got old lost: it has another ftax_model, install the same there"):
+        simulate.collect(plan(), engine, out)
+
+
 def test_a_machine_on_which_others_come_first_is_told(simulate: ModuleType, out: Path) -> None:
     machines = [simulate.Simulated("a", KIND), simulate.Simulated("nice", KIND, niceness=15)]
     found = simulate.collect(plan(), simulate.Simulation(machines), out)
