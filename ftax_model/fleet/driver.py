@@ -399,9 +399,10 @@ class Fleet:
             del self._losses[cell.key]
             self._writers[kind].write(record)
             good = record.status == "ok"
-            machine.measured += good
-            machine.failed += not good
             machine.in_a_row = 0
+            if kind is Measurement:
+                machine.measured += good
+                machine.failed += not good
             self._count(kind, measured=int(good), failed=int(not good))
             self._pace.note(cell, self._engine.now() - begin)
             summary = self._summaries[kind]
