@@ -27,7 +27,7 @@ LEAST_VALID, TRIES = 0.001, 5_000
 LOOKS = 200
 """Candidates that a choice is tried in before it is taken to fit in none."""
 
-MOST_TRIED = 20_000_000
+MOST_TRIED = 4_000_000
 """Values of candidates that are made to try choices, at most; choices beyond are taken as they are."""
 
 _FOLDER = "ftax_model.nas.spaces"
