@@ -119,8 +119,7 @@ def collect(
     where the output takes no more.
     """
     begin = time.monotonic()
-    if budget_s is not None and not budget_s > 0:
-        raise InputError("a budget is a number of seconds above 0", repr(budget_s), "give such a number, or none")
+    check_budget(budget_s)
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
     where = detect(device)
     sweeps = plan.sweeps(where, seed=seed, shard=shard)
@@ -176,6 +175,12 @@ def measure(
         collect(plan, file, device=device, seed=seed, budget_s=budget_s, trust=trust, on_progress=on_progress)
         found = {one.cell.key: one for one in read(file)}
     return [found[cell.key] for cell in plan.cells(detect(device)) if cell.key in found]
+
+
+def check_budget(budget_s: float | None) -> None:
+    """Raise `InputError` for what is no number of seconds to measure in."""
+    if budget_s is not None and not budget_s > 0:
+        raise InputError("a budget is a number of seconds above 0", repr(budget_s), "give such a number, or none")
 
 
 def missing(plan: Plan) -> dict[str, str]:

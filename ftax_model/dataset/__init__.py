@@ -138,7 +138,12 @@ def operators_file(path: str | os.PathLike[str]) -> Path:
     >>> operators_file("some/cpu.jsonl").name
     'cpu.operators.jsonl'
     """
-    return Path(path).with_name(f"{_stem(Path(path))}{OPERATORS}.jsonl")
+    return beside(path, OPERATORS)
+
+
+def beside(path: str | os.PathLike[str], what: str) -> Path:
+    """The lines that lie beside a dataset, by the path of its file and what their name has more."""
+    return Path(path).with_name(f"{_stem(Path(path))}{what}.jsonl")
 
 
 def operators_files(path: str | os.PathLike[str]) -> list[Path]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ftax_model import outside
 from ftax_model.collection.plan import Plan, Shard, check_shard, load_plan
-from ftax_model.collection.runner import Progress
+from ftax_model.collection.runner import Progress, check_budget
 from ftax_model.collection.worker_pool import Interrupts
-from ftax_model.dataset import Writer, operators_file
+from ftax_model.dataset import Writer, beside, operators_file
 from ftax_model.errors import InputError
 from ftax_model.fleet.driver import Fleet, FleetSummary, Machine
 from ftax_model.fleet.engine import Ray
@@ -46,8 +46,7 @@ def collect(
     The others are as in `ftax_model.collection.runner.collect`. Raises `FtaxError` where plan, output or cluster are no
     good, no machine comes, or environments differ that should not.
     """
-    if budget_s is not None and not budget_s > 0:
-        raise InputError("a budget is a number of seconds above 0", repr(budget_s), "give such a number, or none")
+    check_budget(budget_s)
     if shard is not None:
         check_shard(shard)
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
@@ -83,5 +82,4 @@ def sentinels_file(path: str | os.PathLike[str]) -> Path:
     >>> sentinels_file("some/fleet.jsonl").name
     'fleet.sentinels.jsonl'
     """
-    file = Path(path)
-    return file.with_name(f"{file.name.removesuffix('.jsonl')}.sentinels.jsonl")
+    return beside(path, ".sentinels")

@@ -330,9 +330,10 @@ class Fleet:
     def _placed(self, machine: Machine, device: str) -> Generator[Call | None, Any, str]:
         """What the device of a machine is called, told by sentinels: as given, as another of its kind, or anew."""
         yield self._open(machine, device)
+        cells = sentinels.cells(self._sweeps[device], machine.frameworks)
         for _ in range(2):  # noise is taken for a difference once in a hundred times
             seen = []
-            for cell in sentinels.cells(self._sweeps[device], machine.frameworks):
+            for cell in cells:
                 one = yield from self._ask(machine, Measurement, cell)
                 seen += [one] if isinstance(one, Measurement) and one.status == "ok" else []
             found, known = self._sentinels.like(seen, first=device, usual=_name(machine))

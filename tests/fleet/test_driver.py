@@ -42,6 +42,19 @@ def plan(frameworks: tuple[str, ...] = ("fake",), repeats: int = 2) -> Plan:
     return Plan("small", (Grid(tuple(toys), frameworks, (1,), repeats),))
 
 
+def with_a_bad_one(simulate: ModuleType, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> Any:
+    """A good machine, and a bad one that answers this whatever it is to measure."""
+    engine = simulate.Simulation([simulate.Simulated("good", KIND), simulate.Simulated("bad", KIND)])
+    look = engine._look
+
+    def bad(one: Any, *asked: Any) -> Any:
+        seconds, told = look(one, *asked)
+        return seconds, answer if one.name == "bad" else told
+
+    monkeypatch.setattr(engine, "_look", bad)
+    return engine
+
+
 def devices(out: Path) -> Counter[str]:
     """Cells of each device; a cell that is there twice is an error of reading."""
     return Counter(one.cell.device for one in read(out))
@@ -102,14 +115,7 @@ def test_a_machine_that_is_lost_all_night_is_used_all_night(simulate: ModuleType
 def test_a_machine_that_never_measures_is_left_alone(
     simulate: ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = simulate.Simulation([simulate.Simulated("good", KIND), simulate.Simulated("bad", KIND)])
-    look = engine._look
-
-    def stops(one: Any, *asked: Any) -> Any:
-        seconds, told = look(one, *asked)
-        return seconds, {"stop": "no memory"} if one.name == "bad" else told
-
-    monkeypatch.setattr(engine, "_look", stops)
+    engine = with_a_bad_one(simulate, monkeypatch, {"stop": "no memory"})
     found = simulate.collect(plan(repeats=9), engine, out)
     assert (found.machines[0].lost, found.machines[0].note) == (3, "lost: no memory")
     assert found.all.remaining == 0
@@ -287,14 +293,7 @@ def test_operators_are_profiled_once_all_is_measured(simulate: ModuleType, out: 
 def test_a_machine_that_sends_no_record_is_lost(
     simulate: ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = simulate.Simulation([simulate.Simulated("good", KIND), simulate.Simulated("bad", KIND)])
-    look = engine._look
-
-    def spoilt(one: Any, *asked: Any) -> Any:
-        seconds, told = look(one, *asked)
-        return seconds, {"record": {"schema": 99}} if one.name == "bad" else told
-
-    monkeypatch.setattr(engine, "_look", spoilt)
+    engine = with_a_bad_one(simulate, monkeypatch, {"record": {"schema": 99}})
     found = simulate.collect(plan(), engine, out)
     assert {one.environment["machine"] for one in read(out)} == {"good"}
     assert "no record" in found.machines[0].note
